@@ -1,0 +1,61 @@
+# dawk: one Makefile. `make` builds into build/, programs into build/bin/. See INSTALL.
+B ?= build
+CC = gcc
+SANITIZE ?=
+DEPS = deps
+STANDARD = -std=c11 -D_GNU_SOURCE
+WARN = -Wall -Wextra -Werror -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Wno-sign-conversion
+HARDEN = -fstack-protector-strong -fPIE -fstack-clash-protection -fcf-protection
+ifeq ($(SANITIZE),)
+OPTIMIZE = -O2 -g -D_FORTIFY_SOURCE=2
+else
+OPTIMIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+endif
+CPPFLAGS += -I. -isystem $(DEPS)/include -DDAWK_VERSION='"$(VERSION)"'
+CFLAGS += $(STANDARD) $(OPTIMIZE) $(WARN) $(HARDEN)
+LDFLAGS += -pie -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+VERSION = 0.1
+LIBS = -lcdb $(DEPS)/owfat/usr/lib/libowfat.a -lidn2 -pthread
+AUTHD_LIBS = -lcrypt
+
+PROGRAMS = smtpd queued locald pop3d authd dawk sendmail
+common_SRC = $(wildcard common/*.c)
+smtpd_SRC = $(wildcard smtpd/*.c)
+queued_SRC = $(wildcard queued/*.c)
+locald_SRC = $(wildcard locald/*.c)
+pop3d_SRC = $(wildcard pop3d/*.c)
+authd_SRC = $(wildcard authd/*.c)
+dawk_SRC = $(filter-out dawk/sendmail.c,$(wildcard dawk/*.c))
+sendmail_SRC = dawk/sendmail.c
+objects = $(patsubst %.c,$(B)/%.o,$(1))
+
+all: $(PROGRAMS:%=$(B)/bin/%)
+
+# libowfat's and tinycdb's -dev packages of Debian conflict; libowfat's is unpacked here.
+$(DEPS)/.ready:
+	mkdir -p $(DEPS)/include
+	cd $(DEPS) && apt-get download libowfat-dev && dpkg-deb -x libowfat-dev_*.deb owfat && rm libowfat-dev_*.deb
+	ln -sfn ../owfat/usr/include $(DEPS)/include/libowfat
+	touch $@
+
+$(B)/%.o: %.c | $(DEPS)/.ready
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/libcommon.a: $(call objects,$(common_SRC))
+	rm -f $@ && ar rcs $@ $^
+
+define program
+$(B)/bin/$(1): $$(call objects,$$($(1)_SRC)) $(B)/libcommon.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$($(1)_LIBS) $$(LIBS)
+endef
+authd_LIBS = $(AUTHD_LIBS)
+dawk_LIBS = $(AUTHD_LIBS)
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+clean:
+	rm -rf $(B)
+
+.PHONY: all clean
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,75 @@
+/* dawk.conf: one table of names (configuration.c) with type, default and one line of help; reader,
+ * `dawk config`, `dawk check` and the test against the manual page come from it. Used by all. */
+#ifndef COMMON_CONFIGURATION_H
+#define COMMON_CONFIGURATION_H
+
+#include "network.h"
+#include "result.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct text_list { char **items; size_t count; };		/* NUL-ended items */
+struct seconds_list { uint32_t *items; size_t count; };		/* never empty */
+struct listener_list {						/* count 0: switched off */
+	struct listener { struct sockaddr_storage address; socklen_t size; char *text; } *items;
+	size_t count;
+};
+
+enum bare_newline { BARE_NEWLINE_REJECT, BARE_NEWLINE_NORMALIZE };
+enum quota_policy { QUOTA_DEFER, QUOTA_REJECT };	/* 452 4.2.2, 552 5.2.2 */
+
+struct configuration {
+	char *file;			/* as given by -c */
+	char *directory;		/* absolute, of the file: tables/, secret/, keys/ lie below */
+	char *hostname;			/* lower case */
+	struct text_list domains, relay_domains;	/* lower case; domains has at least one */
+	struct listener_list listen_smtp, listen_submission, listen_submissions, listen_pop3, listen_pop3s;
+	char *listen_local;		/* path; NULL: off */
+	struct network_list relay_networks, clear_login, expn_networks;
+	uint64_t message_size_limit_bytes;
+	uint32_t recipient_limit, client_limit, error_limit;
+	uint32_t received_limit;	/* Received lines before a message counts as looping */
+	uint32_t smtp_timeout_seconds, message_timeout_seconds, pop3_timeout_seconds;
+	uint32_t connect_timeout_seconds, greeting_timeout_seconds, command_timeout_seconds, data_timeout_seconds;
+	uint32_t greet_delay_seconds;	/* wait before the banner to catch early talkers, 0: none */
+	enum bare_newline bare_newline;
+	bool vrfy;			/* VRFY says the truth instead of 252 */
+	struct seconds_list retry;
+	uint32_t delay_warning_seconds, queue_lifetime_seconds;
+	struct text_list resolver;	/* empty: the system's */
+	bool dnssec;
+	char *trust_anchor;
+	char *subaddress;		/* separator characters, may be empty */
+	char *queue, *mailboxes;	/* absolute */
+	char *run_directory;		/* absolute: sockets, locks */
+	uint32_t program_timeout_seconds;
+	bool system_users;
+	enum quota_policy quota_policy;
+	char *checkpassword;		/* program for logins, NULL: none */
+	uint32_t smtpd_workers, pop3d_workers;	/* 0 in the file: one per core; here never 0 */
+	uint32_t local_concurrency;	/* recipients in flight in locald */
+	struct text_list tls_certificate, tls_key;
+	char *users, *secrets, *aliases, *routes, *site, *access;	/* absolute paths of the sources */
+};
+
+/* Reads FILE over the defaults. RESULT_NEVER: an unknown name or a bad value: WHY reads
+ * "FILE:LINE: NAME: what was expected"; RESULT_RETRY: can't be read. *CONF is then NULL.
+ * Relative paths in the file are taken from the file's directory. */
+enum result configuration_load(const char *file, struct configuration **conf, struct why *why);
+void configuration_free(struct configuration *conf);
+
+/* For `dawk config`: calls ROW for each name in table order with the value in force as it would
+ * stand in the file, its origin ("default", or "FILE:LINE"), and its help line. */
+void configuration_rows(const struct configuration *conf,
+                        void (*row)(void *context, const char *name, const char *value,
+                                    const char *origin, const char *help), void *context);
+
+/* Is DOMAIN (lower case, LENGTH bytes) one of the list? Constant time in the list's length. */
+bool configuration_is_local_domain(const struct configuration *conf, const char *domain, size_t length);
+bool configuration_is_relay_domain(const struct configuration *conf, const char *domain, size_t length);	/* or below a ".domain" entry */
+
+/* CONF->directory and SUBDIRECTORY ("tables"), into OUT. */
+bool configuration_path(const struct configuration *conf, const char *subdirectory, char *out, size_t size);
+
+#endif

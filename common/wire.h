@@ -1,0 +1,134 @@
+/* Every message that crosses a pipe of the suite: the one table. Encoder, decoder checks and the
+ * names in logs come from it (frame.h, channel.h).
+ *
+ * On the pipe a frame is: length of all that follows (uint32), WIRE_VERSION (uint8), type (uint8),
+ * then the fields in the order of the table: NUMBER is a uint64; BYTES is a uint32 length and the
+ * bytes, at most the length given here. Machine byte order: a pipe never leaves the machine.
+ * A descriptor travels beside its frame (SCM_RIGHTS), where the table says NONE, ONE or MAYBE. */
+#ifndef COMMON_WIRE_H
+#define COMMON_WIRE_H
+
+enum {
+	WIRE_VERSION = 1,
+	WIRE_ADDRESS_MAX = 320,		/* RFC 5321 4.5.3.1: 64 + 1 + 255 */
+	WIRE_ORIGINAL_MAX = 1000,	/* an address as given, ORCPT */
+	WIRE_PATH_LENGTH_MAX = 4096,
+	WIRE_WORDS_MAX = 1000,		/* what a host or program said */
+	WIRE_FIELDS_MAX = 12,
+	FRAME_MAX = 16384,		/* bytes of one frame; no message of the table can be longer */
+};
+
+/*       type              value  name             from -> to                    descriptor */
+#define WIRE_MESSAGES(M) \
+	M(CHANNEL,          1, "channel",          "opener -> part",             ONE)   \
+	M(RECIPIENT_ASK,    2, "recipient-ask",    "smtpd -> authd",             NONE)  \
+	M(RECIPIENT_TELL,   3, "recipient-tell",   "authd -> smtpd",             NONE)  \
+	M(LOGIN_ASK,        4, "login-ask",        "pop3d -> authd",             NONE)  \
+	M(LOGIN_TELL,       5, "login-tell",       "authd -> pop3d",             MAYBE) \
+	M(CHECK_ASK,        6, "check-ask",        "authd -> checker",           NONE)  \
+	M(CHECK_TELL,       7, "check-tell",       "checker -> authd",           NONE)  \
+	M(LOCAL_JOB,        8, "local-job",        "queued -> locald -> deliverer", ONE) \
+	M(LOCAL_RECIPIENT,  9, "local-recipient",  "queued -> locald",           NONE)  \
+	M(DELIVER_TO,      10, "deliver-to",       "locald -> deliverer",        NONE)  \
+	M(RESULT,          11, "result",           "deliverer -> locald, locald and remoted -> queued", NONE) \
+	M(FORWARD,         12, "forward",          "deliverer -> locald -> queued", NONE) \
+	M(RUN,             13, "run",              "deliverer -> locald",        NONE)  \
+	M(QUEUE_COMMAND,   14, "queue-command",    "dawk -> queued",             NONE)  \
+	M(QUEUE_ROW,       15, "queue-row",        "queued -> dawk",             NONE)  \
+	M(QUEUE_ANSWER,    16, "queue-answer",     "queued -> dawk",             NONE)
+
+/* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
+#define WIRE_CHANNEL(F) \
+	F(CHANNEL, PEER, BYTES, 32) F(CHANNEL, INDEX, NUMBER, 0)
+
+/* Does ADDRESS (normalised, local) exist, and is there room? For what the tables alone can't tell:
+ * accounts of the system, mailboxes with a quota. VERDICT: enum recipient_verdict. */
+#define WIRE_RECIPIENT_ASK(F) \
+	F(RECIPIENT_ASK, SERIAL, NUMBER, 0) F(RECIPIENT_ASK, ADDRESS, BYTES, WIRE_ADDRESS_MAX)
+#define WIRE_RECIPIENT_TELL(F) \
+	F(RECIPIENT_TELL, SERIAL, NUMBER, 0) F(RECIPIENT_TELL, VERDICT, NUMBER, 0)
+
+/* A login and the start of its session. MECHANISM: enum login_mechanism. SECRET is the password,
+ * or for APOP the digest in hex with CHALLENGE the banner's timestamp. CLIENT is its address as
+ * text, SESSION the id in log lines. VERDICT: enum login_verdict; with LOGIN_OK a descriptor: the
+ * session's end of a socketpair, on which the session itself answers first (RFC 1939). */
+#define WIRE_LOGIN_ASK(F) \
+	F(LOGIN_ASK, SERIAL, NUMBER, 0) F(LOGIN_ASK, MECHANISM, NUMBER, 0) \
+	F(LOGIN_ASK, CLIENT, BYTES, 64) F(LOGIN_ASK, SESSION, BYTES, 32) \
+	F(LOGIN_ASK, USER, BYTES, WIRE_ADDRESS_MAX) F(LOGIN_ASK, SECRET, BYTES, 1024) \
+	F(LOGIN_ASK, CHALLENGE, BYTES, 256)
+#define WIRE_LOGIN_TELL(F) \
+	F(LOGIN_TELL, SERIAL, NUMBER, 0) F(LOGIN_TELL, VERDICT, NUMBER, 0) F(LOGIN_TELL, WORDS, BYTES, 256)
+
+/* One password against one hash, in a process that has no other right. MATCH: 1 or 0. */
+#define WIRE_CHECK_ASK(F) \
+	F(CHECK_ASK, SERIAL, NUMBER, 0) F(CHECK_ASK, HASH, BYTES, 512) F(CHECK_ASK, SECRET, BYTES, 1024)
+#define WIRE_CHECK_TELL(F) \
+	F(CHECK_TELL, SERIAL, NUMBER, 0) F(CHECK_TELL, MATCH, NUMBER, 0)
+
+/* One message for COUNT recipients, whose frames follow at once. The descriptor is the message
+ * file, read-only; its content is LENGTH bytes at OFFSET, read with pread. JOB is the sender's
+ * number and comes back in every answer. REVERSE_PATH is without brackets, empty for the null one. */
+#define WIRE_LOCAL_JOB(F) \
+	F(LOCAL_JOB, JOB, NUMBER, 0) F(LOCAL_JOB, ID, BYTES, 32) F(LOCAL_JOB, ARRIVED_US, NUMBER, 0) \
+	F(LOCAL_JOB, OFFSET, NUMBER, 0) F(LOCAL_JOB, LENGTH, NUMBER, 0) \
+	F(LOCAL_JOB, REVERSE_PATH, BYTES, WIRE_ADDRESS_MAX) F(LOCAL_JOB, COUNT, NUMBER, 0)
+/* INDEX: the recipient's place in the envelope. AS: the address as the client gave it. OWNER: the
+ * reverse-path for this one where an owner- alias replaces it, else empty. */
+#define WIRE_LOCAL_RECIPIENT(F) \
+	F(LOCAL_RECIPIENT, JOB, NUMBER, 0) F(LOCAL_RECIPIENT, INDEX, NUMBER, 0) \
+	F(LOCAL_RECIPIENT, ADDRESS, BYTES, WIRE_ADDRESS_MAX) F(LOCAL_RECIPIENT, AS, BYTES, WIRE_ORIGINAL_MAX) \
+	F(LOCAL_RECIPIENT, OWNER, BYTES, WIRE_ADDRESS_MAX)
+/* What the spawner made of a recipient. KIND: enum delivery_kind. PATH: absolute. QUOTA: as in the
+ * users table, may be empty. HOME: where a ~/.forward is looked for, empty for none. */
+#define WIRE_DELIVER_TO(F) \
+	F(DELIVER_TO, JOB, NUMBER, 0) F(DELIVER_TO, INDEX, NUMBER, 0) F(DELIVER_TO, KIND, NUMBER, 0) \
+	F(DELIVER_TO, PATH, BYTES, WIRE_PATH_LENGTH_MAX) F(DELIVER_TO, QUOTA, BYTES, 64) \
+	F(DELIVER_TO, ADDRESS, BYTES, WIRE_ADDRESS_MAX) F(DELIVER_TO, AS, BYTES, WIRE_ORIGINAL_MAX) \
+	F(DELIVER_TO, OWNER, BYTES, WIRE_ADDRESS_MAX) F(DELIVER_TO, HOME, BYTES, WIRE_PATH_LENGTH_MAX)
+/* The end of one recipient of a job. VERDICT: enum delivery_verdict. STATUS: RFC 3463, "5.1.1".
+ * HOST: the next hop that said WORDS, empty for here. */
+#define WIRE_RESULT(F) \
+	F(RESULT, JOB, NUMBER, 0) F(RESULT, INDEX, NUMBER, 0) F(RESULT, VERDICT, NUMBER, 0) \
+	F(RESULT, STATUS, BYTES, 12) F(RESULT, HOST, BYTES, 300) F(RESULT, WORDS, BYTES, WIRE_WORDS_MAX)
+/* The mailbox wants its mail sent on to ADDRESS; several may come before the recipient's RESULT,
+ * whose verdict is then DELIVERY_FORWARDED: queued makes one message of them before it records it. */
+#define WIRE_FORWARD(F) \
+	F(FORWARD, JOB, NUMBER, 0) F(FORWARD, INDEX, NUMBER, 0) F(FORWARD, ADDRESS, BYTES, WIRE_ADDRESS_MAX)
+/* A ~/.forward names a program: the spawner runs it under the deliverer's own uid. */
+#define WIRE_RUN(F) \
+	F(RUN, JOB, NUMBER, 0) F(RUN, INDEX, NUMBER, 0) F(RUN, COMMAND, BYTES, WIRE_PATH_LENGTH_MAX)
+
+/* The admin's commands to a running queued: VERB is hold, release, retry, remove, flush, status or
+ * sites; ARGUMENT an ID or a domain or empty. Any number of rows (a line of key=value each), then
+ * one answer: CODE as in sysexits(3). */
+#define WIRE_QUEUE_COMMAND(F) \
+	F(QUEUE_COMMAND, VERB, BYTES, 16) F(QUEUE_COMMAND, ARGUMENT, BYTES, WIRE_ADDRESS_MAX)
+#define WIRE_QUEUE_ROW(F) \
+	F(QUEUE_ROW, WORDS, BYTES, 4096)
+#define WIRE_QUEUE_ANSWER(F) \
+	F(QUEUE_ANSWER, CODE, NUMBER, 0) F(QUEUE_ANSWER, WORDS, BYTES, WIRE_WORDS_MAX)
+
+/* FRAME_CHANNEL, FRAME_LOCAL_JOB, ... */
+#define WIRE_ENUM_TYPE(type, value, name, way, descriptor) FRAME_##type = value,
+enum wire_type { WIRE_MESSAGES(WIRE_ENUM_TYPE) WIRE_TYPES_END };
+#undef WIRE_ENUM_TYPE
+
+/* CHANNEL_PEER, CHANNEL_INDEX, ...: the place of each field in struct frame's values */
+#define WIRE_ENUM_FIELD(type, field, kind, limit) type##_##field,
+#define WIRE_ENUM_FIELDS(type, value, name, way, descriptor) enum { WIRE_##type(WIRE_ENUM_FIELD) type##_FIELDS };
+WIRE_MESSAGES(WIRE_ENUM_FIELDS)
+#undef WIRE_ENUM_FIELDS
+#undef WIRE_ENUM_FIELD
+
+enum recipient_verdict { RECIPIENT_EXISTS = 1, RECIPIENT_UNKNOWN, RECIPIENT_FULL, RECIPIENT_LATER };
+enum login_mechanism { LOGIN_PASSWORD = 1, LOGIN_APOP };
+enum login_verdict { LOGIN_OK = 1, LOGIN_REFUSED, LOGIN_LATER };
+enum delivery_kind { DELIVER_MAILDIR = 1, DELIVER_MBOX };
+enum delivery_verdict {
+	DELIVERY_DELIVERED = 1, DELIVERY_DEFERRED, DELIVERY_FAILED,
+	DELIVERY_FORWARDED,	/* turned into a message of its own */
+	DELIVERY_RELAYED,	/* handed to a next hop that does not do DSN (RFC 3461 5.2.3) */
+};
+
+#endif
