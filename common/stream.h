@@ -23,8 +23,9 @@ struct stream {
 	bool is_paused;
 };
 
-/* Takes over FD, non-blocking. READY as of a watch; the owner finds itself by
- * container_of(watch, struct stream, watch). */
+/* Takes over FD, non-blocking, and closes it on failure too. READY as of a watch; the owner finds
+ * itself by container_of(watch, struct stream, watch). While paused, READY still comes for EPOLLHUP
+ * and EPOLLERR, again and again: close then. */
 enum result stream_open(struct stream *stream, struct loop *loop, int fd, void (*ready)(struct watch *, uint32_t), struct why *why);
 void stream_close(struct stream *stream);	/* frees all; harmless when closed */
 
