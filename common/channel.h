@@ -21,8 +21,10 @@ struct channel {
 	struct watch watch;
 	stralloc in, out;
 	size_t in_used, out_sent;
-	int *in_descriptors, *out_descriptors;	/* queues, in order of their frames */
-	size_t in_descriptor_count, out_descriptor_count, in_descriptor_size, out_descriptor_size;
+	struct channel_descriptors {	/* queues, in order of their frames */
+		struct channel_descriptor { int fd; size_t frame_start; } *items;
+		size_t count, size;
+	} in_descriptors, out_descriptors;
 	struct channel *next_dirty;
 	bool is_dirty;
 	/* A whole frame came. Handlers own f->descriptor. They may send and may close any channel. */

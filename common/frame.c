@@ -3,7 +3,7 @@
 #include <string.h>
 
 enum field_kind { KIND_NUMBER, KIND_BYTES };
-enum { FRAME_LENGTH_SIZE = 4, FRAME_HEAD = FRAME_LENGTH_SIZE + 2, FRAME_BYTES_HEAD = 4, FRAME_NUMBER_SIZE = 8 };
+enum { FRAME_LENGTH_SIZE = 4, FRAME_HEAD = FRAME_LENGTH_SIZE + 3, FRAME_BYTES_HEAD = 4, FRAME_NUMBER_SIZE = 8 };
 
 struct field_rule { enum field_kind kind; uint32_t limit; };
 struct message_rule {
@@ -67,7 +67,13 @@ static char *put_number32(char *at, uint32_t number)
 	return at + sizeof number;
 }
 
-enum result frame_append(stralloc *out, enum wire_type type, const struct wire_value *values, struct why *why)
+static bool descriptor_fits(const struct message_rule *rule, bool has_descriptor)
+{
+	return rule->descriptor == DESCRIPTOR_MAYBE || has_descriptor == (rule->descriptor == DESCRIPTOR_ONE);
+}
+
+enum result frame_append(stralloc *out, enum wire_type type, const struct wire_value *values,
+                         bool has_descriptor, struct why *why)
 {
 	const struct message_rule *rule = rule_of(type);
 	enum result result;
@@ -75,6 +81,8 @@ enum result frame_append(stralloc *out, enum wire_type type, const struct wire_v
 	char *at;
 	int i;
 
+	if (!descriptor_fits(rule, has_descriptor))
+		return why_set(why, RESULT_NEVER, "a descriptor too many or too few for a %s frame", rule->name);
 	result = frame_size(rule, values, &size, why);
 	if (result != RESULT_OK)
 		return result;
@@ -83,6 +91,7 @@ enum result frame_append(stralloc *out, enum wire_type type, const struct wire_v
 	at = put_number32(out->s + out->len, (uint32_t)(size - FRAME_LENGTH_SIZE));
 	*at++ = WIRE_VERSION;
 	*at++ = (char)type;
+	*at++ = has_descriptor;
 	for (i = 0; i < rule->field_count; i++) {
 		if (rule->field[i].kind == KIND_NUMBER) {
 			memcpy(at, &values[i].number, FRAME_NUMBER_SIZE);
@@ -149,6 +158,9 @@ enum result frame_take(const void *bytes, size_t length, struct frame *f, size_t
 		return why_set(why, RESULT_PEER, "a frame of unknown type %d", (unsigned char)at[5]);
 	f->type = (unsigned char)at[5];
 	f->descriptor = -1;
+	f->has_descriptor = at[6] == 1;
+	if ((at[6] & ~1) || !descriptor_fits(rule, f->has_descriptor))
+		return why_set(why, RESULT_PEER, "a descriptor too many or too few with a %s frame", rule->name);
 	*used = FRAME_LENGTH_SIZE + (size_t)size;
 	return take_fields(rule, at + FRAME_HEAD, at + *used, f, why);
 }

@@ -19,16 +19,19 @@ struct wire_value {
 struct frame {
 	enum wire_type type;
 	struct wire_value value[WIRE_FIELDS_MAX];	/* as many as the type has; index by its enum */
+	bool has_descriptor;	/* one came, or is still to be taken from the pipe */
 	int descriptor;		/* -1: none. Whoever handles the frame owns it and closes it. */
 };
 
-/* Appends one frame of TYPE with VALUES (all its fields) to OUT. RESULT_OK; RESULT_NEVER: a value
- * is longer than the table allows, nothing appended; RESULT_RETRY: no memory, nothing appended. */
-enum result frame_append(stralloc *out, enum wire_type type, const struct wire_value *values, struct why *why);
+/* Appends one frame of TYPE with VALUES (all its fields) to OUT; HAS_DESCRIPTOR must be as the table
+ * allows. RESULT_OK; RESULT_NEVER: a value is longer than the table allows, nothing appended;
+ * RESULT_RETRY: no memory, nothing appended. */
+enum result frame_append(stralloc *out, enum wire_type type, const struct wire_value *values,
+                         bool has_descriptor, struct why *why);
 
 /* Takes the first whole frame of LENGTH bytes at BYTES. RESULT_OK: it took *USED bytes, F's values
  * point into BYTES, f->descriptor is -1. RESULT_RETRY: not complete yet. RESULT_PEER: foreign
- * version, unknown type, over FRAME_MAX, or fields that do not fit. */
+ * version, unknown type, over FRAME_MAX, fields that do not fit, or a descriptor against the table. */
 enum result frame_take(const void *bytes, size_t length, struct frame *f, size_t *used, struct why *why);
 
 const char *frame_name(enum wire_type type);

@@ -2,7 +2,7 @@
  * names in logs come from it (frame.h, channel.h).
  *
  * On the pipe a frame is: length of all that follows (uint32), WIRE_VERSION (uint8), type (uint8),
- * then the fields in the order of the table: NUMBER is a uint64; BYTES is a uint32 length and the
+ * descriptors (uint8, 0 or 1), then the fields in the order of the table: NUMBER is a uint64; BYTES is a uint32 length and the
  * bytes, at most the length given here. Machine byte order: a pipe never leaves the machine.
  * A descriptor travels beside its frame (SCM_RIGHTS), where the table says NONE, ONE or MAYBE. */
 #ifndef COMMON_WIRE_H
