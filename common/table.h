@@ -8,6 +8,7 @@
 #include "result.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct table_directory;	/* tables/ or secret/, opened once, before the sandbox */
 struct table;
