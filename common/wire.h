@@ -35,7 +35,12 @@ enum {
 	M(RUN,             13, "run",              "deliverer -> locald",        NONE)  \
 	M(QUEUE_COMMAND,   14, "queue-command",    "dawk -> queued",             NONE)  \
 	M(QUEUE_ROW,       15, "queue-row",        "queued -> dawk",             NONE)  \
-	M(QUEUE_ANSWER,    16, "queue-answer",     "queued -> dawk",             NONE)
+	M(QUEUE_ANSWER,    16, "queue-answer",     "queued -> dawk",             NONE)  \
+	M(SESSION_START,   17, "session-start",    "authd -> starter",           ONE)   \
+	M(CHECKER_START,   18, "checker-start",    "authd -> starter",           ONE)   \
+	M(PROGRAM_ASK,     19, "program-ask",      "authd -> starter",           ONE)   \
+	M(PROGRAM_TELL,    20, "program-tell",     "program's keeper -> authd",  NONE)  \
+	M(LOGIN_OFFER,     21, "login-offer",      "authd -> pop3d",             NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -108,6 +113,27 @@ enum {
 	F(QUEUE_ROW, WORDS, BYTES, 4096)
 #define WIRE_QUEUE_ANSWER(F) \
 	F(QUEUE_ANSWER, CODE, NUMBER, 0) F(QUEUE_ANSWER, WORDS, BYTES, WIRE_WORDS_MAX)
+
+/* To the process of authd that forks for it and holds no secret: a session on MAILDIR that talks
+ * on the descriptor; a checker that reads CHECK_ASK there; one run of the checkpassword program,
+ * whose keeper answers PROGRAM_TELL there (VERDICT: enum login_verdict). */
+#define WIRE_SESSION_START(F) \
+	F(SESSION_START, UID, NUMBER, 0) F(SESSION_START, GID, NUMBER, 0) \
+	F(SESSION_START, MAILDIR, BYTES, WIRE_PATH_LENGTH_MAX) F(SESSION_START, QUOTA, BYTES, 64) \
+	F(SESSION_START, USER, BYTES, WIRE_ADDRESS_MAX) F(SESSION_START, SESSION, BYTES, 32) \
+	F(SESSION_START, CLIENT, BYTES, 64)
+#define WIRE_CHECKER_START(F) \
+	F(CHECKER_START, INDEX, NUMBER, 0)
+#define WIRE_PROGRAM_ASK(F) \
+	F(PROGRAM_ASK, USER, BYTES, WIRE_ADDRESS_MAX) F(PROGRAM_ASK, SECRET, BYTES, 1024) \
+	F(PROGRAM_ASK, CHALLENGE, BYTES, 256)
+#define WIRE_PROGRAM_TELL(F) \
+	F(PROGRAM_TELL, VERDICT, NUMBER, 0) F(PROGRAM_TELL, UID, NUMBER, 0) F(PROGRAM_TELL, GID, NUMBER, 0) \
+	F(PROGRAM_TELL, HOME, BYTES, WIRE_PATH_LENGTH_MAX)
+/* What logins are worth offering: APOP is 1 while a secret for it is stored. Sent when a worker
+ * joins and whenever it changes. */
+#define WIRE_LOGIN_OFFER(F) \
+	F(LOGIN_OFFER, APOP, NUMBER, 0)
 
 /* FRAME_CHANNEL, FRAME_LOCAL_JOB, ... */
 #define WIRE_ENUM_TYPE(type, value, name, way, descriptor) FRAME_##type = value,
