@@ -15,7 +15,7 @@ enum { MAILDIR_NAME_MAX = 200 };
 struct maildir_item {
 	int fd;				/* open tmp file, complete; -1 when not made */
 	struct maildir_folder *folder;	/* counted reference */
-	char name[MAILDIR_NAME_MAX];	/* in tmp/ and then in new/ */
+	char name[MAILDIR_NAME_MAX];	/* in new/; in tmp/ without what follows its first ',' */
 	uint64_t bytes;
 	enum result result;		/* after maildir_commit */
 	struct why why;
@@ -23,8 +23,9 @@ struct maildir_item {
 
 struct maildir_folder;	/* a maildir's open directories; a small cache keeps the latest ones open */
 
-/* Opens PATH (absolute, without trailing slash), making it and tmp, new, cur where missing (0700),
- * never following a link in the last component. RESULT_RETRY, RESULT_NEVER with WHY. */
+/* Opens PATH (absolute, without trailing slash), making it and tmp, new, cur where missing (0700), and
+ * the directories above it, never following a link in the last component. The cache owns *FOLDER: it
+ * stays valid until the next maildir_open. RESULT_RETRY, RESULT_NEVER with WHY. */
 enum result maildir_open(const char *path, struct maildir_folder **folder, struct why *why);
 
 /* Makes a file in tmp/ and writes into it, in order: PREFIX (LF line ends), then LENGTH bytes of
@@ -37,6 +38,9 @@ enum result maildir_write(struct maildir_folder *folder, const char *host, const
  * Each item gets its result: RESULT_OK: in new/, survives a power cut; RESULT_RETRY: deliver again.
  * Closes the items' descriptors, removes tmp files of those that failed. */
 void maildir_commit(struct maildir_item *items, size_t count);
+
+/* Takes an item that was written out again instead of committing it. */
+void maildir_abandon(struct maildir_item *item);
 
 /* Removes tmp/ files older than 36 hours. */
 void maildir_sweep(struct maildir_folder *folder);
