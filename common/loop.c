@@ -18,8 +18,12 @@ struct loop {
 	int batch_length;
 	struct timer **heap;		/* [1 .. timer_count], earliest first */
 	size_t timer_count, heap_size;
-	struct watch signal_watch;
-	void (*caught)(struct loop *, int);
+	struct signal_set {
+		struct watch watch;
+		struct loop *loop;
+		void (*caught)(struct loop *, int);
+	} signal_sets[LOOP_SIGNAL_SETS];
+	size_t signal_set_count;
 	struct turn_end *turn_ends[LOOP_TURN_ENDS];
 	size_t turn_end_count;
 };
@@ -35,19 +39,25 @@ enum result loop_make(struct loop **loop, struct why *why)
 		free(l);
 		return why_errno(why, RESULT_RETRY, "unable to make an epoll descriptor");
 	}
-	l->signal_watch.fd = -1;
 	l->now_ms = time_monotonic_ms();
 	*loop = l;
 	return RESULT_OK;
+}
+
+void loop_abandon(struct loop *loop)
+{
+	size_t i;
+
+	for (i = 0; i < loop->signal_set_count; i++)
+		close(loop->signal_sets[i].watch.fd);
+	close(loop->epoll);
 }
 
 void loop_free(struct loop *loop)
 {
 	if (!loop)
 		return;
-	if (loop->signal_watch.fd >= 0)
-		close(loop->signal_watch.fd);
-	close(loop->epoll);
+	loop_abandon(loop);
 	free(loop->heap);
 	free(loop);
 }
@@ -205,30 +215,35 @@ uint64_t loop_now_ms(const struct loop *loop)
 
 static void signal_ready(struct watch *watch, uint32_t events)
 {
-	struct loop *loop = container_of(watch, struct loop, signal_watch);
+	struct signal_set *set = container_of(watch, struct signal_set, watch);
 	struct signalfd_siginfo info;
 
 	(void)events;
 	while (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info)
-		loop->caught(loop, (int)info.ssi_signo);
+		set->caught(set->loop, (int)info.ssi_signo);
 }
 
 enum result loop_catch_signals(struct loop *loop, const int *signals,
                                void (*caught)(struct loop *, int signal_number), struct why *why)
 {
-	sigset_t set;
+	struct signal_set *set;
+	sigset_t mask;
 	int fd;
 
-	sigemptyset(&set);
+	if (loop->signal_set_count == LOOP_SIGNAL_SETS)
+		return why_set(why, RESULT_STOP, "too many signal sets");
+	sigemptyset(&mask);
 	for (; *signals; signals++)
-		sigaddset(&set, *signals);
-	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		sigaddset(&mask, *signals);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL))
 		return why_errno(why, RESULT_STOP, "unable to block signals");
-	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	fd = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		return why_errno(why, RESULT_STOP, "unable to make a signal descriptor");
-	loop->caught = caught;
-	return loop_watch(loop, &loop->signal_watch, fd, EPOLLIN, signal_ready, why);
+	set = &loop->signal_sets[loop->signal_set_count++];
+	set->loop = loop;
+	set->caught = caught;
+	return loop_watch(loop, &set->watch, fd, EPOLLIN, signal_ready, why);
 }
 
 /* ---- turns ---- */

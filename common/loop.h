@@ -33,6 +33,8 @@ struct timer {
 /* One loop per process; after a fork the child makes its own and must not touch the parent's. */
 enum result loop_make(struct loop **loop, struct why *why);
 void loop_free(struct loop *loop);
+/* In the child of a fork: closes the parent's loop without touching the parent's registrations. */
+void loop_abandon(struct loop *loop);
 
 /* Watches WATCH->fd for EVENTS. The loop owns neither. RESULT_RETRY: no memory in the kernel. */
 enum result loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events,
@@ -52,8 +54,9 @@ bool loop_reserve_timers(struct loop *loop, size_t count);
 /* The monotonic time in ms at the start of this turn. */
 uint64_t loop_now_ms(const struct loop *loop);
 
-/* Blocks the signals of SIGNALS (0-ended) and calls CAUGHT for each that arrives. Call once, and
- * before any thread starts. */
+/* Blocks the signals of SIGNALS (0-ended) and calls CAUGHT for each that arrives. At most
+ * LOOP_SIGNAL_SETS calls, with different signals, before any thread starts. */
+enum { LOOP_SIGNAL_SETS = 4 };
 enum result loop_catch_signals(struct loop *loop, const int *signals,
                                void (*caught)(struct loop *, int signal_number), struct why *why);
 

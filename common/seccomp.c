@@ -1,0 +1,131 @@
+#include "walls.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#if defined(__x86_64__)
+enum { NATIVE = (int)AUDIT_ARCH_X86_64 };
+#elif defined(__aarch64__)
+enum { NATIVE = (int)AUDIT_ARCH_AARCH64 };
+#else
+#error "seccomp.c: give the audit architecture of this machine"
+#endif
+
+struct denied { unsigned class; int number; };
+
+/* Each name exists on some machines only. */
+static const struct denied denied[] = {
+#define DENIED(class, name) { DENY_##class, SYS_##name },
+	DENIED(ADMIN, ptrace) DENIED(ADMIN, process_vm_readv) DENIED(ADMIN, process_vm_writev)
+	DENIED(ADMIN, mount) DENIED(ADMIN, umount2) DENIED(ADMIN, pivot_root) DENIED(ADMIN, chroot)
+	DENIED(ADMIN, swapon) DENIED(ADMIN, swapoff) DENIED(ADMIN, reboot) DENIED(ADMIN, sethostname)
+	DENIED(ADMIN, setdomainname) DENIED(ADMIN, init_module) DENIED(ADMIN, finit_module)
+	DENIED(ADMIN, delete_module) DENIED(ADMIN, kexec_load) DENIED(ADMIN, bpf)
+	DENIED(ADMIN, perf_event_open) DENIED(ADMIN, userfaultfd) DENIED(ADMIN, keyctl) DENIED(ADMIN, add_key)
+	DENIED(ADMIN, request_key) DENIED(ADMIN, unshare) DENIED(ADMIN, setns) DENIED(ADMIN, open_by_handle_at)
+	DENIED(ADMIN, io_uring_setup) DENIED(ADMIN, io_uring_enter) DENIED(ADMIN, io_uring_register)
+	DENIED(ADMIN, pidfd_getfd) DENIED(ADMIN, settimeofday) DENIED(ADMIN, clock_settime)
+	DENIED(ADMIN, clock_adjtime) DENIED(ADMIN, adjtimex) DENIED(ADMIN, acct) DENIED(ADMIN, quotactl)
+	DENIED(ADMIN, mknodat) DENIED(ADMIN, personality) DENIED(ADMIN, syslog) DENIED(ADMIN, fanotify_init)
+	DENIED(ADMIN, move_mount) DENIED(ADMIN, fsopen) DENIED(ADMIN, fsconfig) DENIED(ADMIN, fsmount)
+	DENIED(ADMIN, fspick) DENIED(ADMIN, open_tree) DENIED(ADMIN, kcmp) DENIED(ADMIN, vhangup)
+#ifdef SYS_mount_setattr
+	DENIED(ADMIN, mount_setattr)
+#endif
+#ifdef SYS_kexec_file_load
+	DENIED(ADMIN, kexec_file_load)
+#endif
+#ifdef __x86_64__
+	DENIED(ADMIN, iopl) DENIED(ADMIN, ioperm) DENIED(ADMIN, mknod) DENIED(ADMIN, modify_ldt)
+#endif
+	DENIED(IDENTITY, setuid) DENIED(IDENTITY, setgid) DENIED(IDENTITY, setreuid) DENIED(IDENTITY, setregid)
+	DENIED(IDENTITY, setresuid) DENIED(IDENTITY, setresgid) DENIED(IDENTITY, setgroups)
+	DENIED(IDENTITY, setfsuid) DENIED(IDENTITY, setfsgid) DENIED(IDENTITY, capset)
+	DENIED(EXEC, execve) DENIED(EXEC, execveat)
+	DENIED(SOCKETS, socket) DENIED(SOCKETS, socketpair) DENIED(SOCKETS, connect) DENIED(SOCKETS, bind)
+	DENIED(SOCKETS, listen)
+	DENIED(OWNERS, fchmod) DENIED(OWNERS, fchmodat) DENIED(OWNERS, fchown) DENIED(OWNERS, fchownat)
+	DENIED(OWNERS, setxattr) DENIED(OWNERS, lsetxattr) DENIED(OWNERS, fsetxattr) DENIED(OWNERS, removexattr)
+	DENIED(OWNERS, lremovexattr) DENIED(OWNERS, fremovexattr)
+	DENIED(TIMES, utimensat) DENIED(LIST, getdents64)
+#ifdef __x86_64__
+	DENIED(OWNERS, chmod) DENIED(OWNERS, chown) DENIED(OWNERS, lchown)
+	DENIED(TIMES, utime) DENIED(TIMES, utimes) DENIED(TIMES, futimesat)
+	DENIED(LIST, getdents) DENIED(FORK, fork) DENIED(FORK, vfork)
+#endif
+	{ DENY_OWNERS, 452 },	/* fchmodat2, newer than the headers */
+#undef DENIED
+};
+
+enum { PROGRAM_MAX = 2 * sizeof denied / sizeof *denied + 24 };
+
+struct program {
+	unsigned short length;
+	struct sock_filter code[PROGRAM_MAX];
+};
+
+static void add(struct program *p, struct sock_filter instruction)
+{
+	p->code[p->length++] = instruction;
+}
+
+static void add_load(struct program *p, size_t offset)
+{
+	add(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)offset));
+}
+
+static void add_return(struct program *p, unsigned action)
+{
+	add(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
+}
+
+static void add_refuse(struct program *p, int number, int error)
+{
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1));
+	add_return(p, SECCOMP_RET_ERRNO | (unsigned)error);
+}
+
+/* clone3's flags lie in memory that a filter can't see: ENOSYS makes the C library use clone, whose
+ * flags are an argument. Last in the program, since it loads over the call's number. */
+static void add_fork(struct program *p)
+{
+	add_refuse(p, SYS_clone3, ENOSYS);
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3));
+	add_load(p, offsetof(struct seccomp_data, args[0]));
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
+	add_return(p, SECCOMP_RET_ERRNO | EPERM);
+}
+
+enum result seccomp_enter(unsigned classes, struct why *why)
+{
+	static struct program p;
+	struct sock_fprog filter;
+	size_t i;
+
+	p.length = 0;
+	add_load(&p, offsetof(struct seccomp_data, arch));
+	add(&p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)NATIVE, 1, 0));
+	add_return(&p, SECCOMP_RET_KILL_PROCESS);
+	add_load(&p, offsetof(struct seccomp_data, nr));
+#ifdef __x86_64__
+	/* the x32 variants of all calls */
+	add(&p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1));
+	add_return(&p, SECCOMP_RET_KILL_PROCESS);
+#endif
+	for (i = 0; i < sizeof denied / sizeof *denied; i++)
+		if (classes & denied[i].class)
+			add_refuse(&p, denied[i].number, EPERM);
+	if (classes & DENY_FORK)
+		add_fork(&p);
+	add_return(&p, SECCOMP_RET_ALLOW);
+	filter = (struct sock_fprog){ p.length, p.code };
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
+		return why_errno(why, RESULT_STOP, "unable to enter the seccomp filter");
+	return RESULT_OK;
+}

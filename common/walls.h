@@ -1,0 +1,28 @@
+/* The kernel's walls: Landlock by its raw calls, seccomp as a deny list by classes. Used by
+ * sandbox.c alone. */
+#ifndef COMMON_WALLS_H
+#define COMMON_WALLS_H
+
+#include "sandbox.h"
+
+/* Classes of system calls that a role has no use for; denied ones fail with EPERM. */
+enum {
+	DENY_ADMIN = 1,		/* ptrace, mounts, modules, bpf, keys, io_uring, namespaces, clock, devices */
+	DENY_IDENTITY = 2,	/* setuid and its kin, capset */
+	DENY_EXEC = 4,
+	DENY_FORK = 8,		/* new processes; threads are let through */
+	DENY_SOCKETS = 16,	/* socket, socketpair, connect, bind, listen */
+	DENY_OWNERS = 32,	/* chmod, chown, extended attributes */
+	DENY_TIMES = 64,	/* utimensat and its kin */
+	DENY_LIST = 128,	/* getdents */
+};
+
+/* RESULT_OK, also when the kernel has no Landlock 2 (*IS_ON tells); RESULT_STOP with WHY.
+ * MAY_CONNECT: TCP stays allowed. Paths that do not exist are skipped. */
+enum result landlock_enter(const struct sandbox_path *paths, size_t path_count, bool may_connect,
+                           bool *is_on, struct why *why);
+
+/* CLASSES: DENY_ bits. no_new_privs must be set. */
+enum result seccomp_enter(unsigned classes, struct why *why);
+
+#endif
