@@ -54,8 +54,40 @@ authd_LIBS = $(AUTHD_LIBS)
 dawk_LIBS = $(AUTHD_LIBS)
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
+# Unit drivers: each tests/unit/NAME.c is a program, linked with the objects of its first line.
+UNITS = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
+linked = $(addprefix $(B)/,$(shell sed -n '1s,^/\* link: *\(.*\) \*/.*,\1,p' $(1)))
+define unit
+$(B)/unit/$(1): tests/unit/$(1).c $(call linked,tests/unit/$(1).c) $(B)/libcommon.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(LDFLAGS) -MMD -MP -o $$@ $$(filter %.c %.o %.a,$$^) $$(AUTHD_LIBS) $$(LIBS)
+endef
+$(foreach u,$(UNITS),$(eval $(call unit,$(u))))
+
+units: $(UNITS:%=$(B)/unit/%)
+unit: units
+	@tests/tool/units $(UNITS:%=$(B)/unit/%)
+
+# The load generator is a tool of its own: without our warnings about signs and conversions.
+$(B)/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STANDARD) -O2 -g -Wall -Wextra -Werror -pthread -o $@ $<
+bench: all $(B)/bench/mailload $(B)/bench/fslimit
+	@B=$(B) bench/bench.sh
+
+check:
+	@tests/tool/check
+lint:
+	@tests/tool/lint
+demo: all
+	@DAWK_BIN=$(B)/bin ./demo.sh
+
+# For clang-tidy: how a source file is compiled, a flag a line.
+print-flags:
+	@printf '%s\n' $(CPPFLAGS) $(filter-out -fcf-protection -fstack-clash-protection,$(CFLAGS))
+
 clean:
 	rm -rf $(B)
 
-.PHONY: all clean
+.PHONY: all clean unit units check lint bench demo print-flags
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
