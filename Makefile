@@ -86,8 +86,19 @@ demo: all
 print-flags:
 	@printf '%s\n' $(CPPFLAGS) $(filter-out -fcf-protection -fstack-clash-protection,$(CFLAGS))
 
+# The host's own installation, as root. INSTALL says what each does.
+export B PREFIX DESTDIR MAIL_HOST MAIL_DOMAINS
+setup:
+	@service/setup.sh setup
+install: all
+	@service/setup.sh install
+uninstall:
+	@service/setup.sh uninstall
+
 clean:
 	rm -rf $(B)
+dist-clean: clean
+	rm -rf $(DEPS) build
 
 .PHONY: all clean unit units check lint bench demo print-flags
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
