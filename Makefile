@@ -82,10 +82,6 @@ lint:
 demo: all
 	@DAWK_BIN=$(B)/bin ./demo.sh
 
-# For clang-tidy: how a source file is compiled, a flag a line.
-print-flags:
-	@printf '%s\n' $(CPPFLAGS) $(filter-out -fcf-protection -fstack-clash-protection,$(CFLAGS))
-
 # The host's own installation, as root. INSTALL says what each does.
 export B PREFIX DESTDIR MAIL_HOST MAIL_DOMAINS
 setup:
@@ -95,10 +91,14 @@ install: all
 uninstall:
 	@service/setup.sh uninstall
 
+# For clang-tidy: how a source file is compiled, a flag a line.
+print-flags:
+	@printf '%s\n' $(CPPFLAGS) $(filter-out -fcf-protection -fstack-clash-protection,$(CFLAGS))
+
 clean:
 	rm -rf $(B)
 dist-clean: clean
 	rm -rf $(DEPS) build
 
-.PHONY: all clean unit units check lint bench demo print-flags
+.PHONY: all clean unit units check lint bench demo setup install uninstall dist-clean print-flags
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
