@@ -116,6 +116,18 @@ static enum result out_of_memory(const struct loaded *loaded, struct why *why)
 	return why_set(why, RESULT_RETRY, "read %s: no memory", loaded->conf.file ? loaded->conf.file : "the configuration");
 }
 
+/* `dawk config queue` is for scripts too: they know no folder that a path starts at. */
+static enum result keep_absolute(struct loaded *loaded, size_t index, const char *path, struct why *why)
+{
+	char *copy = strdup(path);
+
+	if (!copy)
+		return out_of_memory(loaded, why);
+	free(loaded->text[index]);
+	loaded->text[index] = copy;
+	return RESULT_OK;
+}
+
 /* LINE 0: TEXT is a default. */
 static enum result set(struct loaded *loaded, size_t index, const char *text, unsigned line, struct why *why)
 {
@@ -132,7 +144,7 @@ static enum result set(struct loaded *loaded, size_t index, const char *text, un
 	loaded->line[index] = line;
 	value_release(name->type, field);
 	if (value_read(&value, field))
-		return RESULT_OK;
+		return name->type == VALUE_PATH ? keep_absolute(loaded, index, *(char **)field, why) : RESULT_OK;
 	if (value.is_out_of_memory)
 		return out_of_memory(loaded, why);
 	if (name->most > 0)

@@ -44,21 +44,38 @@ struct meaning_of {
 	const char *members;	/* lines, MEMBERS_LENGTH bytes, valid until the next call with this resolver */
 	size_t members_length;
 	uint32_t count;
-	bool has_programs, names_itself;
-	bool maybe_system;	/* MEANS_UNKNOWN: the domain is the first, system-users is on: ask authd or getpwnam */
+	bool has_programs;
+	bool names_itself;	/* a member is the mailbox of this very name: uid .. quota are set too, or
+				 * maybe_system when it can only be an account of the system */
+	bool maybe_system;	/* MEANS_UNKNOWN: the domain is the first, system-users is on: ask authd or
+				 * getpwnam for the local part of key; if there is none, resolve_catch_all */
 };
 
 /* RESULT_OK with OUT filled (also for MEANS_LATER, with WHY). ADDRESS need not be folded. */
 void resolve(struct resolver *resolver, const struct address *address, struct meaning_of *out, struct why *why);
 
+/* The folded address with a domain: without one it means the first domain ("postmaster", RFC 5321
+ * 4.5.1). FOLDED: ADDRESS_MAX + 1 bytes. */
+void resolve_fold(const struct resolver *resolver, const struct address *address, char *folded);
+
+/* Step 5 alone, for the callers that asked for an account of the system and found none. OUT as of
+ * resolve: MEANS_ALIAS, MEANS_UNKNOWN or MEANS_LATER. */
+void resolve_catch_all(struct resolver *resolver, const struct address *address, struct meaning_of *out, struct why *why);
+
+/* "owner-NAME@domain" of the alias address FOLDED (as address_fold gives it), where such an alias or
+ * mailbox exists; OWNER: ADDRESS_MAX + 1 bytes. The next call with this resolver ends MEMBERS. */
+bool resolve_owner(struct resolver *resolver, const char *folded, char *owner);
+
 /* Full expansion of a recipient, as smtpd does at RCPT and `dawk explain` shows: aliases of at most
  * EXPAND_MEMBERS_MAX members are followed (depth EXPAND_DEPTH_MAX); TAKE gets each final recipient
  * once: a mailbox's address (extension kept), a remote address, an alias that holds a program or path (as itself,
- * beside its addresses' own expansions), or a longer list (as itself). OWNER is "owner-NAME@domain"
+ * beside its addresses' own expansions), a longer list (as itself), or a member unknown here. OWNER is "owner-NAME@domain"
  * where such an alias or mailbox exists for the alias that led there, else NULL.
  * *MEMBER_COUNT: how many members the first alias had (0: the address was no alias; 1: single-member).
+ * What is taken is folded where the domain is local. An alias that names itself is taken as itself for
+ * its mailbox: locald runs an alias's programs and, when it names itself, delivers to the mailbox.
  * RESULT_OK; RESULT_END: unknown recipient (nothing taken; check maybe_system in OUT of resolve);
- * RESULT_RETRY: tables, or TAKE returned false (too many). */
+ * RESULT_RETRY: tables, a loop or nesting too deep, or TAKE returned false (too many). */
 enum { EXPAND_MEMBERS_MAX = 100, EXPAND_DEPTH_MAX = 20 };
 enum result resolve_expand(struct resolver *resolver, const struct address *address,
                            bool (*take)(void *context, const char *address, const char *owner), void *context,
