@@ -25,8 +25,8 @@ queued_SRC = $(wildcard queued/*.c)
 locald_SRC = $(wildcard locald/*.c)
 pop3d_SRC = $(wildcard pop3d/*.c)
 authd_SRC = $(wildcard authd/*.c)
-dawk_SRC = $(filter-out dawk/sendmail.c,$(wildcard dawk/*.c))
-sendmail_SRC = dawk/sendmail.c
+sendmail_SRC = $(wildcard dawk/sendmail*.c)
+dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(PROGRAMS:%=$(B)/bin/%)
@@ -68,10 +68,14 @@ units: $(UNITS:%=$(B)/unit/%)
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 
-# The load generator is a tool of its own: without our warnings about signs and conversions.
-$(B)/bench/%: bench/%.c
+# The load generator is a tool, not a daemon: without the warnings about conversions.
+BENCH_FLAGS = $(STANDARD) -O2 -g -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla -pthread
+$(B)/bench/mailload: $(wildcard bench/load*.c) bench/mailload.c bench/load.h
 	@mkdir -p $(@D)
-	$(CC) $(STANDARD) -O2 -g -Wall -Wextra -Werror -pthread -o $@ $<
+	$(CC) $(BENCH_FLAGS) -o $@ $(filter %.c,$^)
+$(B)/bench/fslimit: bench/fslimit.c
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_FLAGS) -o $@ $<
 bench: all $(B)/bench/mailload $(B)/bench/fslimit
 	@B=$(B) bench/bench.sh
 

@@ -12,7 +12,7 @@
 #   queue_is_empty / queue_holds N / logged NAME PATTERN
 #
 # Set for tests: SUITE, SMTP_PORT, POP3_PORT, DAWK, BIN, ROOT. SUITE_SERVICES chooses the services.
-bats_require_minimum_version 1.5.0
+! declare -F bats_require_minimum_version >/dev/null || bats_require_minimum_version 1.5.0	# bench and demo use this too
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 TOOLS=$ROOT/tests/tool
