@@ -170,8 +170,16 @@ remove_sendmail() {
 
 # --- the three commands --------------------------------------------------------------------------
 
+# The first time: MAIL_DOMAINS and MAIL_HOST, or the machine's full name. Later: what there is.
 first_configuration() {
 	set -- --system
+	if [ ! -e "$CONF" ] && [ -z "${MAIL_HOST:-}" ]; then
+		full_name=$(hostname -f 2>/dev/null) || full_name=
+		case $full_name in
+		localhost*) ;;
+		*.*) MAIL_HOST=$full_name ;;
+		esac
+	fi
 	for domain in ${MAIL_DOMAINS:-}; do
 		set -- "$@" --domain "$domain"
 	done
