@@ -297,6 +297,9 @@ void committer_stop(struct committer *c)
 	pthread_join(c->thread, NULL);
 	take_finished(c);
 	loop_unwatch(c->loop, &c->watch);
+	loop_drop_turn_end(c->loop, &c->turn_end);
 	close(c->wakeup);
-	c->wakeup = -1;	/* the turn-end stays in the loop's list: C itself lives as long as the loop */
+	pthread_cond_destroy(&c->more);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
 }

@@ -30,7 +30,7 @@ enum result committer_start(struct loop *loop, int tmp, int new, int trigger, st
 void commit_submit(struct committer *committer, struct commit *commit);
 /* How many are on their way. */
 size_t committer_load(const struct committer *committer);
-/* Finishes what was submitted (done is called for each), ends the thread. */
+/* Finishes what was submitted (done is called for each), ends the thread, frees COMMITTER. */
 void committer_stop(struct committer *committer);
 
 #endif

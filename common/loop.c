@@ -255,6 +255,15 @@ void loop_at_turn_end(struct loop *loop, struct turn_end *turn_end)
 	loop->turn_ends[loop->turn_end_count++] = turn_end;
 }
 
+void loop_drop_turn_end(struct loop *loop, struct turn_end *turn_end)
+{
+	size_t i;
+
+	for (i = 0; i < loop->turn_end_count; i++)
+		if (loop->turn_ends[i] == turn_end)
+			loop->turn_ends[i] = loop->turn_ends[--loop->turn_end_count];
+}
+
 static void call_watches(struct loop *loop)
 {
 	int i;

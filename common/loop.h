@@ -65,6 +65,7 @@ enum result loop_catch_signals(struct loop *loop, const int *signals,
 enum { LOOP_TURN_ENDS = 4 };
 struct turn_end { void (*run)(struct turn_end *turn_end); };
 void loop_at_turn_end(struct loop *loop, struct turn_end *turn_end);
+void loop_drop_turn_end(struct loop *loop, struct turn_end *turn_end);
 
 /* Runs until loop_stop. RESULT_STOP: epoll failed. */
 enum result loop_run(struct loop *loop, struct why *why);
