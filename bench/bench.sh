@@ -134,8 +134,8 @@ pop3() {
 }
 stat_ms() { grep -oE '(login|stat)_ms p50=[0-9.]+' <<<"$1" | sed 's/.*=//' | paste -sd+; }
 
-echo "$($DAWK_BIN/dawk -V 2>/dev/null || echo dawk), $(nproc) cores shared with the load generator, messages of $SIZE bytes, $(stat -f -c %T "$TMPDIR") below $TMPDIR"
-for scenario in ${BENCH_ONLY:-accept deliver idle pop3 calls}; do $scenario; done
+echo "$("$DAWK_BIN/dawk" -V 2>/dev/null || echo dawk), $(nproc) cores shared with the load generator, messages of $SIZE bytes, $(stat -f -c %T "$TMPDIR") below $TMPDIR"
+for scenario in ${BENCH_ONLY:-accept deliver idle pop3 calls}; do "$scenario"; done
 [ -z "$PEERS" ] && exit
 export DAWK_SRC=$PWD BUILD; BUILD=$(cd "$B" && pwd)
 for peer in ours $PEERS; do

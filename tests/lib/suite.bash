@@ -41,6 +41,8 @@ suite_make() {
 	mkdir -p "$SUITE/pid" "$SUITE/stderr"
 }
 
+suite_start() { suite_make "$@" && suite_run; }
+
 # suite_add_mailbox USER [REST-OF-LINE]: before `dawk update`. REST is UID:GID:MAILDIR:QUOTA.
 suite_add_mailbox() { printf '%s@local.example:%s:%s\n' "$1" "$SECRET_HASH" "${2:-:::}" >>"$SUITE/etc/users"; }
 
@@ -190,3 +192,20 @@ send_message() {
 		printf 'C: .\nS: 250 2.0.0\nC: QUIT\nS: 221\n'
 	} | talk smtpd
 }
+
+empty_mailboxes() { find "$SUITE/mail" -type f \( -path '*/new/*' -o -path '*/cur/*' \) -delete; }
+
+# A message that is hard to carry unchanged, into FILE: dots, long and 8-bit lines, blanks at ends.
+hard_message() {
+	{
+		printf 'From: Bob <bob@client.example>\nTo: Alice <alice@local.example>\nSubject: hard to carry\n'
+		printf 'Date: Sat, 21 Nov 2026 22:00:00 +0000\nMessage-ID: <%s@client.example>\n' "${BATS_TEST_NUMBER:-0}.$RANDOM"
+		printf 'MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n'
+		printf '.\n..\n. a dot and a blank\n...three\n\nblanks at the end  \t\n\tand in front\nFrom here on, >From too\n'
+		printf 'Zürich, naïve, 日本語\n'
+		head -c 900 /dev/zero | tr '\0' 'x'
+		printf '\n\n\nthe last line but one is empty\n\n.end\n'
+	} >"$1"
+}
+# same_message ORIGINAL RECEIVED: the trace fields in front apart, byte by byte.
+same_message() { "$TOOLS/same-message.py" "$@"; }
