@@ -6,6 +6,7 @@
 HOST_SCANS='/etc/dawk/service /etc/service /service /var/service /etc/runit/runsvdir/current /etc/runit/runsvdir/default'
 DOWN_MARK='made by dawk setup: the port was taken'
 WAIT_SECONDS=${WAIT_SECONDS:-30}
+before=	# " SERVICE=PROCESS ..", as it was when we came
 not_started=	# services that should run and do not
 left_down=	# services that the admin stopped
 is_own_runsvdir=	# 1: started from here, nothing starts it at boot
@@ -208,7 +209,9 @@ is_up() {	# service pid-before
 # when the port is free. What the admin stopped stays stopped.
 decide_what_starts() {
 	for service in $SERVICES; do
-		[ "$(pid_of "$service")" = 0 ] || continue
+		pid=$(pid_of "$service")
+		before="$before $service=$pid"
+		[ "$pid" = 0 ] || continue
 		down=$SERVICES_DIR/$service/down
 		if port_is_taken "$service"; then
 			not_started="$not_started $service"
@@ -228,10 +231,11 @@ bring_up() {
 		case " $not_started $left_down " in
 		*" $service "*) continue ;;
 		esac
-		before=$(pid_of "$service")
+		old=${before#* "$service"=}
+		old=${old%% *}
 		# a new program lies there: what runs was started from the old one
-		[ "$before" = 0 ] || control t term "$SERVICES_DIR/$service"
-		if wait_for is_up "$service" "$before"; then
+		[ "$old" = 0 ] || control t term "$SERVICES_DIR/$service"
+		if wait_for is_up "$service" "$old"; then
 			note "$service runs (process $(pid_of "$service"))"
 		else
 			not_started="$not_started $service"
@@ -248,8 +252,8 @@ all_are_down() {
 }
 
 stop_services() {
-	found=$(host_supervisor)
-	folder=${found#* }
+	scanned=$(host_supervisor)
+	scanned=${scanned#* }
 	for service in $SERVICES; do
 		control d down "$SERVICES_DIR/$service"
 	done
@@ -259,15 +263,27 @@ stop_services() {
 		rm -f "$UNIT"
 		systemctl daemon-reload 2>/dev/null || :
 	fi
-	if [ "$folder" = "$SERVICES_DIR" ]; then
+	if [ "$scanned" = "$SERVICES_DIR" ]; then
 		end_own_runsvdir
-	elif [ -n "$folder" ]; then
+	elif [ -n "$scanned" ]; then
 		for service in $SERVICES; do
-			[ ! -L "$folder/dawk-$service" ] || rm -f "$folder/dawk-$service"
+			[ ! -L "$scanned/dawk-$service" ] || rm -f "$scanned/dawk-$service"
 		done
 	fi
 	for service in $SERVICES; do
 		control dx exit "$SERVICES_DIR/$service/log" "$SERVICES_DIR/$service"
+	done
+	wait_for nothing_supervises || fail "a supervisor of $SERVICES_DIR does not end; nothing is removed"
+}
+
+has_ended() { ! grep -q '^State:[[:space:]]*[^ZX]' "$1/status" 2>/dev/null; }
+
+# runsv, supervise and the logs run in their service's folder.
+nothing_supervises() {
+	for process in /proc/[0-9]*; do
+		case $(readlink "$process/cwd" 2>/dev/null) in
+		"$SERVICES_DIR"/*) return 1 ;;
+		esac
 	done
 }
 
@@ -275,6 +291,8 @@ stop_services() {
 end_own_runsvdir() {
 	for process in /proc/[0-9]*; do
 		[ "$(cat "$process/comm" 2>/dev/null)" = runsvdir ] || continue
-		[ "$(scan_folder "$process")" != "$SERVICES_DIR" ] || kill -HUP "${process#/proc/}" 2>/dev/null || :
+		[ "$(scan_folder "$process")" = "$SERVICES_DIR" ] || continue
+		kill -HUP "${process#/proc/}" 2>/dev/null || :
+		wait_for has_ended "$process" || :
 	done
 }

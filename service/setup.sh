@@ -218,6 +218,8 @@ setup() {
 say_next() {
 	domains=$("$LIB/dawk" config domains)
 	domain=${domains%% *}
+	sendmail=$LIB/sendmail
+	! is_ours /usr/sbin/sendmail || sendmail=sendmail
 	say
 	if [ -n "$not_started" ]; then
 		say "dawk is installed, but not all of it runs. Not started:$not_started"
@@ -227,7 +229,7 @@ say_next() {
 	cat <<-END
 
 	  add a mailbox:           dawk user add alice@$domain
-	  send a first message:    printf 'Subject: hello\n\nhello\n' | $LIB/sendmail alice@$domain
+	  send a first message:    printf 'Subject: hello\n\nhello\n' | $sendmail alice@$domain
 	  read it by POP3:         curl -u alice@$domain pop3://127.0.0.1/1
 	  what runs, what waits:   dawk status; dawk queue
 	  is all well?             dawk check
