@@ -33,7 +33,7 @@ static const struct role_row {
 	[ROLE_PROGRAM] = { "program", NULL, 0, false, false, true, "a person's program: its account alone" },
 	[ROLE_POP3_WORKER] = { "pop3d", "dawkp", DENY_WORKER, false, true, false, "no file" },
 	[ROLE_POP3_SESSION] = { "pop3-session", NULL, DENY_FILES, false, true, false, "one maildir" },
-	[ROLE_AUTHD] = { "authd", NULL, DENY_ADMIN, true, false, true, "tables and secrets; checkpassword programs inherit its filter" },
+	[ROLE_AUTHD] = { "authd", NULL, DENY_FILES & ~DENY_SOCKETS, true, true, false, "reads, writes nothing; its starter, which holds no secret, forks for it" },
 	[ROLE_CHECKER] = { "checker", "nobody", DENY_WORKER, false, true, false, "no file" },
 	[ROLE_REMOTED] = { "remoted", "dawkr", DENY_WORKER & ~DENY_SOCKETS, false, true, true, "the network; no queue" },
 	[ROLE_DNSD] = { "dnsd", "dawkd", DENY_WORKER & ~DENY_SOCKETS, false, true, true, "the network" },

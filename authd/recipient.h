@@ -1,0 +1,17 @@
+/* "Does this recipient exist, and is there room?" for smtpd at RCPT. Used by authd.c. */
+#ifndef AUTHD_RECIPIENT_H
+#define AUTHD_RECIPIENT_H
+
+#include "common/channel.h"
+
+enum { RECIPIENT_CACHE_SIZE = 512, RECIPIENT_CACHE_MS = 5000 };
+
+/* Answers a RECIPIENT_ASK frame of WORKER at once, by RECIPIENT_TELL. NOW_MS: the loop's time. */
+void recipient_ask(struct channel *worker, const struct frame *f, uint64_t now_ms);
+
+/* What FD, a maildirsize file, says against QUOTA: is the mailbox full at NOW_SECONDS? A file older
+ * than 15 minutes that says full is not believed: the delivery counts again (Maildir++). */
+struct quota;
+bool maildirsize_is_full(int fd, const struct quota *quota, uint64_t now_seconds);
+
+#endif

@@ -1,0 +1,381 @@
+#include "authd/maildrop.h"
+#include "authd/session_content.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	LIST_BUFFER_BYTES = 256 * 1024,
+	LOCK_TRIES = 10, LOCK_WAIT_MICROSECONDS = 50 * 1000,
+};
+static const char *const folder_names[2] = { "cur", "new" };
+
+/* What a listing does with each file. false: stop, no memory. */
+typedef bool visit_name(struct maildrop *drop, bool is_new, const char *name, size_t length);
+
+static int compare_unique(const struct maildrop *drop, const struct message *a, const char *name, size_t length)
+{
+	size_t common = a->unique_length < length ? a->unique_length : length;
+	int order = memcmp(maildrop_name(drop, a), name, common);
+
+	return order ? order : (int)a->unique_length - (int)length;
+}
+
+/* By time, then by name; of the same message in both folders the one in cur/ comes first. */
+static int compare_messages(const void *left, const void *right, void *context)
+{
+	const struct message *a = left, *b = right;
+	const struct maildrop *drop = context;
+	int order;
+
+	if (a->time_key != b->time_key)
+		return a->time_key < b->time_key ? -1 : 1;
+	order = compare_unique(drop, a, maildrop_name(drop, b), b->unique_length);
+	return order ? order : (int)a->is_new - (int)b->is_new;
+}
+
+static bool append_name(struct maildrop *drop, struct message *message, const char *name, size_t length)
+{
+	if (drop->names.len > UINT32_MAX - MAILDROP_NAME_MAX - 1)
+		return false;
+	message->name = (uint32_t)drop->names.len;
+	message->name_length = (uint8_t)length;
+	return stralloc_catb(&drop->names, name, length + 1);	/* with its NUL */
+}
+
+static bool grow_messages(struct maildrop *drop)
+{
+	size_t size = drop->size ? drop->size * 2 : 256;
+	struct message *messages;
+
+	if (drop->count < drop->size)
+		return true;
+	messages = reallocarray(drop->messages, size, sizeof *messages);
+	if (!messages)
+		return false;
+	drop->messages = messages;
+	drop->size = size;
+	return true;
+}
+
+static bool add_message(struct maildrop *drop, bool is_new, const char *name, size_t length)
+{
+	struct message message = { .is_new = is_new };
+	struct name_facts facts;
+
+	if (drop->count == MAILDROP_MESSAGES_MAX)
+		return true;
+	name_parse(name, length, &facts);
+	message.time_key = facts.time_key;
+	message.octets = facts.octets;
+	message.unique_length = (uint8_t)facts.unique_length;
+	if (!grow_messages(drop) || !append_name(drop, &message, name, length))
+		return false;
+	drop->messages[drop->count++] = message;
+	return true;
+}
+
+static struct message *find_message(struct maildrop *drop, uint64_t time_key, const char *unique, size_t length)
+{
+	size_t low = 0, high = drop->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		struct message *m = &drop->messages[middle];
+		int order = m->time_key != time_key ? (m->time_key < time_key ? -1 : 1)
+		                                    : compare_unique(drop, m, unique, length);
+		if (!order)
+			return m;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* On a second listing: notes where a known message lies now. */
+static bool renew_message(struct maildrop *drop, bool is_new, const char *name, size_t length)
+{
+	struct name_facts facts;
+	struct message *message;
+
+	name_parse(name, length, &facts);
+	message = find_message(drop, facts.time_key, name, facts.unique_length);
+	if (!message)
+		return true;	/* came after the login: RFC 1939 8, not part of this session */
+	message->is_gone = false;
+	message->is_new = is_new;
+	if (!strcmp(maildrop_name(drop, message), name))
+		return true;
+	return append_name(drop, message, name, length);
+}
+
+static enum result visit_entries(struct maildrop *drop, bool is_new, const char *buffer, ssize_t got,
+                                 visit_name *visit, struct why *why)
+{
+	for (ssize_t at = 0; at < got; ) {
+		const struct dirent64 *entry = (const void *)(buffer + at);
+		size_t length = strlen(entry->d_name);
+
+		at += entry->d_reclen;
+		if (entry->d_name[0] == '.' || length > MAILDROP_NAME_MAX || entry->d_type == DT_DIR)
+			continue;
+		if (!visit(drop, is_new, entry->d_name, length))
+			return why_set(why, RESULT_RETRY, "no memory to list the mailbox");
+	}
+	return RESULT_OK;
+}
+
+static enum result list_folder(struct maildrop *drop, bool is_new, char *buffer, visit_name *visit, struct why *why)
+{
+	int fd = drop->folder[is_new];
+	enum result result;
+	ssize_t got;
+
+	if (fd < 0)
+		return RESULT_OK;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return why_errno(why, RESULT_RETRY, "rewind %s", folder_names[is_new]);
+	while ((got = getdents64(fd, buffer, LIST_BUFFER_BYTES)) > 0) {
+		result = visit_entries(drop, is_new, buffer, got, visit, why);
+		if (result != RESULT_OK)
+			return result;
+	}
+	return got < 0 ? why_errno(why, RESULT_RETRY, "list %s", folder_names[is_new]) : RESULT_OK;
+}
+
+/* new/ goes first: a message that moves to cur/ meanwhile is then seen twice, never not at all. */
+static enum result list_folders(struct maildrop *drop, visit_name *visit, struct why *why)
+{
+	char *buffer = malloc(LIST_BUFFER_BYTES);
+	enum result result;
+
+	if (!buffer)
+		return why_set(why, RESULT_RETRY, "no memory to list the mailbox");
+	result = list_folder(drop, true, buffer, visit, why);
+	if (result == RESULT_OK)
+		result = list_folder(drop, false, buffer, visit, why);
+	free(buffer);
+	return result;
+}
+
+static void sort_messages(struct maildrop *drop)
+{
+	size_t kept = 0;
+
+	if (drop->count)
+		qsort_r(drop->messages, drop->count, sizeof *drop->messages, compare_messages, drop);
+	for (size_t i = 0; i < drop->count; i++) {
+		struct message *m = &drop->messages[i];
+		const struct message *last = kept ? &drop->messages[kept - 1] : NULL;
+		if (last && last->time_key == m->time_key &&
+		    !compare_unique(drop, last, maildrop_name(drop, m), m->unique_length))
+			continue;
+		drop->messages[kept++] = *m;
+	}
+	drop->count = kept;
+}
+
+static enum result lock_maildrop(struct maildrop *drop, struct why *why)
+{
+	drop->lock = openat(drop->root, "dawk-pop3.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	if (drop->lock < 0)
+		return why_errno(why, result_of_errno(errno), "open dawk-pop3.lock");
+	for (int tries = 0; flock(drop->lock, LOCK_EX | LOCK_NB); tries++) {
+		if (errno != EWOULDBLOCK)
+			return why_errno(why, RESULT_RETRY, "lock dawk-pop3.lock");
+		if (tries == LOCK_TRIES)
+			return why_set(why, RESULT_PEER, "another session has this mailbox");
+		usleep(LOCK_WAIT_MICROSECONDS);
+	}
+	return RESULT_OK;
+}
+
+static enum result open_folder(int at, const char *name, int *fd, struct why *why)
+{
+	*fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*fd < 0 && errno != ENOENT)
+		return why_errno(why, result_of_errno(errno), "open %s", name);
+	return RESULT_OK;
+}
+
+static enum result open_folders(const char *path, struct maildrop *drop, struct why *why)
+{
+	enum result result = open_folder(AT_FDCWD, path, &drop->root, why);
+
+	if (result != RESULT_OK || drop->root < 0)
+		return result;
+	result = lock_maildrop(drop, why);
+	for (int i = 0; i < 2 && result == RESULT_OK; i++)
+		result = open_folder(drop->root, folder_names[i], &drop->folder[i], why);
+	return result == RESULT_OK ? list_folders(drop, add_message, why) : result;
+}
+
+enum result maildrop_open(const char *path, struct maildrop *drop, struct why *why)
+{
+	enum result result;
+
+	*drop = (struct maildrop){ .root = -1, .folder = { -1, -1 }, .lock = -1 };
+	result = open_folders(path, drop, why);
+	if (result != RESULT_OK) {
+		maildrop_close(drop);
+		return result;
+	}
+	sort_messages(drop);
+	return RESULT_OK;
+}
+
+void maildrop_close(struct maildrop *drop)
+{
+	int *const all[] = { &drop->root, &drop->folder[0], &drop->folder[1], &drop->lock };
+
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		if (*all[i] >= 0)
+			close(*all[i]);
+		*all[i] = -1;
+	}
+	free(drop->messages);
+	free(drop->names.s);
+	drop->messages = NULL;
+	drop->names = (stralloc){ 0 };
+	drop->count = drop->size = 0;
+}
+
+static enum result list_again(struct maildrop *drop, struct why *why)
+{
+	for (size_t i = 0; i < drop->count; i++)
+		drop->messages[i].is_gone = true;
+	return list_folders(drop, renew_message, why);
+}
+
+static int open_file(const struct maildrop *drop, const struct message *message)
+{
+	return openat(drop->folder[message->is_new], maildrop_name(drop, message),
+	              O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+enum result maildrop_open_message(struct maildrop *drop, struct message *message, int *fd, struct why *why)
+{
+	enum result result;
+
+	if (message->is_gone)
+		return why_set(why, RESULT_END, "another program removed this message");
+	*fd = open_file(drop, message);
+	if (*fd >= 0)
+		return RESULT_OK;
+	if (errno != ENOENT)
+		return why_errno(why, result_of_errno(errno), "open the message");
+	result = list_again(drop, why);
+	if (result != RESULT_OK)
+		return result;
+	if (!message->is_gone)
+		*fd = open_file(drop, message);
+	if (*fd >= 0)
+		return RESULT_OK;
+	message->is_gone = true;
+	return why_set(why, RESULT_END, "another program removed this message");
+}
+
+static void count_file(struct maildrop *drop, struct message *message)
+{
+	struct why why;
+	int fd;
+
+	message->octets = 0;
+	if (maildrop_open_message(drop, message, &fd, &why) != RESULT_OK)
+		return;
+	if (content_measure(fd, &message->octets, &why) != RESULT_OK)
+		message->octets = 0;
+	close(fd);
+}
+
+void maildrop_size_message(struct maildrop *drop, struct message *message)
+{
+	if (message->octets == MAILDROP_OCTETS_UNKNOWN)
+		sizes_load(drop);
+	if (message->octets == MAILDROP_OCTETS_UNKNOWN)
+		count_file(drop, message);
+}
+
+void maildrop_size_all(struct maildrop *drop)
+{
+	bool has_read = false;
+
+	for (size_t i = 0; i < drop->count; i++) {
+		struct message *message = &drop->messages[i];
+		if (message->octets != MAILDROP_OCTETS_UNKNOWN)
+			continue;
+		sizes_load(drop);
+		if (message->octets != MAILDROP_OCTETS_UNKNOWN)
+			continue;
+		count_file(drop, message);
+		has_read = true;
+	}
+	if (has_read)
+		sizes_save(drop);
+}
+
+/* The bytes that go from the quota: as the name says, else as the file has. */
+static uint64_t bytes_on_disk(const struct maildrop *drop, const struct message *message)
+{
+	const char *name = maildrop_name(drop, message);
+	struct name_facts facts;
+	struct stat status;
+
+	name_parse(name, message->name_length, &facts);
+	if (facts.bytes != MAILDROP_OCTETS_UNKNOWN)
+		return facts.bytes;
+	if (fstatat(drop->folder[message->is_new], name, &status, AT_SYMLINK_NOFOLLOW) || status.st_size < 0)
+		return 0;
+	return (uint64_t)status.st_size;
+}
+
+static enum result remove_message(struct maildrop *drop, struct message *message, uint64_t *bytes, struct why *why)
+{
+	for (int tries = 0; tries < 2 && !message->is_gone; tries++) {
+		*bytes = bytes_on_disk(drop, message);
+		if (!unlinkat(drop->folder[message->is_new], maildrop_name(drop, message), 0))
+			return RESULT_OK;
+		if (errno != ENOENT)
+			return why_errno(why, RESULT_RETRY, "remove a message");
+		if (list_again(drop, why) != RESULT_OK)
+			return RESULT_RETRY;
+	}
+	return RESULT_END;
+}
+
+enum result maildrop_update(struct maildrop *drop, uint64_t *removed, uint64_t *bytes, struct why *why)
+{
+	bool is_touched[2] = { false, false };
+	enum result result = RESULT_OK;
+	uint64_t one;
+
+	*removed = *bytes = 0;
+	for (size_t i = 0; i < drop->count; i++) {
+		struct message *message = &drop->messages[i];
+		if (!message->is_deleted)
+			continue;
+		switch (remove_message(drop, message, &one, why)) {
+		case RESULT_OK:
+			is_touched[message->is_new] = true;
+			*bytes += one;
+			++*removed;
+			break;
+		case RESULT_END:	/* somebody else removed it: what was wanted */
+			break;
+		default:
+			result = RESULT_RETRY;
+		}
+	}
+	for (int i = 0; i < 2; i++)
+		if (is_touched[i] && fsync(drop->folder[i]))
+			result = why_errno(why, RESULT_RETRY, "sync %s", folder_names[i]);
+	return result;
+}

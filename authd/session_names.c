@@ -1,0 +1,94 @@
+#include "authd/maildrop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The digits at TEXT up to END; *USED 0: none, or they do not fit. */
+static uint64_t leading_number(const char *text, const char *end, size_t *used)
+{
+	size_t length = 0;
+	uint64_t number = 0;
+
+	while (text + length < end && text[length] >= '0' && text[length] <= '9')
+		length++;
+	*used = text_to_number(text, length, &number) ? length : 0;
+	return *used ? number : 0;
+}
+
+/* The value of ",S=" and the like: digits up to the next ',' or the end. */
+static uint64_t labelled_number(const char *name, size_t length, char label)
+{
+	const char mark[] = { ',', label, '=' };
+	const char *end = name + length;
+	const char *at = memmem(name, length, mark, sizeof mark);
+	uint64_t number;
+	size_t used;
+
+	if (!at)
+		return MAILDROP_OCTETS_UNKNOWN;
+	at += sizeof mark;
+	number = leading_number(at, end, &used);
+	if (!used || (at + used < end && at[used] != ',') || number >> 48)
+		return MAILDROP_OCTETS_UNKNOWN;
+	return number;
+}
+
+/* "SECONDS.M123456P..." and the older "SECONDS.PID.host" */
+static uint64_t delivery_time(const char *name, size_t length)
+{
+	const char *end = name + length;
+	uint64_t seconds, micro = 0;
+	size_t used;
+
+	seconds = leading_number(name, end, &used);
+	if (!used || seconds >> 40)
+		return 0;
+	if (name + used + 2 < end && name[used] == '.' && name[used + 1] == 'M')
+		micro = leading_number(name + used + 2, end, &used);
+	return seconds * 1000000 + (micro < 1000000 ? micro : 999999);
+}
+
+void name_parse(const char *name, size_t length, struct name_facts *facts)
+{
+	const char *colon = memchr(name, ':', length);
+
+	facts->unique_length = colon ? (size_t)(colon - name) : length;
+	facts->time_key = delivery_time(name, facts->unique_length);
+	facts->octets = labelled_number(name, facts->unique_length, 'W');
+	facts->bytes = labelled_number(name, facts->unique_length, 'S');
+}
+
+static bool is_unique_id(const char *name, size_t length)
+{
+	if (length < 1 || length > MAILDROP_UIDL_MAX)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (name[i] < 0x21 || name[i] > 0x7e)
+			return false;
+	return true;
+}
+
+/* FNV-1a with 128 bits. Who delivers chooses no name, so nothing has to resist an attacker. */
+static unsigned __int128 hash_name(const char *name, size_t length)
+{
+	const unsigned __int128 prime = ((unsigned __int128)1 << 88) + 0x13b;
+	unsigned __int128 hash = ((unsigned __int128)0x6c62272e07bb0142 << 64) + 0x62b821756295c58d;
+
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (unsigned char)name[i]) * prime;
+	return hash;
+}
+
+size_t name_unique_id(const char *name, size_t length, char *out)
+{
+	unsigned __int128 hash;
+
+	if (is_unique_id(name, length)) {
+		memcpy(out, name, length);
+		out[length] = 0;
+		return length;
+	}
+	hash = hash_name(name, length);
+	return (size_t)snprintf(out, MAILDROP_UIDL_MAX + 1, "%016llx%016llx",
+	                        (unsigned long long)(hash >> 64), (unsigned long long)hash);
+}

@@ -1,0 +1,159 @@
+#include "authd/starter.h"
+#include "authd/session.h"
+#include "common/channel.h"
+#include "common/log.h"
+#include "common/sandbox.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { REAP_MS = 1000, LOW_FD = 3 };
+
+static struct {
+	const struct configuration *conf;
+	char ours[PATH_MAX];	/* authd itself */
+	unsigned children;
+} starter;
+
+static void reap(void)
+{
+	while (starter.children && waitpid(-1, NULL, WNOHANG) > 0)
+		starter.children--;
+}
+
+/* In a child: standard error and FD (as descriptor 3) are all that is left. */
+static int keep_only(int fd)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (fd != LOW_FD && dup2(fd, LOW_FD) < 0)
+		_exit(EX_OSERR);
+	close_range(LOW_FD + 1, ~0U, 0);
+	return LOW_FD;
+}
+
+static int run_session(const struct frame *f, int fd)
+{
+	static char maildir[WIRE_PATH_LENGTH_MAX + 1], quota[65], user[WIRE_ADDRESS_MAX + 1], session[33], client[65];
+	const struct session_start start = {
+		.fd = fd,
+		.uid = (uid_t)f->value[SESSION_START_UID].number,
+		.gid = (gid_t)f->value[SESSION_START_GID].number,
+		.maildir = maildir, .quota = quota, .user = user, .session = session, .client = client,
+		.timeout_seconds = starter.conf->pop3_timeout_seconds,
+		.error_limit = starter.conf->error_limit,
+	};
+
+	prctl(PR_SET_NAME, "pop3-session");
+	if (!frame_value_copy(f, SESSION_START_MAILDIR, maildir, sizeof maildir) ||
+	    !frame_value_copy(f, SESSION_START_QUOTA, quota, sizeof quota) ||
+	    !frame_value_copy(f, SESSION_START_USER, user, sizeof user) ||
+	    !frame_value_copy(f, SESSION_START_SESSION, session, sizeof session) ||
+	    !frame_value_copy(f, SESSION_START_CLIENT, client, sizeof client))
+		return EX_DATAERR;
+	return session_run(&start);
+}
+
+static int run_child(const struct frame *f)
+{
+	int fd = keep_only(f->descriptor);
+
+	switch (f->type) {
+	case FRAME_SESSION_START:
+		return run_session(f, fd);
+	case FRAME_CHECKER_START:
+		prctl(PR_SET_NAME, "authd:checker");
+		return checker_run(fd);
+	case FRAME_PROGRAM_ASK:
+		return checkpassword_keep(starter.conf->checkpassword, starter.ours, f, fd);
+	default:
+		return EX_DATAERR;
+	}
+}
+
+static void log_refused(const char *words)
+{
+	struct why why = { 0 };
+
+	why_set(&why, RESULT_RETRY, "%s", words);
+	log_failure("no-session", &why);
+}
+
+/* Without a child the descriptor is closed, and whoever waits at its other end says "later". */
+static void start_child(const struct frame *f)
+{
+	pid_t pid;
+
+	reap();
+	if (starter.children >= SESSIONS_MAX) {
+		log_refused("as many sessions run as may");
+		return;
+	}
+	pid = fork();
+	if (!pid)
+		_exit(run_child(f));
+	if (pid < 0)
+		log_refused("unable to fork");
+	else
+		starter.children++;
+}
+
+static int starter_run(int fd)
+{
+	struct identity identity = { .uid = geteuid(), .gid = getegid() };
+	struct channel channel;
+	struct why why = { 0 };
+	enum result result;
+	struct frame f;
+
+	prctl(PR_SET_NAME, "authd:starter");
+	signal(SIGINT, SIG_IGN);
+	if (sandbox_enter(ROLE_SPAWNER, &identity, NULL, 0, &why) != RESULT_OK ||
+	    channel_open(&channel, NULL, fd, NULL, NULL, &why) != RESULT_OK) {
+		log_failure("unable-to-start", &why);
+		return EX_OSERR;
+	}
+	for (;;) {
+		result = channel_wait(&channel, &f, starter.children ? REAP_MS : -1, &why);
+		reap();
+		if (result == RESULT_END || result == RESULT_PEER)
+			return EX_OK;
+		if (result != RESULT_OK || f.descriptor < 0)
+			continue;
+		start_child(&f);
+		close(f.descriptor);
+	}
+}
+
+enum result starter_begin(const struct configuration *conf, int *fd, struct why *why)
+{
+	int ends[2];
+	pid_t pid;
+
+	starter.conf = conf;
+	if (readlink("/proc/self/exe", starter.ours, sizeof starter.ours - 1) <= 0)
+		return why_errno(why, RESULT_STOP, "unable to find authd's own program");
+	if (channel_pair(ends, why) != RESULT_OK)
+		return RESULT_STOP;
+	pid = fork();
+	if (pid < 0)
+		return why_errno(why, RESULT_STOP, "unable to fork");
+	if (!pid) {
+		/* the opener's pipe is authd's alone */
+		if (dup2(ends[1], LOW_FD) < 0)
+			_exit(EX_OSERR);
+		close_range(LOW_FD + 1, ~0U, 0);
+		_exit(starter_run(LOW_FD));
+	}
+	close(ends[1]);
+	*fd = ends[0];
+	return RESULT_OK;
+}
