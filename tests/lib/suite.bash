@@ -4,7 +4,8 @@
 #   suite_start [dawk-init-args..]	init, mailboxes alice and bob (password "secret"), run, wait until ready
 #   suite_make [..] / suite_run		the two halves, for tests that change files in between
 #   suite_stop				for teardown: ends all, fails the test if a daemon died or a sanitizer spoke
-#   suite_restart NAME / suite_kill NAME	orderly, or kill -9 of the service's whole group; suite_run starts it again
+#   suite_restart NAME, suite_end NAME	in order
+#   suite_kill NAME			kill -9 of the service's whole group; suite_run starts what does not run
 #   suite_log NAME			what the service has logged so far
 #   talk [options] smtpd|pop3d|local|PORT	a dialog from standard input, see tests/tool/talk.py
 #   wait_until COMMAND..		until it succeeds, at most WAIT_SECONDS (15)
@@ -108,6 +109,7 @@ group_members() {	# the living processes of a group
 	return 0
 }
 
+suite_end() { suite_end_service "$1" TERM; }
 suite_restart() { suite_end_service "$1" TERM && suite_run_service "$1"; }
 suite_kill() { suite_end_service "$1" KILL; }
 
@@ -138,6 +140,7 @@ suite_stop() {
 			[[ -e $name ]] && { echo "--- ${name##*/} logged:"; tail -n 60 "$name"; }
 		done
 	fi
+	awk -v below="$SUITE/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount
 	"$TOOLS/free-ports.py" --release "$SMTP_PORT" "$POP3_PORT"
 	if [[ -n ${SUITE_KEEP:-} ]]; then echo "kept: $SUITE"; else rm -rf "$SUITE"; fi
 	return $trouble
@@ -179,6 +182,12 @@ message_of() {	# the path of the only message
 queue_files() { find "$SUITE/queue/new" "$SUITE/queue/cur" "$SUITE/queue/hold" "$SUITE/queue/corrupt" -type f 2>/dev/null; }
 queue_holds() { [[ $(queue_files | wc -l) -eq $1 ]]; }
 queue_is_empty() { queue_holds 0 && [[ -z $(find "$SUITE/queue/state" "$SUITE/queue/tmp" -type f) ]]; }
+
+# A file system of SIZE of its own in place of the folder, with what is in there.
+mount_small() {	# FOLDER SIZE [OPTIONS]
+	mv "$1" "$1.moved" && mkdir "$1" && mount -t tmpfs -o "size=$2,mode=755${3:+,$3}" tmpfs "$1" || return 1
+	chown --reference="$1.moved" "$1" && chmod --reference="$1.moved" "$1" && cp -a "$1.moved/." "$1/" && rm -rf "$1.moved"
+}
 
 # send_message FROM TO.. : the content from standard input, by the simplest client there is
 send_message() {

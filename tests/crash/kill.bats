@@ -1,0 +1,69 @@
+# kill -9 under load: every message answered 250 is delivered at least once (DESIGN: at least once, always).
+load ../lib/suite
+
+setup() {
+	suite_start --set 'retry = 1s'
+	answered=$BATS_TEST_TMPDIR/answered
+	: >"$answered"
+}
+teardown() {
+	[[ -z ${flood:-} ]] || kill "$flood" 2>/dev/null || :
+	suite_stop
+}
+
+has_answered() { [[ $(wc -l <"$answered") -ge $1 ]]; }
+queue_is_done() { queue_holds 0; }
+
+# flood COUNT: starts the sender in the background
+flood() {
+	"$TOOLS/flood.py" "$SMTP_PORT" "$1" "$answered" 3>&- &
+	flood=$!
+}
+ends_with_all_delivered() {	# COUNT
+	wait "$flood"
+	flood=
+	[[ $(sort -u "$answered" | wc -l) -eq $1 ]]
+	suite_run
+	WAIT_SECONDS=60 wait_until queue_is_done
+	delivered_numbers >"$answered.delivered"
+	[[ -z $(comm -23 <(sort -u "$answered") <(sort -u "$answered.delivered")) ]]
+	# Duplicates only of what was in flight.
+	echo "$(wc -l <"$answered.delivered") deliveries of $1 messages"
+	[[ $(wc -l <"$answered.delivered") -lt $((2 * $1)) ]]
+}
+delivered_numbers() { find "$SUITE/mail/local.example" -path '*/new/*' -type f -exec grep -h '^number ' {} + | tr -d '\r'; }
+
+# Kills, one a round, each process of the service in turn; what ended by that is started again.
+kill_in_turn() {	# SERVICE ROUNDS COUNT
+	local round pids
+	flood "$3"
+	for ((round = 1; round <= $2; round++)); do
+		WAIT_SECONDS=60 wait_until has_answered $((round * $3 / ($2 + 1)))
+		mapfile -t pids < <(group_members "$(suite_pid "$1")" | sort -n)
+		kill -KILL "${pids[round % ${#pids[@]}]}" 2>/dev/null || :
+		wait_until settled "$1"
+		suite_run
+	done
+	ends_with_all_delivered "$3"
+}
+# The service still runs with a part fewer or more, or it has ended as a whole.
+settled() { suite_is_running "$1" || [[ -n $(group_members "$(suite_pid "$1")") ]]; }
+
+@test "smtpd: each process killed in turn, nothing answered is lost" {
+	kill_in_turn smtpd 8 1500
+}
+
+@test "queued: each process killed in turn, nothing answered is lost" {
+	kill_in_turn queued 8 1500
+}
+
+@test "all services killed at once, again and again, nothing answered is lost" {
+	flood 1200
+	for round in 1 2 3 4; do
+		WAIT_SECONDS=60 wait_until has_answered $((round * 240))
+		suite_kill smtpd
+		suite_kill queued
+		suite_run
+	done
+	ends_with_all_delivered 1200
+}

@@ -1,0 +1,125 @@
+# The host's own installation: make setup, again as an upgrade, beside another mail server, and make
+# uninstall. Each test runs on a private copy of this host (tests/tool/fresh-host), with programs
+# that are built already; nothing of it outlives the test.
+load ../lib/suite
+
+build=${DAWK_PLAIN_BIN:-$ROOT/build/bin}
+PATH=/usr/local/sbin:/usr/local/bin:$PATH
+export BUILD=${build%/bin} BATS_TEST_TIMEOUT=180
+
+# fresh COMMAND: a shell command with the functions of this file and of suite.bash
+fresh() {
+	cd "$ROOT" || return 1
+	if [[ $(id -u) != 0 ]]; then	# nobody else can make such a copy: then this is all there is to see
+		run ! make setup
+		[[ $output == *'has to be run by root'* ]]
+		exit
+	fi
+	tests/tool/fresh-host env PATH="$PATH" bash -eu -o pipefail -c "$(declare -f wait_until mails_are install send fetch); $1"
+}
+
+install() { make -s setup B="$BUILD" MAIL_HOST=mail.local.example MAIL_DOMAINS=local.example "$@"; }
+send() { printf 'From: bob@local.example\nSubject: %s\n\nhello\n' "$1" | /usr/sbin/sendmail alice@local.example; }
+mails_are() { [[ $(find /var/mail/dawk/local.example/alice/new /var/mail/dawk/local.example/alice/cur -type f 2>/dev/null | wc -l) == "$1" ]]; }
+fetch() { curl -s -S --max-time 20 -u alice@local.example:secret "pop3://127.0.0.1/$1"; }
+
+@test "make setup makes a host that takes a message, delivers it and hands it out" {
+	fresh '
+		install
+		echo secret | dawk user add alice@local.example
+		send first
+		wait_until mails_are 1
+		fetch 1 | grep "^Subject: first"
+		[[ $(readlink /usr/bin/mailq) == /usr/local/lib/dawk/sendmail ]]
+		man -w dawk.conf | grep /usr/local/share/man/man5
+	'
+}
+
+@test "make setup again upgrades: settings, mail and what the admin stopped stay as they are" {
+	fresh '
+		install
+		echo secret | dawk user add alice@local.example
+		send first
+		wait_until mails_are 1
+		echo "message-size-limit = 1M" >>/etc/dawk/dawk.conf
+		sv down /etc/dawk/service/queued
+		send second
+		old=$(sv status /etc/dawk/service/smtpd)
+		install | tee /tmp/said
+		grep "Left stopped.*queued" /tmp/said
+		[[ $(sv status /etc/dawk/service/smtpd) != "$old" ]]
+		[[ $(dawk config message-size-limit) == 1M ]]
+		mails_are 1
+		sv up /etc/dawk/service/queued
+		wait_until mails_are 2
+		fetch 2 | grep "^Subject: second"
+	'
+}
+
+@test "make setup under daemontools puts the services into the folder that svscan looks at" {
+	fresh '
+		mkdir -p /service
+		(cd /service && setsid svscan /service </dev/null >/dev/null 2>&1 &)
+		wait_until pidof svscan >/dev/null
+		install
+		[[ $(readlink /service/dawk-smtpd) == /etc/dawk/service/smtpd ]]
+		svstat /etc/dawk/service/smtpd | grep ": up"
+		echo secret | dawk user add alice@local.example
+		send first
+		wait_until mails_are 1
+	'
+}
+
+@test "make setup names who holds a port, starts the other services, and goes on when it is free" {
+	fresh '
+		python3 -c "
+import socket, time
+s = socket.socket(); s.bind((\"127.0.0.1\", 25)); s.listen(); time.sleep(100)" &
+		other=$!
+		wait_until grep -q ":0019 .* 0A " /proc/net/tcp
+		code=0
+		install >/tmp/said || code=$?
+		cat /tmp/said
+		[[ $code != 0 ]]
+		grep "port 25 is held by .*python.*process $other" /tmp/said
+		sv status /etc/dawk/service/smtpd | grep ^down
+		sv status /etc/dawk/service/pop3d | grep ^run
+		kill $other
+		wait $other || :
+		install
+		sv status /etc/dawk/service/smtpd | grep ^run
+	'
+}
+
+@test "make setup leaves another package's sendmail alone, and takes the name after dpkg-divert" {
+	fresh '
+		mkdir -p /tmp/other/DEBIAN /tmp/other/usr/sbin
+		printf "%s\n" "Package: other-mta" "Version: 1" "Architecture: all" "Maintainer: a <a@local.example>" \
+			"Description: x" >/tmp/other/DEBIAN/control
+		echo other >/tmp/other/usr/sbin/sendmail
+		dpkg-deb -b /tmp/other /tmp/other.deb >/dev/null
+		dpkg -i /tmp/other.deb >/dev/null
+		install | tee /tmp/said
+		grep "/usr/sbin/sendmail (package other-mta)" /tmp/said
+		[[ $(cat /usr/sbin/sendmail) == other && ! -e /usr/bin/mailq ]]
+		$(sed -n "s/^ *\(dpkg-divert .*\)/\1/p" /tmp/said)
+		install
+		[[ $(readlink /usr/sbin/sendmail) == /usr/local/lib/dawk/sendmail && $(cat /usr/sbin/sendmail.distrib) == other ]]
+	'
+}
+
+@test "make uninstall ends the services and removes programs, and keeps settings and mail" {
+	fresh '
+		install
+		echo secret | dawk user add alice@local.example
+		send first
+		wait_until mails_are 1
+		make -s uninstall
+		[[ ! -e /usr/local/lib/dawk && ! -e /usr/sbin/sendmail && ! -e /usr/local/share/man/man7/dawk.7 ]]
+		if grep -l /usr/local/lib/dawk/ /proc/[0-9]*/cmdline; then exit 1; fi
+		[[ -s /etc/dawk/dawk.conf && -s /etc/dawk/users ]]
+		mails_are 1
+		install
+		fetch 1 | grep "^Subject: first"
+	'
+}
