@@ -18,13 +18,14 @@ VERSION = 0.1
 LIBS = -lcdb $(DEPS)/owfat/usr/lib/libowfat.a -lidn2 -pthread
 AUTHD_LIBS = -lcrypt
 
-PROGRAMS = smtpd queued locald pop3d authd dawk sendmail
+PROGRAMS = smtpd queued locald pop3d authd dnsd dawk sendmail
 common_SRC = $(wildcard common/*.c)
 smtpd_SRC = $(wildcard smtpd/*.c)
 queued_SRC = $(wildcard queued/*.c)
 locald_SRC = $(wildcard locald/*.c)
 pop3d_SRC = $(wildcard pop3d/*.c)
 authd_SRC = $(wildcard authd/*.c)
+dnsd_SRC = $(wildcard dnsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
 dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
@@ -52,6 +53,7 @@ $(B)/bin/$(1): $$(call objects,$$($(1)_SRC)) $(B)/libcommon.a
 endef
 authd_LIBS = $(AUTHD_LIBS)
 dawk_LIBS = $(AUTHD_LIBS)
+dnsd_LIBS = -lunbound
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 # Unit drivers: each tests/unit/NAME.c is a program, linked with the objects of its first line.

@@ -40,7 +40,13 @@ enum {
 	M(CHECKER_START,   18, "checker-start",    "authd -> starter",           ONE)   \
 	M(PROGRAM_ASK,     19, "program-ask",      "authd -> starter",           ONE)   \
 	M(PROGRAM_TELL,    20, "program-tell",     "program's keeper -> authd",  NONE)  \
-	M(LOGIN_OFFER,     21, "login-offer",      "authd -> pop3d",             NONE)
+	M(LOGIN_OFFER,     21, "login-offer",      "authd -> pop3d",             NONE)  \
+	M(DNS_ASK,         22, "dns-ask",          "smtpd, remoted -> dnsd",     NONE)  \
+	M(DNS_TELL,        23, "dns-tell",         "dnsd -> smtpd, remoted",     NONE)  \
+	M(SITE_ASK,        24, "site-ask",         "queued -> remoted",          NONE)  \
+	M(SITE_TELL,       25, "site-tell",        "remoted -> queued",          NONE)  \
+	M(REMOTE_JOB,      26, "remote-job",       "queued -> remoted",          ONE)   \
+	M(REMOTE_RECIPIENT, 27, "remote-recipient", "queued -> remoted",         NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -85,12 +91,14 @@ enum {
 	F(LOCAL_RECIPIENT, ADDRESS, BYTES, WIRE_ADDRESS_MAX) F(LOCAL_RECIPIENT, AS, BYTES, WIRE_ORIGINAL_MAX) \
 	F(LOCAL_RECIPIENT, OWNER, BYTES, WIRE_ADDRESS_MAX)
 /* What the spawner made of a recipient. KIND: enum delivery_kind. PATH: absolute. QUOTA: as in the
- * users table, may be empty. HOME: where a ~/.forward is looked for, empty for none. */
+ * users table, may be empty. HOME: where a ~/.forward is looked for, empty for none. EXTENSION: of
+ * user+extension. INDEX is the spawner's own number, which comes back in the answers. */
 #define WIRE_DELIVER_TO(F) \
 	F(DELIVER_TO, JOB, NUMBER, 0) F(DELIVER_TO, INDEX, NUMBER, 0) F(DELIVER_TO, KIND, NUMBER, 0) \
 	F(DELIVER_TO, PATH, BYTES, WIRE_PATH_LENGTH_MAX) F(DELIVER_TO, QUOTA, BYTES, 64) \
 	F(DELIVER_TO, ADDRESS, BYTES, WIRE_ADDRESS_MAX) F(DELIVER_TO, AS, BYTES, WIRE_ORIGINAL_MAX) \
-	F(DELIVER_TO, OWNER, BYTES, WIRE_ADDRESS_MAX) F(DELIVER_TO, HOME, BYTES, WIRE_PATH_LENGTH_MAX)
+	F(DELIVER_TO, OWNER, BYTES, WIRE_ADDRESS_MAX) F(DELIVER_TO, HOME, BYTES, WIRE_PATH_LENGTH_MAX) \
+	F(DELIVER_TO, EXTENSION, BYTES, 64)
 /* The end of one recipient of a job. VERDICT: enum delivery_verdict. STATUS: RFC 3463, "5.1.1".
  * HOST: the next hop that said WORDS, empty for here. */
 #define WIRE_RESULT(F) \
@@ -135,6 +143,39 @@ enum {
 #define WIRE_LOGIN_OFFER(F) \
 	F(LOGIN_OFFER, APOP, NUMBER, 0)
 
+/* A look-up. TYPE: RFC 1035 3.2.2 (dns.h). VERDICT: enum dns_verdict. RECORDS: of each a uint16 length
+ * (machine order) and the RDATA, uncompressed; those beyond the limit are left out. IS_SECURE: validated
+ * by DNSSEC. CANONICAL: the end of the CNAME chain, when there was one. WORDS: why, for a person. */
+#define WIRE_DNS_ASK(F) \
+	F(DNS_ASK, SERIAL, NUMBER, 0) F(DNS_ASK, TYPE, NUMBER, 0) F(DNS_ASK, NAME, BYTES, 255)
+#define WIRE_DNS_TELL(F) \
+	F(DNS_TELL, SERIAL, NUMBER, 0) F(DNS_TELL, VERDICT, NUMBER, 0) F(DNS_TELL, IS_SECURE, NUMBER, 0) \
+	F(DNS_TELL, TTL_SECONDS, NUMBER, 0) F(DNS_TELL, CANONICAL, BYTES, 255) \
+	F(DNS_TELL, RECORDS, BYTES, 14000) F(DNS_TELL, WORDS, BYTES, 256)
+
+/* Where does mail for NEXT_HOP (a domain, or an address that routes name) go? SITE is a text that is
+ * the same for all next hops served by the same hosts. VERDICT: DELIVERY_DELIVERED: SITE is set, and
+ * holds for TTL_SECONDS; DELIVERY_DEFERRED, DELIVERY_FAILED: STATUS and WORDS say why. */
+#define WIRE_SITE_ASK(F) \
+	F(SITE_ASK, SERIAL, NUMBER, 0) F(SITE_ASK, NEXT_HOP, BYTES, WIRE_ADDRESS_MAX)
+#define WIRE_SITE_TELL(F) \
+	F(SITE_TELL, SERIAL, NUMBER, 0) F(SITE_TELL, VERDICT, NUMBER, 0) F(SITE_TELL, SITE, BYTES, 1000) \
+	F(SITE_TELL, TTL_SECONDS, NUMBER, 0) F(SITE_TELL, STATUS, BYTES, 12) F(SITE_TELL, WORDS, BYTES, WIRE_WORDS_MAX)
+
+/* One message for COUNT recipients of one SITE, whose frames follow at once; all of one next hop or of
+ * next hops with the same site. As LOCAL_JOB; BODY: enum body_type. FLAGS: enum remote_flag. Answered by a
+ * RESULT a recipient. */
+#define WIRE_REMOTE_JOB(F) \
+	F(REMOTE_JOB, JOB, NUMBER, 0) F(REMOTE_JOB, ID, BYTES, 32) F(REMOTE_JOB, SITE, BYTES, 1000) \
+	F(REMOTE_JOB, NEXT_HOP, BYTES, WIRE_ADDRESS_MAX) F(REMOTE_JOB, OFFSET, NUMBER, 0) F(REMOTE_JOB, LENGTH, NUMBER, 0) \
+	F(REMOTE_JOB, REVERSE_PATH, BYTES, WIRE_ADDRESS_MAX) F(REMOTE_JOB, BODY, NUMBER, 0) F(REMOTE_JOB, FLAGS, NUMBER, 0) \
+	F(REMOTE_JOB, ENVID, BYTES, 128) F(REMOTE_JOB, COUNT, NUMBER, 0)
+/* NOTIFY: the bits of queue.h. */
+#define WIRE_REMOTE_RECIPIENT(F) \
+	F(REMOTE_RECIPIENT, JOB, NUMBER, 0) F(REMOTE_RECIPIENT, INDEX, NUMBER, 0) \
+	F(REMOTE_RECIPIENT, ADDRESS, BYTES, WIRE_ADDRESS_MAX) F(REMOTE_RECIPIENT, ORCPT, BYTES, WIRE_ORIGINAL_MAX) \
+	F(REMOTE_RECIPIENT, NOTIFY, NUMBER, 0)
+
 /* FRAME_CHANNEL, FRAME_LOCAL_JOB, ... */
 #define WIRE_ENUM_TYPE(type, value, name, way, descriptor) FRAME_##type = value,
 enum wire_type { WIRE_MESSAGES(WIRE_ENUM_TYPE) WIRE_TYPES_END };
@@ -156,5 +197,10 @@ enum delivery_verdict {
 	DELIVERY_FORWARDED,	/* turned into a message of its own */
 	DELIVERY_RELAYED,	/* handed to a next hop that does not do DSN (RFC 3461 5.2.3) */
 };
+
+/* DNS_ANSWER: RECORDS holds at least one. DNS_NO_DATA: the name exists, not with this type.
+ * DNS_NO_NAME: NXDOMAIN. DNS_LATER: time-out, SERVFAIL, or DNSSEC that does not fit. */
+enum dns_verdict { DNS_ANSWER = 1, DNS_NO_DATA, DNS_NO_NAME, DNS_LATER };
+enum remote_flag { REMOTE_SMTPUTF8 = 1, REMOTE_RETURN_FULL = 2, REMOTE_RETURN_HEADERS = 4 };
 
 #endif

@@ -1,0 +1,224 @@
+/* dnsd: all DNS of a service, over pipes, with DNSSEC and a cache. It is the only program that links
+ * libunbound. A helper: smtpd and queued start it. */
+#include "common/log.h"
+#include "common/sandbox.h"
+#include "common/service.h"
+#include "dnsd/lookup.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+	IN_FLIGHT_MAX = 100,	/* more at once lose packets to their own burst */
+	WAITING_MAX = 100000,
+};
+
+struct query {
+	struct lookup lookup;
+	struct client *client;	/* NULL: it went away meanwhile */
+	struct query *next;	/* of its client, or of those that wait */
+	uint64_t serial;
+	int type;
+	char name[DNS_NAME_MAX + 1];
+};
+
+struct client {
+	struct channel channel;
+	struct client *next;
+};
+
+static struct loop *loop;
+static struct resolver_context *resolver;
+static struct watch answers;
+static struct client *clients;
+static struct query *first_waiting, **last_waiting = &first_waiting;
+static struct query *in_flight[IN_FLIGHT_MAX];
+static size_t in_flight_count, waiting_count;
+
+static void tell(const struct query *query, const struct dns_answer *answer)
+{
+	struct wire_value values[DNS_TELL_FIELDS] = {
+		[DNS_TELL_SERIAL] = WIRE_NUMBER(query->serial),
+		[DNS_TELL_VERDICT] = WIRE_NUMBER(answer->verdict),
+		[DNS_TELL_IS_SECURE] = WIRE_NUMBER(answer->is_secure),
+		[DNS_TELL_TTL_SECONDS] = WIRE_NUMBER(answer->ttl_seconds),
+		[DNS_TELL_CANONICAL] = WIRE_STRING(answer->canonical),
+		[DNS_TELL_RECORDS] = WIRE_BYTES(answer->records, answer->records_length),
+		[DNS_TELL_WORDS] = WIRE_STRING(answer->words),
+	};
+	struct why why = { 0 };
+
+	if (query->client && channel_send(&query->client->channel, FRAME_DNS_TELL, values, -1, &why) != RESULT_OK)
+		log_failure("answer-dropped", &why);
+}
+
+static void tell_later(const struct query *query, const char *words)
+{
+	struct dns_answer answer = { .verdict = DNS_LATER };
+
+	snprintf(answer.words, sizeof answer.words, "%s", words);
+	tell(query, &answer);
+}
+
+static void start_more(void);
+
+static void lookup_done(struct lookup *lookup, const struct dns_answer *answer)
+{
+	struct query *query = container_of(lookup, struct query, lookup);
+	size_t i;
+
+	for (i = 0; i < in_flight_count && in_flight[i] != query; i++)
+		;
+	if (i < in_flight_count)
+		in_flight[i] = in_flight[--in_flight_count];
+	tell(query, answer);
+	free(query);
+	start_more();
+}
+
+static void start_more(void)
+{
+	struct why why = { 0 };
+
+	while (first_waiting && in_flight_count < IN_FLIGHT_MAX) {
+		struct query *query = first_waiting;
+		first_waiting = query->next;
+		if (!first_waiting)
+			last_waiting = &first_waiting;
+		waiting_count--;
+		if (!query->client) {	/* nobody waits for it any more */
+			free(query);
+			continue;
+		}
+		in_flight[in_flight_count++] = query;
+		query->lookup.done = lookup_done;
+		if (lookup_start(resolver, &query->lookup, query->name, query->type, &why) == RESULT_OK)
+			continue;
+		in_flight_count--;
+		tell_later(query, why.text);
+		free(query);
+	}
+}
+
+static void answers_ready(struct watch *watch, uint32_t events)
+{
+	(void)watch;
+	(void)events;
+	lookup_process(resolver);
+}
+
+static void asked(struct channel *channel, struct frame *f)
+{
+	struct client *client = container_of(channel, struct client, channel);
+	struct query *query;
+	struct why why = { 0 };
+
+	if (f->type != FRAME_DNS_ASK)
+		return;
+	query = calloc(1, sizeof *query);
+	if (!query) {
+		why_errno(&why, RESULT_RETRY, "no memory for a query");
+		log_failure("query-dropped", &why);
+		return;	/* its owner's patience ends */
+	}
+	query->client = client;
+	query->serial = f->value[DNS_ASK_SERIAL].number;
+	query->type = (int)(f->value[DNS_ASK_TYPE].number & 0xffff);
+	if (waiting_count >= WAITING_MAX || !frame_value_copy(f, DNS_ASK_NAME, query->name, sizeof query->name)) {
+		tell_later(query, waiting_count >= WAITING_MAX ? "too many look-ups wait" : "no name");
+		free(query);
+		return;
+	}
+	query->next = NULL;
+	*last_waiting = query;
+	last_waiting = &query->next;
+	waiting_count++;
+	start_more();
+}
+
+static void lost(struct channel *channel, const struct why *why)
+{
+	struct client *client = container_of(channel, struct client, channel), **at;
+	struct query *query;
+	size_t i;
+
+	(void)why;
+	for (query = first_waiting; query; query = query->next)
+		if (query->client == client)
+			query->client = NULL;
+	for (i = 0; i < in_flight_count; i++)
+		if (in_flight[i]->client == client)
+			in_flight[i]->client = NULL;
+	for (at = &clients; *at && *at != client; at = &(*at)->next)
+		;
+	if (*at)
+		*at = client->next;
+	free(client);
+}
+
+static void greet(const char *peer, unsigned index, int fd)
+{
+	struct client *client = calloc(1, sizeof *client);
+	struct why why = { 0 };
+
+	(void)peer;
+	(void)index;
+	if (!client) {
+		close(fd);
+		return;
+	}
+	if (channel_open(&client->channel, loop, fd, asked, lost, &why) != RESULT_OK) {
+		log_failure("link-failed", &why);
+		free(client);
+		return;
+	}
+	client->next = clients;
+	clients = client;
+}
+
+static void ended(void)
+{
+	loop_stop(loop);
+}
+
+/* lookup_make has read resolv.conf and the trust anchor: no file is needed any more. */
+static enum result enter_sandbox(struct why *why)
+{
+	struct identity identity;
+	enum result result = sandbox_identity(ROLE_DNSD, &identity, why);
+
+	if (result == RESULT_OK)
+		result = sandbox_enter(ROLE_DNSD, &identity, NULL, 0, why);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	static const char usage[] =
+		"usage: dnsd [-c FILE]\n"
+		"Answers DNS queries over pipes; started by smtpd and queued, not by hand.\n";
+	struct configuration *conf;
+	struct why why = { 0 };
+	enum result result;
+	int exit_code;
+
+	if (service_start(argc, argv, "dnsd", usage, &conf, &exit_code) != RESULT_OK)
+		return exit_code;
+	result = loop_make(&loop, &why);
+	if (result == RESULT_OK)
+		result = service_join(loop, greet, ended, &why);
+	if (result == RESULT_OK)
+		result = lookup_make(conf, &resolver, &why);
+	if (result == RESULT_OK)
+		result = enter_sandbox(&why);
+	if (result == RESULT_OK)
+		result = loop_watch(loop, &answers, lookup_descriptor(resolver), EPOLLIN, answers_ready, &why);
+	if (result == RESULT_OK)
+		result = loop_run(loop, &why);
+	if (result == RESULT_OK)
+		return EX_OK;
+	log_failure("unable-to-run", &why);
+	return EX_OSERR;
+}
