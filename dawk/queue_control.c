@@ -1,0 +1,81 @@
+/* The client of queued's control socket, RUN/queued: hold, release, retry, remove, flush, status, sites. */
+#include "queue_command.h"
+#include "common/channel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { ANSWER_PATIENCE_MS = 60000 };
+
+static enum result reach(const struct configuration *conf, int *fd, struct why *why)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/queued", conf->run_directory);
+	if (length < 0 || length >= (int)sizeof address.sun_path)
+		return why_set(why, RESULT_NEVER, "the path of run-directory is too long for a socket: %s", conf->run_directory);
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*fd < 0)
+		return why_errno(why, RESULT_RETRY, "unable to make a socket");
+	if (connect(*fd, (const struct sockaddr *)&address, sizeof address) == 0)
+		return RESULT_OK;
+	enum result result = errno == ENOENT || errno == ECONNREFUSED ? RESULT_END :
+	                     why_errno(why, RESULT_NEVER, "unable to reach queued at %s", address.sun_path);
+	close(*fd);
+	return result;
+}
+
+/* Prints rows as they come, until the answer to one command. */
+static enum result take_answer(struct channel *channel, bool is_quiet, int *code, struct why *why)
+{
+	struct frame f;
+	for (;;) {
+		enum result result = channel_wait(channel, &f, ANSWER_PATIENCE_MS, why);
+		if (result == RESULT_END || result == RESULT_PEER)
+			return why_set(why, RESULT_RETRY, "queued hung up before it answered; see its log");
+		if (result != RESULT_OK)
+			return why_set(why, RESULT_RETRY, "queued did not answer within %d seconds", ANSWER_PATIENCE_MS / 1000);
+		if (f.type == FRAME_QUEUE_ROW) {
+			if (!is_quiet)
+				printf("%.*s\n", (int)f.value[QUEUE_ROW_WORDS].length, f.value[QUEUE_ROW_WORDS].bytes);
+			continue;
+		}
+		if (f.type != FRAME_QUEUE_ANSWER)
+			return why_set(why, RESULT_RETRY, "queued answered with a %s frame", frame_name(f.type));
+		int said = (int)(f.value[QUEUE_ANSWER_CODE].number & 0xff);
+		int length = (int)f.value[QUEUE_ANSWER_WORDS].length;
+		if (said)
+			fprintf(stderr, "dawk queue: %.*s\n", length, f.value[QUEUE_ANSWER_WORDS].bytes);
+		else if (length && !is_quiet)
+			printf("%.*s\n", length, f.value[QUEUE_ANSWER_WORDS].bytes);
+		if (said > *code)
+			*code = said;
+		return RESULT_OK;
+	}
+}
+
+enum result queue_control(const struct configuration *conf, const char *verb, char *const *arguments, int count,
+                          bool is_quiet, int *code, struct why *why)
+{
+	struct channel channel;
+	int fd = -1;
+	*code = 0;
+	enum result result = reach(conf, &fd, why);
+	if (result != RESULT_OK)
+		return result;
+	result = channel_open(&channel, NULL, fd, NULL, NULL, why);
+	/* one after the other: their number has no limit, what waits in the channel has */
+	for (int i = 0; i < count && result == RESULT_OK; i++) {
+		const struct wire_value values[QUEUE_COMMAND_FIELDS] = {
+			[QUEUE_COMMAND_VERB] = WIRE_STRING(verb), [QUEUE_COMMAND_ARGUMENT] = WIRE_STRING(arguments[i]),
+		};
+		result = channel_send(&channel, FRAME_QUEUE_COMMAND, values, -1, why);
+		if (result == RESULT_OK)
+			result = take_answer(&channel, is_quiet, code, why);
+	}
+	channel_close(&channel);
+	return result;
+}

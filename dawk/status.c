@@ -1,0 +1,275 @@
+/* dawk status: what runs, what waits, what fails. */
+#include "command.h"
+#include "queue_command.h"
+#include "queue_view.h"
+#include "common/channel.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+	BANNER_PATIENCE_MS = 5000,
+	REASONS_MAX = 50,	/* different ones that are counted */
+	REASONS_SHOWN = 10,
+	LOOK_MAX = 20000,	/* messages whose reasons are read */
+};
+
+/* ---- what runs ---- */
+
+struct service_row {
+	const char *service, *listener;
+	struct why why;		/* why it is down; empty: it answers */
+};
+
+static enum result await_banner(int fd, char expected, uint32_t more_ms, struct why *why)
+{
+	char first = 0;
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	if (poll(&wait, 1, BANNER_PATIENCE_MS + (int)more_ms) <= 0)
+		return why_set(why, RESULT_RETRY, "takes connections, but does not answer");
+	ssize_t got = recv(fd, &first, 1, 0);
+	if (got <= 0)
+		return why_set(why, RESULT_RETRY, "takes connections, but hangs up at once");
+	if (first != expected)
+		return why_set(why, RESULT_RETRY, "answers, but refuses service now");
+	send(fd, "QUIT\r\n", 6, MSG_NOSIGNAL);
+	return RESULT_OK;
+}
+
+/* EXPECTED: the first byte of its banner; 0: TLS comes first, taking connections has to do. */
+static void probe(const struct sockaddr *address, socklen_t size, char expected, uint32_t more_ms, struct why *why)
+{
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		why_errno(why, RESULT_RETRY, "unable to make a socket");
+		return;
+	}
+	if (connect(fd, address, size) < 0)
+		why_errno(why, RESULT_RETRY, "does not run");
+	else if (expected)
+		await_banner(fd, expected, more_ms, why);
+	close(fd);
+}
+
+/* A wildcard address answers at the loopback one; what is bound to IPv6 alone there, at ::1. */
+static struct sockaddr_storage reachable(const struct listener *listener)
+{
+	struct sockaddr_storage address = listener->address;
+	struct sockaddr_in *four = (struct sockaddr_in *)&address;
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address;
+	if (address.ss_family == AF_INET && four->sin_addr.s_addr == htonl(INADDR_ANY))
+		four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (address.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr)) {
+		in_port_t port = six->sin6_port;
+		address = (struct sockaddr_storage){ 0 };
+		four->sin_family = AF_INET;
+		four->sin_port = port;
+		four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	}
+	return address;
+}
+
+struct report {
+	const struct configuration *conf;
+	bool is_json, is_first;
+	unsigned down;
+};
+
+static void print_service(struct report *report, const struct service_row *row)
+{
+	bool is_up = !*row->why.text;
+	report->down += !is_up;
+	if (!report->is_json) {
+		printf("%-8s %-4s %s%s%s\n", row->service, is_up ? "up" : "DOWN", row->listener, is_up ? "" : ": ", row->why.text);
+		return;
+	}
+	printf("%s{\"service\":\"%s\",\"up\":%s,\"listener\":", report->is_first ? "" : ",", row->service, is_up ? "true" : "false");
+	json_string(stdout, row->listener, strlen(row->listener));
+	fputs(",\"why\":", stdout);
+	json_string(stdout, row->why.text, strlen(row->why.text));
+	putchar('}');
+	report->is_first = false;
+}
+
+static void report_listeners(struct report *report, const char *service, const struct listener_list *list, char expected)
+{
+	uint32_t more_ms = expected == '2' ? report->conf->greet_delay_seconds * 1000 : 0;
+	for (size_t i = 0; i < list->count; i++) {
+		struct service_row row = { .service = service, .listener = list->items[i].text };
+		struct sockaddr_storage address = reachable(&list->items[i]);
+		socklen_t size = address.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+		probe((const struct sockaddr *)&address, size, expected, more_ms, &row.why);
+		print_service(report, &row);
+	}
+}
+
+static void report_local(struct report *report)
+{
+	struct service_row row = { .service = "smtpd", .listener = report->conf->listen_local };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	if (!row.listener)
+		return;
+	if (strlen(row.listener) >= sizeof address.sun_path) {
+		why_set(&row.why, RESULT_NEVER, "the path is too long for a socket");
+	} else {
+		memcpy(address.sun_path, row.listener, strlen(row.listener));
+		probe((const struct sockaddr *)&address, sizeof address, '2', report->conf->greet_delay_seconds * 1000, &row.why);
+	}
+	print_service(report, &row);
+}
+
+static void report_queued(struct report *report)
+{
+	char path[4200];
+	char *none[] = { "" };
+	int code;
+	struct service_row row = { .service = "queued", .listener = path };
+	snprintf(path, sizeof path, "%s/queued", report->conf->run_directory);
+	enum result result = queue_control(report->conf, "status", none, 1, true, &code, &row.why);
+	if (result == RESULT_END)
+		why_set(&row.why, RESULT_RETRY, "does not run");
+	print_service(report, &row);
+	if (result == RESULT_OK && !report->is_json)
+		queue_control(report->conf, "status", none, 1, false, &code, &row.why);
+}
+
+static void report_services(struct report *report)
+{
+	const struct configuration *conf = report->conf;
+	report_local(report);
+	report_listeners(report, "smtpd", &conf->listen_smtp, '2');
+	report_listeners(report, "smtpd", &conf->listen_submission, '2');
+	report_listeners(report, "smtpd", &conf->listen_submissions, 0);
+	report_listeners(report, "pop3d", &conf->listen_pop3, '+');
+	report_listeners(report, "pop3d", &conf->listen_pop3s, 0);
+	report_queued(report);
+}
+
+/* ---- what waits, what fails ---- */
+
+struct reason { uint64_t count; char text[200]; };
+struct census {
+	const struct queue_directories *queue;
+	uint64_t count[QUEUE_PLACES], oldest_us[QUEUE_PLACES];
+	uint64_t looked_at;
+	struct view view;
+	stralloc text;
+	struct reason reasons[REASONS_MAX];
+	size_t reason_count;
+};
+
+static void count_reason(struct census *census)
+{
+	char text[sizeof census->reasons[0].text];
+	size_t i = 0;
+	census->text.len = 0;
+	if (!view_append_reason(&census->text, &census->view.last) || !text_append_nul(&census->text))
+		return;
+	snprintf(text, sizeof text, "%s", census->text.s);
+	while (i < census->reason_count && strcmp(census->reasons[i].text, text))
+		i++;
+	if (i == REASONS_MAX)
+		return;
+	if (i == census->reason_count)
+		memcpy(census->reasons[census->reason_count++].text, text, sizeof text);
+	census->reasons[i].count++;
+}
+
+static bool take(void *context, enum queue_place place, const char *id)
+{
+	struct census *census = context;
+	uint64_t arrived = queue_id_time_us(id);
+	if (!census->count[place]++ || arrived < census->oldest_us[place])
+		census->oldest_us[place] = arrived;
+	if ((place == QUEUE_CUR || place == QUEUE_HOLD) && census->looked_at < LOOK_MAX) {
+		census->looked_at++;
+		if (view_read(&census->view, census->queue, place, id, NULL) == RESULT_OK && census->view.has_last)
+			count_reason(census);
+	}
+	return true;
+}
+
+static int more_often(const void *a, const void *b)
+{
+	const struct reason *one = a, *two = b;
+	return one->count < two->count ? 1 : one->count > two->count ? -1 : 0;
+}
+
+static void print_census(const struct census *census, bool is_json)
+{
+	static const enum queue_place places[] = { QUEUE_NEW, QUEUE_CUR, QUEUE_HOLD, QUEUE_CORRUPT };
+	uint64_t now = time_real_us();
+	char age[VIEW_WORD_MAX];
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		uint64_t count = census->count[places[i]], oldest = census->oldest_us[places[i]];
+		uint64_t old = count && now > oldest ? now - oldest : 0;
+		if (is_json)
+			printf("%s\"%s\":{\"messages\":%llu,\"oldest_seconds\":%llu}", i ? "," : "", view_place_word(places[i]),
+			       (unsigned long long)count, (unsigned long long)(old / 1000000));
+		else if (count)
+			printf("%-8s %llu, the oldest %s\n", view_place_word(places[i]), (unsigned long long)count, view_age(old, age));
+		else
+			printf("%-8s 0\n", view_place_word(places[i]));
+	}
+}
+
+static void print_reasons(const struct census *census, bool is_json)
+{
+	for (size_t i = 0; i < census->reason_count && i < REASONS_SHOWN; i++) {
+		const struct reason *reason = &census->reasons[i];
+		if (!is_json) {
+			printf("fails    %llu: %s\n", (unsigned long long)reason->count, reason->text);
+			continue;
+		}
+		printf("%s{\"messages\":%llu,\"reason\":", i ? "," : "", (unsigned long long)reason->count);
+		json_string(stdout, reason->text, strlen(reason->text));
+		putchar('}');
+	}
+}
+
+static int report_queue(const struct report *report)
+{
+	struct queue_directories queue;
+	static struct census census;
+	struct why why = { 0 };
+	if (view_open_queue(report->conf, &queue, &why) != RESULT_OK) {
+		if (report->is_json)
+			fputs("],\"queue\":null}\n", stdout);
+		return command_fail("status", why.errno_value == EACCES ? EX_NOPERM : EX_OSFILE, "%s", why.text);
+	}
+	census = (struct census){ .queue = &queue };
+	enum result result = view_walk(&queue, take, &census, &why);
+	qsort(census.reasons, census.reason_count, sizeof *census.reasons, more_often);
+	if (report->is_json)
+		fputs("],\"queue\":{", stdout);
+	print_census(&census, report->is_json);
+	if (report->is_json)
+		fputs("},\"fails\":[", stdout);
+	print_reasons(&census, report->is_json);
+	if (report->is_json)
+		fputs("]}\n", stdout);
+	view_free(&census.view);
+	stralloc_free(&census.text);
+	view_close_queue(&queue);
+	return result == RESULT_OK ? EX_OK : command_fail_why("status", result, &why);
+}
+
+int command_status(struct configuration *conf, int argc, char **argv)
+{
+	struct report report = { .conf = conf, .is_first = true };
+	report.is_json = argc == 2 && !strcmp(argv[1], "--json");
+	if (argc > 1 && !report.is_json)
+		return command_usage("status", "it takes --json alone");
+	if (report.is_json)
+		fputs("{\"services\":[", stdout);
+	report_services(&report);
+	int code = report_queue(&report);
+	return code ? code : report.down ? EX_UNAVAILABLE : EX_OK;
+}
