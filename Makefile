@@ -86,7 +86,7 @@ check:
 lint:
 	@tests/tool/lint
 demo: all
-	@DAWK_BIN=$(B)/bin ./demo.sh
+	@DAWK_BIN=$(B)/bin tests/tool/demo.sh
 
 # The host's own installation, as root. INSTALL says what each does.
 export B PREFIX DESTDIR MAIL_HOST MAIL_DOMAINS
