@@ -4,6 +4,7 @@
 #include "configuration.h"
 #include "text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,21 +197,25 @@ static bool read_networks(struct value *value, void *field)
 	return list->count > 0 || all_wrong(value);
 }
 
+/* DIRECTORY is free of links, so that a leading ".." is its parent. Sandbox rules and the walk to a
+ * mailbox want a path without such steps. */
 static char *absolute(const char *directory, const char *path, size_t length)
 {
-	stralloc text = { 0 };
+	size_t kept = *path == '/' ? 0 : strlen(directory);
+	char *out = NULL;
 
 	while (length > 1 && path[length - 1] == '/')
 		length--;
-	if (*path != '/' && !(text_append_string(&text, directory) && text_append(&text, "/", 1))) {
-		stralloc_free(&text);
-		return NULL;
+	while (kept > 0 && length > 1 && *path == '.' && (path[1] == '/' || (length > 2 && path[1] == '.' && path[2] == '/'))) {
+		size_t step = path[1] == '/' ? 2 : 3;
+		while (step == 3 && kept > 0 && directory[--kept] != '/')
+			;
+		path += step;
+		length -= step;
 	}
-	if (!text_append(&text, path, length) || !text_append_nul(&text)) {
-		stralloc_free(&text);
+	if (asprintf(&out, "%.*s%s%.*s", (int)kept, directory, *path == '/' || (kept == 1 && *directory == '/') ? "" : "/", (int)length, path) < 0)
 		return NULL;
-	}
-	return text.s;
+	return out;
 }
 
 static bool read_path(struct value *value, void *field)

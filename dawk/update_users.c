@@ -125,6 +125,14 @@ static bool put_user(struct source *source, const struct user_fields *fields, co
 	       text_append(out, ":", 1) && put_maildir(source, fields, folded, out) && put_quota(source, fields, out);
 }
 
+static void trim(const char **text, size_t *length)
+{
+	for (; *length > 0 && (**text == ' ' || **text == '\t'); ++*text)
+		--*length;
+	while (*length > 0 && ((*text)[*length - 1] == ' ' || (*text)[*length - 1] == '\t'))
+		--*length;
+}
+
 static bool take_user(struct source *source, struct table_writer *users, struct table_writer *hashes, stralloc *value)
 {
 	struct user_fields fields = { { NULL }, { 0 } };
@@ -132,8 +140,11 @@ static bool take_user(struct source *source, struct table_writer *users, struct 
 	bool has_hash;
 	size_t count = update_split(source->text.s, source->text.len, ':', fields.at, fields.length, USER_FIELDS);
 
-	for (size_t i = count; i < USER_FIELDS; i++)
-		fields.at[i] = "";
+	for (size_t i = 0; i < USER_FIELDS; i++) {
+		if (i >= count)
+			fields.at[i] = "";
+		trim(&fields.at[i], &fields.length[i]);
+	}
 	if (memchr(fields.at[QUOTA], ':', fields.length[QUOTA])) {
 		source_error(source, "expected ADDRESS:HASH:UID:GID:MAILDIR:QUOTA, found more fields");
 		return false;
