@@ -1,0 +1,121 @@
+#include "ask.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS };	/* questions under way; more are told to come later */
+
+struct slot { struct session *session; uint32_t ticket; uint32_t next_free; };
+
+struct asks {
+	struct channel authd;
+	struct loop *loop;
+	void (*answered)(struct session *, enum recipient_verdict);
+	uint32_t first_free, counter;	/* first_free: SLOTS when all are taken */
+	struct slot slots[SLOTS];
+};
+
+enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum recipient_verdict), struct asks **asks)
+{
+	struct asks *a = calloc(1, sizeof *a);
+
+	if (!a)
+		return RESULT_RETRY;
+	a->loop = loop;
+	a->answered = answered;
+	a->authd.fd = -1;
+	for (uint32_t i = 0; i < SLOTS; i++)
+		a->slots[i].next_free = i + 1;
+	*asks = a;
+	return RESULT_OK;
+}
+
+void asks_free(struct asks *asks)
+{
+	if (asks)
+		channel_close(&asks->authd);
+	free(asks);
+}
+
+/* The slot of TICKET while its question is under way. A ticket is a count and the slot below it, so that a
+ * late answer never meets another question. */
+static struct slot *asks_find(struct asks *asks, uint64_t ticket)
+{
+	struct slot *slot = &asks->slots[ticket % SLOTS];
+
+	return slot->session && slot->ticket == ticket ? slot : NULL;
+}
+
+static struct session *asks_take(struct asks *asks, struct slot *slot)
+{
+	struct session *session = slot->session;
+
+	slot->session = NULL;
+	slot->next_free = asks->first_free;
+	asks->first_free = (uint32_t)(slot - asks->slots);
+	return session;
+}
+
+static void asks_give_up(struct asks *asks)
+{
+	for (uint32_t i = 0; i < SLOTS; i++)
+		if (asks->slots[i].session)
+			asks->answered(asks_take(asks, &asks->slots[i]), RECIPIENT_LATER);
+}
+
+static void asks_frame(struct channel *channel, struct frame *f)
+{
+	struct asks *asks = container_of(channel, struct asks, authd);
+	struct slot *slot;
+
+	if (f->type != FRAME_RECIPIENT_TELL)
+		return;
+	slot = asks_find(asks, f->value[RECIPIENT_TELL_SERIAL].number);
+	if (slot)
+		asks->answered(asks_take(asks, slot), (enum recipient_verdict)f->value[RECIPIENT_TELL_VERDICT].number);
+}
+
+/* The service ends when authd dies; until then everyone is told to come later. */
+static void asks_lost(struct channel *channel, const struct why *why)
+{
+	(void)why;
+	asks_give_up(container_of(channel, struct asks, authd));
+}
+
+void asks_connect(struct asks *asks, int fd)
+{
+	struct why why;
+
+	channel_close(&asks->authd);
+	asks_give_up(asks);
+	if (channel_open(&asks->authd, asks->loop, fd, asks_frame, asks_lost, &why) != RESULT_OK)
+		asks->authd.fd = -1;
+}
+
+enum result ask(struct asks *asks, struct session *session, const char *address, uint32_t *ticket)
+{
+	uint32_t place = asks->first_free;
+
+	if (asks->authd.fd < 0 || place == SLOTS)
+		return RESULT_RETRY;
+	if (++asks->counter >> (32 - SLOT_BITS))
+		asks->counter = 1;
+	*ticket = asks->counter << SLOT_BITS | place;
+	struct wire_value values[] = {
+		[RECIPIENT_ASK_SERIAL] = WIRE_NUMBER(*ticket), [RECIPIENT_ASK_ADDRESS] = WIRE_STRING(address),
+	};
+	if (channel_send(&asks->authd, FRAME_RECIPIENT_ASK, values, -1, NULL) != RESULT_OK)
+		return RESULT_RETRY;
+	asks->first_free = asks->slots[place].next_free;
+	asks->slots[place].session = session;
+	asks->slots[place].ticket = *ticket;
+	return RESULT_OK;
+}
+
+void ask_cancel(struct asks *asks, uint32_t ticket)
+{
+	struct slot *slot = ticket ? asks_find(asks, ticket) : NULL;
+
+	if (slot)
+		asks_take(asks, slot);
+}

@@ -1,0 +1,175 @@
+#include "policy.h"
+
+#include "access.h"
+#include "ask.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- client, HELO, sender ---- */
+
+static enum reply access_reply(struct session *s, enum result result, const struct access *access,
+                               enum reply rejected, enum reply deferred, enum reply otherwise)
+{
+	if (result != RESULT_OK)
+		return rejected == SAY_CLIENT_REJECTED ? SAY_TOO_BUSY : SAY_LATER;
+	if (access->action != ACCESS_REJECT && access->action != ACCESS_DEFER)
+		return otherwise;
+	bool is_final = access->action == ACCESS_REJECT;
+	session_words(s, "%s", *access->text ? access->text : is_final ? "refused here" : "try again later");
+	return is_final ? rejected : deferred;
+}
+
+/* The local socket counts as one of ours, unless relaying is for nobody. */
+static bool policy_trusts(const struct session *s)
+{
+	const struct network_list *relay = &s->worker->conf->relay_networks;
+
+	if (s->listener == LISTENER_SUBMISSION)
+		return false;
+	if (s->listener == LISTENER_LOCAL)
+		return relay->count > 0 || relay->is_any;
+	return network_list_contains(relay, &s->ip);
+}
+
+enum reply policy_client(struct session *s)
+{
+	struct access access;
+	struct why why;
+
+	s->is_trusted = s->may_relay = policy_trusts(s);
+	if (s->listener == LISTENER_LOCAL)
+		return SAY_GREETING;
+	enum result result = access_of_client(s->worker->access, &s->ip, NULL, &access, &why);
+	if (result == RESULT_OK && access.action == ACCESS_RELAY && s->listener == LISTENER_SMTP)
+		s->may_relay = true;
+	return access_reply(s, result, &access, SAY_CLIENT_REJECTED, SAY_CLIENT_DEFERRED, SAY_GREETING);
+}
+
+enum reply policy_helo(struct session *s, const char *helo)
+{
+	struct access access;
+	struct why why;
+	enum result result = access_of_helo(s->worker->access, helo, &access, &why);
+
+	return access_reply(s, result, &access, SAY_REJECTED, SAY_DEFERRED, SAY_HELO);
+}
+
+/* LOCAL@first domain. */
+static bool policy_add_domain(struct session *s, struct address *address)
+{
+	char text[ADDRESS_MAX + 1];
+	int length = snprintf(text, sizeof text, "%.*s@%s", (int)address->local_length, address->text, s->worker->conf->domains.items[0]);
+
+	return length > 0 && (size_t)length < sizeof text && address_parse(text, (size_t)length, address, NULL) == RESULT_OK;
+}
+
+enum reply policy_sender(struct session *s, struct address *from)
+{
+	struct access access;
+	struct why why;
+
+	if (from->length > 0 && !*from->domain && !(s->is_trusted && policy_add_domain(s, from)))
+		return SAY_SENDER_NEEDS_DOMAIN;
+	enum result result = access_of_sender(s->worker->access, from, &access, &why);
+	return access_reply(s, result, &access, SAY_REJECTED, SAY_DEFERRED, SAY_SENDER_OK);
+}
+
+/* ---- recipient ---- */
+
+static bool is_postmaster(const struct address *to)
+{
+	return !*to->domain && text_equal_folded(to->text, to->length, "postmaster", strlen("postmaster"));
+}
+
+/* RFC 5321 4.1.3: mail for the address that the client talks to is ours. */
+static bool literal_is_ours(const struct session *s, const struct address *to)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof address;
+	struct address_ip ip;
+	char literal[NETWORK_TEXT_MAX + 8];
+
+	return to->is_literal && s->listener != LISTENER_LOCAL &&
+	       !getsockname(s->stream.fd, (struct sockaddr *)&address, &size) &&
+	       ip_from_sockaddr((struct sockaddr *)&address, &ip, NULL) &&
+	       text_equal_folded(ip_literal(&ip, literal), strlen(literal), to->domain, strlen(to->domain));
+}
+
+/* A host that we relay for might follow such a route itself, on our word. */
+static bool holds_route(const struct address *to)
+{
+	for (size_t i = 0; i < to->local_length; i++)
+		if (strchr("%!@", to->text[i]))
+			return true;
+	return false;
+}
+
+static enum reply policy_ask(struct session *s, const struct rcpt_parameters *rcpt)
+{
+	struct transaction *t = s->transaction;
+
+	if (!t->asked)
+		t->asked = malloc(sizeof *t->asked);
+	if (!t->asked)
+		return SAY_NO_MEMORY;
+	*t->asked = *rcpt;
+	address_copy(&t->asked->to, &rcpt->to);
+	char folded[ADDRESS_MAX + 1];
+	address_fold(&rcpt->to, folded);
+	return ask(s->worker->asks, s, folded, &s->ticket) == RESULT_OK ? SAY_NOTHING : SAY_LATER;
+}
+
+static enum reply policy_local(struct session *s, const struct rcpt_parameters *rcpt, bool is_bare_postmaster)
+{
+	const struct meaning_of *meaning = &s->worker->meaning;
+
+	switch (meaning->meaning) {
+	case MEANS_ALIAS:
+		return SAY_RECIPIENT_OK;
+	case MEANS_MAILBOX:
+		return *meaning->quota ? policy_ask(s, rcpt) : SAY_RECIPIENT_OK;
+	case MEANS_UNKNOWN:
+		if (is_bare_postmaster)
+			return SAY_RECIPIENT_OK;	/* RFC 5321 4.5.1: always */
+		return meaning->maybe_system ? policy_ask(s, rcpt) : SAY_NO_SUCH_RECIPIENT;
+	default:
+		return SAY_LATER;
+	}
+}
+
+static enum reply policy_relay(const struct session *s, const struct address *to, enum access_action action)
+{
+	if (s->may_relay || s->is_authenticated)
+		return SAY_RECIPIENT_OK;
+	bool is_for_us = s->worker->meaning.meaning == MEANS_RELAY || action == ACCESS_RELAY;
+	return is_for_us && !holds_route(to) ? SAY_RECIPIENT_OK : SAY_NO_RELAY;
+}
+
+/* Gives every recipient a domain. false: a bare name of a client that is none of ours. */
+static bool policy_complete(struct session *s, struct address *to)
+{
+	if (literal_is_ours(s, to))
+		return policy_add_domain(s, to);
+	return *to->domain || ((s->is_trusted || is_postmaster(to)) && policy_add_domain(s, to));
+}
+
+enum reply policy_recipient(struct session *s, struct rcpt_parameters *rcpt)
+{
+	bool is_bare_postmaster = is_postmaster(&rcpt->to);
+	struct access access = { .action = ACCESS_NONE };
+	enum result result = RESULT_OK;
+	struct why why;
+
+	if (!policy_complete(s, &rcpt->to))
+		return SAY_RECIPIENT_NEEDS_DOMAIN;
+	if (!is_bare_postmaster)
+		result = access_of_recipient(s->worker->access, &rcpt->to, &access, &why);
+	enum reply reply = access_reply(s, result, &access, SAY_REJECTED, SAY_DEFERRED, SAY_RECIPIENT_OK);
+	if (reply != SAY_RECIPIENT_OK)
+		return reply;
+	resolve(s->worker->resolver, &rcpt->to, &s->worker->meaning, &why);
+	if (s->worker->meaning.meaning == MEANS_RELAY || s->worker->meaning.meaning == MEANS_REMOTE)
+		return policy_relay(s, &rcpt->to, access.action);
+	return policy_local(s, rcpt, is_bare_postmaster);
+}

@@ -1,0 +1,404 @@
+#include "session.h"
+
+#include "ask.h"
+#include "policy.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	RECIPIENT_WAIT_MS = 30000,	/* for authd */
+	COMMIT_WAIT_MS = 600000,	/* RFC 5321 4.5.3.2.6: the client waits no longer */
+	LINGER_MS = 2000,
+};
+
+static void session_fire(struct timer *timer);
+
+/* ---- its parts ---- */
+
+const char *session_words(struct session *s, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(s->worker->words, sizeof s->worker->words, format, arguments);
+	va_end(arguments);
+	return s->worker->words;
+}
+
+struct transaction_client session_client(const struct session *s)
+{
+	return (struct transaction_client){
+		.session_id = s->id, .helo = s->helo, .ip = s->ip, .uid = s->uid,
+		.is_local = s->listener == LISTENER_LOCAL, .is_extended = s->is_extended,
+		.is_submitted = s->listener != LISTENER_SMTP,
+	};
+}
+
+bool session_set_helo(struct session *s, const char *helo, size_t length)
+{
+	char *block = realloc(s->helo, length + 1);
+
+	if (!block)
+		return false;
+	memcpy(block, helo, length);
+	block[length] = '\0';
+	s->helo = block;
+	return true;
+}
+
+void session_reset(struct session *s)
+{
+	transaction_free(s->transaction);
+	s->transaction = NULL;
+	if (s->state != AT_START)
+		s->state = AT_HELLO;
+}
+
+/* Sorts with others of its time by nothing: it only has to be unlike them. splitmix64 over a counter. */
+static void session_make_id(struct session *s)
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+	uint64_t x = s->worker->session_seed += 0x9e3779b97f4a7c15;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	x ^= x >> 31;
+	for (int i = 0; i < SESSION_ID_LENGTH; i++, x >>= 5)
+		s->id[i] = digits[x & 31];
+}
+
+/* ---- its end ---- */
+
+/* A commit that is under way goes on without its client, who may see its message twice, never not at all. */
+static void session_let_go(struct session *s)
+{
+	if (s->state == WAITS_COMMIT) {
+		s->transaction->session = NULL;
+		s->transaction = NULL;
+		s->worker->orphan_count++;
+	}
+	ask_cancel(s->worker->asks, s->ticket);
+	transaction_free(s->transaction);
+}
+
+static void session_free(struct session *s)
+{
+	struct worker *worker = s->worker;
+
+	session_log_end(s);
+	session_let_go(s);
+	loop_unset_timer(worker->loop, &s->timer);
+	stream_close(&s->stream);
+	if (s->is_counted)
+		limits_remove(worker->opening->limits, worker->index, s->limits_key);
+	*s->link = s->next;
+	if (s->next)
+		s->next->link = s->link;
+	free(s->helo);
+	free(s);
+	worker->session_count--;
+	worker_note_gone(worker);
+}
+
+static void session_lose(struct session *s, enum session_ending ending)
+{
+	s->is_lost = true;
+	s->ending = (uint8_t)ending;
+}
+
+/* ---- writing ---- */
+
+static enum session_ending ending_of(enum reply reply)
+{
+	return reply == SAY_BYE ? ENDED_BY_QUIT : reply == SAY_TIMEOUT ? ENDED_BY_TIMEOUT : ENDED_BY_US;
+}
+
+void session_say(struct session *s, enum reply reply, const char *line, size_t length)
+{
+	if (reply == SAY_NOTHING)
+		return;
+	if (reply_put(&s->stream, reply, s->worker->words, s->worker->conf->hostname) != RESULT_OK) {
+		session_lose(s, ENDED_BY_ERROR);
+		return;
+	}
+	if (reply_code(reply) >= 400)
+		session_log_refusal(s, reply, line, length);
+	if (reply_code(reply) >= 500)
+		s->errors++;
+	if (reply_hangs_up(reply) || s->must_close) {
+		s->state = IS_CLOSING;
+		s->ending = (uint8_t)ending_of(reply);
+	} else if (s->errors >= s->worker->conf->error_limit && !(s->state & (IN_DATA | IN_CHUNK))) {
+		session_say(s, SAY_TOO_MANY_ERRORS, NULL, 0);
+	}
+}
+
+static uint64_t session_wait_ms(const struct session *s)
+{
+	uint64_t wait = (uint64_t)s->worker->conf->smtp_timeout_seconds * 1000, now = loop_now_ms(s->worker->loop);
+
+	switch (s->state) {
+	case AT_GREETING:	return (uint64_t)s->worker->conf->greet_delay_seconds * 1000;
+	case WAITS_RECIPIENT:	return RECIPIENT_WAIT_MS;
+	case WAITS_COMMIT:	return COMMIT_WAIT_MS;
+	case IS_LINGERING:	return LINGER_MS;
+	}
+	if (!s->transaction || !s->transaction->deadline_ms || now + wait < s->transaction->deadline_ms)
+		return wait;
+	return s->transaction->deadline_ms > now ? s->transaction->deadline_ms - now : 0;
+}
+
+static void session_set_timer(struct session *s)
+{
+	s->has_moved = false;
+	if (!loop_set_timer(s->worker->loop, &s->timer, session_wait_ms(s), session_fire))
+		session_lose(s, ENDED_BY_ERROR);
+}
+
+/* The last reply is out. What the client has sent and nobody read would make the kernel reset the
+ * connection and the reply with it: half-close, and drop what comes. */
+static void session_linger(struct session *s)
+{
+	if (s->ending == ENDED_BY_QUIT || shutdown(s->stream.fd, SHUT_WR)) {
+		s->is_lost = true;
+		return;
+	}
+	session_reset(s);
+	s->state = IS_LINGERING;
+	s->has_moved = true;
+}
+
+/* Every entry from outside ends here: sends, watches, waits, or frees. S is gone afterwards when it was lost. */
+static void session_settle(struct session *s)
+{
+	enum result sent = RESULT_OK;
+	struct why why;
+
+	if (s->worker->is_ending && !(s->state & (WAITS_COMMIT | IS_CLOSING | IS_LINGERING)))
+		session_say(s, SAY_SHUTTING_DOWN, NULL, 0);
+	if (!s->is_lost)
+		sent = stream_flush(&s->stream, &why);
+	if (sent == RESULT_PEER)
+		session_lose(s, ENDED_BY_CLIENT);
+	if (!s->is_lost && sent == RESULT_OK && s->state == IS_CLOSING)
+		session_linger(s);
+	if (!s->is_lost && s->has_moved)
+		session_set_timer(s);
+	if (s->is_lost) {
+		session_free(s);
+		return;
+	}
+	bool is_paused = sent == RESULT_RETRY || (s->stream.is_paused && s->state & (WAITS_RECIPIENT | WAITS_COMMIT));
+	if (is_paused != s->stream.is_paused)
+		stream_pause(&s->stream, is_paused);
+}
+
+/* ---- reading ---- */
+
+static void session_take(struct session *s, const char *bytes, size_t length)
+{
+	size_t used = session_consume(s, bytes, length);
+
+	if (!s->is_lost && stream_keep(&s->stream, bytes + used, length - used) != RESULT_OK)
+		session_lose(s, ENDED_BY_ERROR);
+}
+
+/* After an answer from elsewhere: what came meanwhile is run now. */
+static void session_resume(struct session *s)
+{
+	char *bytes;
+	size_t length;
+
+	s->has_moved = true;
+	if (!s->worker->is_ending && stream_again(&s->stream, &bytes, &length) == RESULT_OK)
+		session_take(s, bytes, length);
+	session_settle(s);
+}
+
+static void session_read(struct session *s)
+{
+	char *bytes;
+	size_t length;
+	struct why why;
+
+	switch (stream_read(&s->stream, &bytes, &length, &why)) {
+	case RESULT_OK:
+		break;
+	case RESULT_RETRY:
+		return;
+	case RESULT_END:
+	default:
+		session_lose(s, s->ending ? s->ending : ENDED_BY_CLIENT);
+		return;
+	}
+	if (s->state == AT_GREETING)
+		session_say(s, SAY_EARLY_TALKER, NULL, 0);	/* RFC 5321 4.3.1: the client waits for the greeting */
+	session_take(s, bytes, length);
+}
+
+/* While an answer is owed nothing is read; the first byte that comes all the same stops the watching. */
+static void session_ready(struct watch *watch, uint32_t events)
+{
+	struct session *s = container_of(container_of(watch, struct stream, watch), struct session, stream);
+	bool waits = s->state & (WAITS_RECIPIENT | WAITS_COMMIT) || s->stream.unsent;
+
+	if (events & EPOLLERR || (events & EPOLLHUP && waits))
+		session_lose(s, s->ending ? s->ending : ENDED_BY_CLIENT);
+	else if (events & (EPOLLIN | EPOLLHUP) && waits)
+		stream_pause(&s->stream, true);
+	else if (events & (EPOLLIN | EPOLLHUP))
+		session_read(s);
+	session_settle(s);
+}
+
+/* ---- what happens to it ---- */
+
+void session_committed(struct session *s, enum reply reply)
+{
+	if (reply == SAY_QUEUED) {
+		s->messages++;
+		s->recipients += s->transaction->accepted_count;
+		s->idle_commands = 0;
+	}
+	session_words(s, "%s", s->transaction->commit.id);
+	session_reset(s);
+	session_say(s, reply, NULL, 0);
+	session_resume(s);
+}
+
+static enum reply recipient_reply(struct session *s, enum recipient_verdict verdict)
+{
+	struct transaction *t = s->transaction;
+	struct why why;
+
+	switch (verdict) {
+	case RECIPIENT_EXISTS:
+		resolve(s->worker->resolver, &t->asked->to, &s->worker->meaning, &why);
+		return transaction_add_recipient(t, t->asked);
+	case RECIPIENT_UNKNOWN:
+		return SAY_NO_SUCH_RECIPIENT;
+	case RECIPIENT_FULL:
+		return s->worker->conf->quota_policy == QUOTA_REJECT ? SAY_MAILBOX_FULL : SAY_MAILBOX_FULL_LATER;
+	default:
+		return SAY_LATER;
+	}
+}
+
+void session_recipient_told(struct session *s, enum recipient_verdict verdict)
+{
+	s->ticket = 0;
+	if (s->state != WAITS_RECIPIENT)
+		return;
+	s->state = s->state_after;
+	enum reply reply = recipient_reply(s, verdict);
+	if (reply == SAY_RECIPIENT_OK)
+		s->state = AT_RCPT;
+	session_say(s, reply, NULL, 0);
+	session_resume(s);
+}
+
+static void session_greet(struct session *s)
+{
+	session_words(s, "%s ESMTP dawk", s->worker->conf->hostname);
+	s->state = AT_START;
+	s->has_moved = true;
+	session_say(s, SAY_GREETING, NULL, 0);
+}
+
+static void session_fire(struct timer *timer)
+{
+	struct session *s = container_of(timer, struct session, timer);
+
+	switch (s->state) {
+	case AT_GREETING:
+		session_greet(s);
+		break;
+	case WAITS_RECIPIENT:
+		ask_cancel(s->worker->asks, s->ticket);
+		session_recipient_told(s, RECIPIENT_LATER);
+		return;
+	case WAITS_COMMIT:
+	case IS_CLOSING:
+	case IS_LINGERING:
+		session_lose(s, s->ending ? s->ending : ENDED_BY_TIMEOUT);
+		break;
+	default:
+		session_say(s, SAY_TIMEOUT, NULL, 0);	/* RFC 5321 4.5.3.2.7 */
+		s->has_moved = true;
+	}
+	session_settle(s);
+}
+
+void session_shut_down(struct session *s)
+{
+	if (s->state == WAITS_RECIPIENT) {
+		ask_cancel(s->worker->asks, s->ticket);
+		s->state = s->state_after;
+	}
+	session_settle(s);
+}
+
+/* Loopback, relay-networks and root have no limit of connections. */
+static bool session_is_over_limit(struct session *s)
+{
+	struct limits *limits = s->worker->opening->limits;
+
+	if (s->listener == LISTENER_LOCAL ? s->uid == 0 : s->is_trusted || ip_is_loopback(&s->ip))
+		return false;
+	s->limits_key = s->listener == LISTENER_LOCAL ? limits_key_of_uid(limits, s->uid) : limits_key_of_address(limits, &s->ip);
+	if (limits_count(limits, s->limits_key) >= s->worker->conf->client_limit)
+		return true;
+	limits_add(limits, s->worker->index, s->limits_key);
+	s->is_counted = true;
+	return false;
+}
+
+static void session_link(struct session *s)
+{
+	s->link = &s->worker->sessions;
+	s->next = s->worker->sessions;
+	if (s->next)
+		s->next->link = &s->next;
+	s->worker->sessions = s;
+	s->worker->session_count++;
+}
+
+static void session_welcome(struct session *s)
+{
+	enum reply reply = policy_client(s);
+
+	if (reply == SAY_GREETING && session_is_over_limit(s))
+		reply = SAY_TOO_MANY_CONNECTIONS;
+	s->state = AT_GREETING;
+	s->has_moved = true;
+	if (reply != SAY_GREETING)
+		session_say(s, reply, NULL, 0);
+	else if (s->worker->conf->greet_delay_seconds == 0 || s->is_trusted)
+		session_greet(s);
+}
+
+void session_start(struct worker *worker, int fd, enum listener_kind listener, const struct address_ip *ip, uint32_t uid)
+{
+	struct session *s = calloc(1, sizeof *s);
+	struct why why;
+
+	if (!s || stream_open(&s->stream, worker->loop, fd, session_ready, &why) != RESULT_OK) {
+		if (!s)
+			close(fd);
+		free(s);
+		return;
+	}
+	s->worker = worker;
+	s->ip = *ip;
+	s->uid = uid;
+	s->listener = (uint8_t)listener;
+	s->started_ms = loop_now_ms(worker->loop);
+	session_make_id(s);
+	session_link(s);
+	session_welcome(s);
+	session_settle(s);
+}

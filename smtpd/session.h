@@ -1,0 +1,87 @@
+/* One client's connection. Its states, its counters, and what commands may do with it; session.c alone
+ * reads, writes, counts and logs. Small: thousands of them are idle at a time. */
+#ifndef SMTPD_SESSION_H
+#define SMTPD_SESSION_H
+
+#include "common/stream.h"
+#include "transaction.h"
+#include "worker.h"
+
+/* Where a session is; commands.c names the states in which a command may come. */
+enum session_state {
+	AT_GREETING = 1,	/* the banner waits, greet-delay */
+	AT_START = 2,		/* before HELO */
+	AT_HELLO = 4,		/* no transaction */
+	AT_MAIL = 8,		/* no recipient yet */
+	AT_RCPT = 16,
+	AT_CHUNK = 32,		/* between chunks, RFC 3030 */
+	IN_DATA = 64,
+	IN_CHUNK = 128,
+	WAITS_RECIPIENT = 256,	/* for authd */
+	WAITS_COMMIT = 512,
+	IS_CLOSING = 1024,	/* the last reply goes out */
+	IS_LINGERING = 2048,	/* it is out; what the client still sends is dropped, so that it can read it */
+};
+
+enum { SESSION_ID_LENGTH = 10, SESSION_MESSAGES_MAX = 10000, SESSION_REFUSALS_LOGGED = 20, SESSION_IDLE_COMMANDS_MAX = 100 };
+
+enum session_ending { ENDED_BY_CLIENT, ENDED_BY_QUIT, ENDED_BY_US, ENDED_BY_TIMEOUT, ENDED_BY_ERROR };
+
+struct session {
+	struct stream stream;
+	struct timer timer;
+	struct worker *worker;
+	struct session *next, **link;	/* in worker->sessions */
+	struct transaction *transaction;	/* NULL: none */
+	char *helo;			/* malloc'd */
+	uint64_t limits_key;
+	uint64_t started_ms;
+	uint64_t chunk_left;		/* bytes of this chunk to come */
+	uint64_t bytes;			/* of content */
+	uint32_t ticket;		/* of the question to authd */
+	uint32_t uid;			/* local socket */
+	uint32_t commands, messages, recipients;
+	uint16_t state, state_after;	/* after a chunk or an answer from elsewhere */
+	uint16_t errors, idle_commands, refusals;
+	struct address_ip ip;
+	uint8_t listener;		/* enum listener_kind */
+	uint8_t chunk_refusal;		/* enum reply: what a chunk is answered that nobody wants */
+	bool chunk_is_last;
+	bool is_extended;		/* EHLO */
+	bool is_trusted;		/* relay-networks, or local */
+	bool may_relay;			/* trusted, or by the access table */
+	bool is_counted;		/* in the limits */
+	bool is_authenticated;
+	bool is_discarding;		/* inside a line that was too long */
+	bool is_pipelined;		/* more bytes stand behind the command at hand */
+	bool must_close;		/* after the reply at hand */
+	bool has_moved;			/* a command or content came: its time starts anew */
+	bool is_lost;			/* to be freed */
+	uint8_t ending;			/* enum session_ending, for the log line */
+	char id[SESSION_ID_LENGTH + 1];
+};
+
+/* Takes over FD, a fresh connection. UID counts for LISTENER_LOCAL. Greets, or refuses and hangs up. */
+void session_start(struct worker *worker, int fd, enum listener_kind listener, const struct address_ip *ip, uint32_t uid);
+/* The worker ends: 421 and away, unless an answer is owed for a commit. */
+void session_shut_down(struct session *s);
+
+/* Answers from elsewhere: go on with the session. */
+void session_recipient_told(struct session *s, enum recipient_verdict verdict);
+void session_committed(struct session *s, enum reply reply);
+
+/* For handlers. */
+void session_reset(struct session *s);			/* RSET: no transaction */
+bool session_set_helo(struct session *s, const char *helo, size_t length);
+struct transaction_client session_client(const struct session *s);
+const char *session_words(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Between session.c, which reads and writes, and session_input.c, which takes what was read apart.
+ * session_consume: runs what is whole in BYTES; returns how much of it. session_say: the reply goes out, is
+ * counted and logged; LINE is the command, NULL for none. */
+size_t session_consume(struct session *s, const char *bytes, size_t length);
+void session_say(struct session *s, enum reply reply, const char *line, size_t length);
+void session_log_refusal(struct session *s, enum reply reply, const char *line, size_t length);
+void session_log_end(const struct session *s);
+
+#endif

@@ -1,0 +1,129 @@
+/* smtpd: takes mail by SMTP and adds it to the queue. This is the opener: listeners, queue, tables, then
+ * workers, which have no rights but these. smtpd(8). */
+#include "common/log.h"
+#include "common/service.h"
+#include "worker.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { DESCRIPTORS_WANTED = 65536 };
+
+static void worker_died(unsigned index)
+{
+	limits_forget(opening.limits, index);
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	struct rlimit wanted = { .rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max };
+	if (limit.rlim_max < DESCRIPTORS_WANTED && geteuid() == 0)
+		wanted.rlim_cur = wanted.rlim_max = DESCRIPTORS_WANTED;
+	else if (wanted.rlim_cur > DESCRIPTORS_WANTED)
+		wanted.rlim_cur = DESCRIPTORS_WANTED;
+	setrlimit(RLIMIT_NOFILE, &wanted);
+}
+
+static enum result opening_add(int fd, enum listener_kind kind, struct why *why)
+{
+	if (opening.listener_count == OPENING_LISTENERS_MAX)
+		return why_set(why, RESULT_NEVER, "more than %d listeners are configured", OPENING_LISTENERS_MAX);
+	opening.listeners[opening.listener_count++] = (struct opening_listener){ fd, kind };
+	return RESULT_OK;
+}
+
+/* Connections inherit TCP_NODELAY: replies go out whole, so nothing is gained by waiting. */
+static enum result open_listeners(const struct listener_list *list, enum listener_kind kind, struct why *why)
+{
+	int fd, on = 1;
+
+	for (size_t i = 0; i < list->count; i++) {
+		enum result result = listener_open(&list->items[i].address, list->items[i].size, &fd, why);
+		if (result != RESULT_OK)
+			return result;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		result = opening_add(fd, kind, why);
+		if (result != RESULT_OK)
+			return result;
+	}
+	return RESULT_OK;
+}
+
+static enum result open_local(const struct configuration *conf, struct why *why)
+{
+	int fd;
+
+	if (!conf->listen_local)
+		return RESULT_OK;
+	enum result result = listener_open_local(conf->listen_local, 0666, &fd, why);
+	return result == RESULT_OK ? opening_add(fd, LISTENER_LOCAL, why) : result;
+}
+
+static void note_submissions(const struct configuration *conf)
+{
+	struct log_line line;
+
+	if (conf->listen_submissions.count == 0)
+		return;
+	log_start(&line, "listener-closed");
+	log_text(&line, "listener", "listen-submissions");
+	log_text(&line, "why", "it speaks TLS from the first byte, which this version does not offer");
+	log_end(&line);
+}
+
+static enum result open_all(const struct configuration *conf, struct why *why)
+{
+	char tables[4096];
+	enum result result = RESULT_NEVER;
+
+	if (!configuration_path(conf, "tables", tables, sizeof tables))
+		return why_set(why, RESULT_NEVER, "the path of the tables is too long");
+	if ((result = limits_make(conf->smtpd_workers, &opening.limits, why)) != RESULT_OK)
+		return result;
+	if ((result = queue_open(conf->queue, 1U << QUEUE_TMP | 1U << QUEUE_NEW, &opening.queue, why)) != RESULT_OK)
+		return result;
+	if ((result = queue_open_trigger(conf->queue, false, &opening.queue, why)) != RESULT_OK)
+		return result;
+	if ((result = table_directory_open(tables, &opening.tables, why)) != RESULT_OK)
+		return result;
+	if ((result = open_listeners(&conf->listen_smtp, LISTENER_SMTP, why)) != RESULT_OK)
+		return result;
+	if ((result = open_listeners(&conf->listen_submission, LISTENER_SUBMISSION, why)) != RESULT_OK)
+		return result;
+	return open_local(conf, why);
+}
+
+int main(int argc, char **argv)
+{
+	struct configuration *conf;
+	int exit_code;
+	char date[TIME_RFC5322_MAX];
+	struct why why = { .errno_value = 0 };
+
+	if (service_start(argc, argv, "smtpd", "smtpd [-c FILE]", &conf, &exit_code) != RESULT_OK)
+		return exit_code;
+	umask(027);
+	raise_descriptor_limit();
+	time_format_rfc5322(date, time_real_us());	/* the time zone is read now; workers can't */
+	enum result result = open_all(conf, &why);
+	if (result != RESULT_OK) {
+		log_failure("unable-to-start", &why);
+		return result == RESULT_NEVER ? EX_CONFIG : EX_TEMPFAIL;
+	}
+	note_submissions(conf);
+	const struct service_part parts[] = {
+		{ .name = "worker", .run = worker_run, .instances = conf->smtpd_workers, .died = worker_died },
+		{ .name = "authd", .program = "authd", .instances = 1, .is_essential = true },
+	};
+	const struct service_link links[] = { { "worker", "authd" } };
+	const struct service service = { "smtpd", conf, parts, sizeof parts / sizeof *parts, links, 1 };
+	return service_run(&service);
+}

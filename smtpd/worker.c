@@ -1,0 +1,199 @@
+#include "worker.h"
+
+#include "ask.h"
+#include "common/log.h"
+#include "common/sandbox.h"
+#include "common/service.h"
+#include "session.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+	ACCEPTS_PER_WAKE = 16,		/* more are left to the other workers */
+	ACCEPT_PAUSE_MS = 1000,		/* when descriptors have run out */
+	ENDING_MS = 8000,		/* the opener kills after ten seconds */
+};
+
+struct opening opening;
+
+static struct worker worker;
+static struct watched { struct watch watch; enum listener_kind kind; } watched[OPENING_LISTENERS_MAX];
+static struct timer accept_timer, ending_timer;
+
+void worker_note_gone(struct worker *w)
+{
+	if (w->is_ending && w->session_count == 0 && w->orphan_count == 0)
+		loop_stop(w->loop);
+}
+
+/* ---- listening ---- */
+
+static void listener_ready(struct watch *watch, uint32_t events);
+
+static void listeners_watch(void)
+{
+	struct why why;
+
+	for (size_t i = 0; i < opening.listener_count; i++) {
+		watched[i].kind = opening.listeners[i].kind;
+		if (loop_watch(worker.loop, &watched[i].watch, opening.listeners[i].fd, EPOLLIN | EPOLLEXCLUSIVE,
+		               listener_ready, &why) != RESULT_OK)
+			log_failure("unable-to-listen", &why);
+	}
+}
+
+static void listeners_unwatch(void)
+{
+	for (size_t i = 0; i < opening.listener_count; i++)
+		loop_unwatch(worker.loop, &watched[i].watch);
+}
+
+static void listeners_resume(struct timer *timer)
+{
+	(void)timer;
+	if (!worker.is_ending)
+		listeners_watch();
+}
+
+/* Out of descriptors or memory: a moment's rest, or the loop would spin. */
+static void listeners_rest(void)
+{
+	struct log_line line;
+	struct why why;
+
+	why_errno(&why, RESULT_RETRY, "accept");
+	log_start(&line, "unable-to-accept");
+	log_number(&line, "sessions", worker.session_count);
+	log_why(&line, &why);
+	log_end(&line);
+	listeners_unwatch();
+	loop_set_timer(worker.loop, &accept_timer, ACCEPT_PAUSE_MS, listeners_resume);
+}
+
+/* false: nobody is waiting, or nobody can be taken now. */
+static bool listener_accept(const struct watched *w)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof address;
+	struct address_ip ip = { .family = 0 };
+	struct ucred peer = { .uid = (uid_t)-1 };
+	int fd = accept4(w->watch.fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			listeners_rest();
+		return errno == ECONNABORTED || errno == EINTR;
+	}
+	size = sizeof peer;
+	if (w->kind != LISTENER_LOCAL)
+		ip_from_sockaddr((struct sockaddr *)&address, &ip, NULL);
+	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+		peer.uid = (uid_t)-1;
+	session_start(&worker, fd, w->kind, &ip, (uint32_t)peer.uid);
+	return true;
+}
+
+static void listener_ready(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	for (int i = 0; i < ACCEPTS_PER_WAKE && watch->fd >= 0; i++)
+		if (!listener_accept(container_of(watch, struct watched, watch)))
+			break;
+}
+
+/* ---- start and end ---- */
+
+static void worker_greet(const char *peer, unsigned index, int fd)
+{
+	(void)index;
+	if (!strcmp(peer, "authd"))
+		asks_connect(worker.asks, fd);
+	else if (fd >= 0)
+		close(fd);
+}
+
+static void worker_give_up(struct timer *timer)
+{
+	(void)timer;
+	loop_stop(worker.loop);
+}
+
+/* Idle clients get 421; those whose message is being committed get their answer first. */
+static void worker_ended(void)
+{
+	struct session *next;
+
+	worker.is_ending = true;
+	listeners_unwatch();
+	loop_set_timer(worker.loop, &ending_timer, ENDING_MS, worker_give_up);
+	for (struct session *s = worker.sessions; s; s = next) {
+		next = s->next;
+		session_shut_down(s);
+	}
+	worker_note_gone(&worker);
+}
+
+static enum result worker_drop_rights(const struct configuration *conf, struct why *why)
+{
+	struct identity identity;
+	char tmp[4096], new[4096], tables[4096];
+
+	snprintf(tmp, sizeof tmp, "%s/tmp", conf->queue);
+	snprintf(new, sizeof new, "%s/new", conf->queue);
+	if (!configuration_path(conf, "tables", tables, sizeof tables))
+		return why_set(why, RESULT_STOP, "the path of the tables is too long");
+	struct sandbox_path paths[] = {
+		{ tmp, ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE | ALLOW_REFER },
+		{ new, ALLOW_MAKE | ALLOW_REFER },
+		{ tables, ALLOW_READ },
+	};
+	if (sandbox_identity(ROLE_SMTPD_WORKER, &identity, why) != RESULT_OK)
+		return RESULT_STOP;
+	return sandbox_enter(ROLE_SMTPD_WORKER, &identity, paths, sizeof paths / sizeof *paths, why);
+}
+
+static enum result worker_start(const struct configuration *conf, unsigned index, struct why *why)
+{
+	enum result result = worker_drop_rights(conf, why);
+
+	worker.conf = conf;
+	worker.opening = &opening;
+	worker.index = index;
+	random_bytes(&worker.session_seed, sizeof worker.session_seed);
+	if (result == RESULT_OK)
+		result = loop_make(&worker.loop, why);
+	if (result == RESULT_OK)
+		result = table_open(opening.tables, "access", &worker.access, why);
+	if (result == RESULT_OK)
+		result = resolver_make(conf, opening.tables, &worker.resolver, why);
+	if (result == RESULT_OK)
+		result = asks_make(worker.loop, session_recipient_told, &worker.asks);
+	if (result == RESULT_OK)
+		result = service_join(worker.loop, worker_greet, worker_ended, why);
+	if (result == RESULT_OK)
+		result = committer_start(worker.loop, opening.queue.place[QUEUE_TMP], opening.queue.place[QUEUE_NEW],
+		                         opening.queue.trigger, &worker.committer, why);
+	return result;
+}
+
+int worker_run(const struct configuration *conf, unsigned index)
+{
+	struct why why = { .errno_value = 0 };
+
+	if (worker_start(conf, index, &why) != RESULT_OK) {
+		log_failure("unable-to-start", &why);
+		return EX_TEMPFAIL;
+	}
+	listeners_watch();
+	if (loop_run(worker.loop, &why) != RESULT_OK) {
+		log_failure("unable-to-go-on", &why);
+		return EX_OSERR;
+	}
+	committer_stop(worker.committer);
+	log_flush();
+	return EX_OK;
+}

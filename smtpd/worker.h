@@ -1,0 +1,54 @@
+/* A worker of smtpd: one loop, its listeners, its sessions and what they share. One per process. */
+#ifndef SMTPD_WORKER_H
+#define SMTPD_WORKER_H
+
+#include "common/channel.h"
+#include "common/commit.h"
+#include "common/configuration.h"
+#include "common/resolve.h"
+#include "common/limits.h"
+#include "reply.h"
+
+enum listener_kind { LISTENER_SMTP, LISTENER_SUBMISSION, LISTENER_LOCAL };
+
+enum { OPENING_LISTENERS_MAX = 64 };
+
+/* What the opener opened while it was root; its forks inherit all of it. */
+struct opening {
+	struct opening_listener { int fd; enum listener_kind kind; } listeners[OPENING_LISTENERS_MAX];
+	size_t listener_count;
+	struct queue_directories queue;		/* QUEUE_TMP, QUEUE_NEW, trigger */
+	struct table_directory *tables;
+	struct limits *limits;
+};
+
+struct session;
+
+struct worker {
+	const struct configuration *conf;
+	const struct opening *opening;
+	unsigned index;
+	struct loop *loop;
+	struct resolver *resolver;
+	struct table *access;
+	struct committer *committer;
+	struct asks *asks;
+	struct session *sessions;	/* all, linked */
+	size_t session_count;
+	size_t orphan_count;		/* commits under way whose client is gone */
+	bool is_ending;
+	uint64_t session_seed;
+	struct meaning_of meaning;	/* of the recipient at hand */
+	stralloc head, trace;		/* of the message at hand */
+	char words[REPLY_WORDS_MAX];	/* of the reply at hand */
+};
+
+/* The worker's main: takes its rights off, serves, returns its exit code. service_part.run; OPENING
+ * must have been set by then. */
+extern struct opening opening;
+int worker_run(const struct configuration *conf, unsigned index);
+
+/* A session or an orphaned commit is gone: ends the loop when the worker is ending and was waiting for it. */
+void worker_note_gone(struct worker *worker);
+
+#endif
