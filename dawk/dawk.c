@@ -108,7 +108,7 @@ static bool is_help(const char *argument)
 
 static int say_no_configuration(const char *file, enum result result, const struct why *why)
 {
-	fprintf(stderr, "dawk: %s\n", why->text);
+	fprintf(stderr, "dawk: %s%s\n", result == RESULT_RETRY ? "unable to " : "", why->text);
 	if (access(file, F_OK) < 0)
 		fprintf(stderr, "dawk: name the instance's configuration with -c FILE; "
 		        "`dawk init DIR` makes an instance, `make setup` installs the suite\n");

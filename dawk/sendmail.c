@@ -96,14 +96,32 @@ static bool take_b(struct job *job, const char *argument)
 	return false;
 }
 
+/* Is each of TEXT, separated by commas, one of WORDS? false: said. */
+static bool is_of(const char *text, const char *words)
+{
+	for (const char *at = text; ; at++) {
+		size_t length = strcspn(at, ",");
+		bool is_word = false;
+		for (const char *word = words; word && *word; word = strchr(word, ' ') ? strchr(word, ' ') + 1 : NULL)
+			is_word |= length == strcspn(word, " ") && !strncasecmp(word, at, length);
+		if (!is_word) {
+			say(EX_USAGE, "'%s': one of %s is wanted", text, words);
+			return false;
+		}
+		at += length;
+		if (!*at)
+			return true;
+	}
+}
+
 static bool take_option(struct job *job, int option, const char *argument)
 {
 	switch (option) {
 	case 'C': case 'c': job->file = argument; return true;
 	case 'F': job->full_name = argument; return true;
 	case 'f': case 'r': job->sender = argument; return true;
-	case 'N': job->notify = argument; return true;
-	case 'R': job->ret = argument; return true;
+	case 'N': job->notify = argument; return is_of(argument, "never success failure delay");
+	case 'R': job->ret = argument; return is_of(argument, "full hdrs");
 	case 'V': job->envid = argument; return true;
 	case 't': job->takes_header = true; return true;
 	case 'i': job->ignores_dots = true; return true;
@@ -370,8 +388,9 @@ static int run(struct job *job, int argc, char **argv)
 		return exec_dawk(job, "queue", "flush");
 	if (job->mode == 'i')
 		return exec_dawk(job, "update", NULL);
-	if (configuration_load(job->file, &conf, &why) != RESULT_OK)
-		return say(EX_CONFIG, "%s", why.text);
+	enum result result = configuration_load(job->file, &conf, &why);
+	if (result != RESULT_OK)
+		return say(EX_CONFIG, "%s%s", result == RESULT_RETRY ? "unable to " : "", why.text);
 	job->conf = conf;
 	int code = job->mode == 's' ? speak_smtp(job) : submit(job, argc, argv);
 	message_free(&job->message);
