@@ -262,19 +262,24 @@ static void tell_quota(struct session *s, uint64_t bytes)
 		quota_add(s->start->maildir, &quota, -(int64_t)bytes, -(int64_t)s->removed);
 }
 
-/* RFC 1939 6: the UPDATE state. The lock goes first, so that a client may come back at once. */
+/* RFC 1939 6: the UPDATE state, once what was answered before is on its way: nothing is removed for
+ * a client that is gone. The lock goes first, so that a client may come back at once. */
 static void quit(struct session *s, const struct argument *arguments)
 {
+	enum result result;
 	uint64_t bytes;
-	enum result result = maildrop_update(&s->drop, &s->removed, &bytes, &s->why);
 
 	(void)arguments;
+	s->is_over = true;
+	output_flush(&s->output);
+	if (s->output.is_broken)
+		return;
+	result = maildrop_update(&s->drop, &s->removed, &bytes, &s->why);
 	tell_quota(s, bytes);
 	if (s->drop.lock >= 0)
 		close(s->drop.lock);
 	s->drop.lock = -1;
 	say(s, result == RESULT_OK ? "+OK bye\r\n" : "-ERR [SYS/TEMP] some deleted messages are not removed\r\n");
-	s->is_over = true;
 	s->end = "quit";
 }
 

@@ -1,0 +1,135 @@
+#include "pop3d/worker.h"
+#include "pop3d/session.h"
+#include "common/log.h"
+#include "common/sandbox.h"
+#include "common/service.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { ACCEPT_BATCH = 32, NO_DESCRIPTORS_MS = 500 };
+
+struct worker worker;
+struct opening opening;
+static struct watch listeners[LISTENERS_MAX];
+static struct timer listen_again;
+
+static void listen_now(struct timer *timer);
+
+/* Out of descriptors: those who wait stay in the backlog until some are free. */
+static void stop_listening(bool is_for_good)
+{
+	for (size_t i = 0; i < opening.listener_count; i++)
+		loop_unwatch(worker.loop, &listeners[i]);
+	if (!is_for_good)
+		loop_set_timer(worker.loop, &listen_again, NO_DESCRIPTORS_MS, listen_now);
+}
+
+static void listener_ready(struct watch *watch, uint32_t events)
+{
+	struct sockaddr_storage address;
+	struct why why = { 0 };
+	struct address_ip ip;
+	uint16_t port;
+
+	(void)events;
+	for (int i = 0; i < ACCEPT_BATCH && watch->fd >= 0; i++) {
+		socklen_t size = sizeof address;
+		int fd = accept4(watch->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0 && ip_from_sockaddr((struct sockaddr *)&address, &ip, &port)) {
+			connection_open(fd, &ip);
+		} else if (fd >= 0) {
+			close(fd);
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			why_errno(&why, RESULT_RETRY, "unable to accept");
+			log_failure("short-of-descriptors", &why);
+			stop_listening(false);
+		} else if (errno == EAGAIN) {
+			return;
+		}
+	}
+}
+
+static void listen_now(struct timer *timer)
+{
+	struct why why = { 0 };
+
+	(void)timer;
+	for (size_t i = 0; i < opening.listener_count; i++)
+		if (loop_watch(worker.loop, &listeners[i], opening.listeners[i], EPOLLIN | EPOLLEXCLUSIVE, listener_ready, &why) != RESULT_OK)
+			log_failure("not-listening", &why);
+}
+
+static void authd_told(struct channel *channel, struct frame *f)
+{
+	(void)channel;
+	if (f->type == FRAME_LOGIN_TELL)
+		connection_told(f);
+	else if (f->descriptor >= 0)
+		close(f->descriptor);
+	if (f->type == FRAME_LOGIN_OFFER)
+		worker.offers_apop = f->value[LOGIN_OFFER_APOP].number == 1;
+}
+
+/* The opener ends the service when authd dies; until then logins are told to come later. */
+static void authd_lost(struct channel *channel, const struct why *why)
+{
+	(void)channel;
+	(void)why;
+}
+
+static void greet(const char *peer, unsigned index, int fd)
+{
+	struct why why = { 0 };
+
+	(void)index;
+	if (strcmp(peer, "authd")) {
+		close(fd);
+		return;
+	}
+	channel_close(&worker.authd);
+	if (channel_open(&worker.authd, worker.loop, fd, authd_told, authd_lost, &why) != RESULT_OK)
+		log_failure("no-authd", &why);
+}
+
+/* The mailboxes' sessions see the end of file, and remove nothing. */
+static void ended(void)
+{
+	stop_listening(true);
+	loop_unset_timer(worker.loop, &listen_again);
+	connections_close("shutdown");
+	loop_stop(worker.loop);
+}
+
+static enum result enter(struct why *why)
+{
+	struct identity identity;
+	enum result result = sandbox_identity(ROLE_POP3_WORKER, &identity, why);
+
+	return result == RESULT_OK ? sandbox_enter(ROLE_POP3_WORKER, &identity, NULL, 0, why) : result;
+}
+
+int worker_run(const struct configuration *conf, unsigned index)
+{
+	struct why why = { 0 };
+
+	worker.conf = conf;
+	worker.index = index;
+	worker.authd.fd = -1;
+	for (size_t i = 0; i < LISTENERS_MAX; i++)
+		listeners[i].fd = -1;
+	if (enter(&why) != RESULT_OK || loop_make(&worker.loop, &why) != RESULT_OK ||
+	    service_join(worker.loop, greet, ended, &why) != RESULT_OK) {
+		log_failure("unable-to-start", &why);
+		return EX_OSERR;
+	}
+	listen_now(NULL);
+	if (loop_run(worker.loop, &why) == RESULT_OK)
+		return EX_OK;
+	log_failure("unable-to-go-on", &why);
+	return EX_OSERR;
+}
