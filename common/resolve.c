@@ -17,6 +17,8 @@ enum {
 struct resolver {
 	const struct configuration *conf;
 	struct table *users, *aliases;
+	void (*saw)(void *context, const char *table, const char *key, enum result outcome);	/* may be NULL */
+	void *context;
 };
 
 enum result resolver_make(const struct configuration *conf, struct table_directory *tables, struct resolver **resolver, struct why *why)
@@ -45,6 +47,23 @@ void resolver_free(struct resolver *resolver)
 	table_close(resolver->users);
 	table_close(resolver->aliases);
 	free(resolver);
+}
+
+void resolver_watch(struct resolver *resolver, void (*saw)(void *context, const char *table, const char *key,
+                    enum result outcome), void *context)
+{
+	resolver->saw = saw;
+	resolver->context = context;
+}
+
+static enum result look_up(struct resolver *resolver, struct table *table, const char *name, const char *key,
+                           const char **value, size_t *length, struct why *why)
+{
+	enum result result = table_find(table, key, strlen(key), value, length, why);
+
+	if (resolver->saw)
+		resolver->saw(resolver->context, name, key, result);
+	return result;
 }
 
 bool alias_next_member(const char **at, const char *end, const char **member, size_t *length)
@@ -124,7 +143,7 @@ static enum result find_mailbox(struct resolver *resolver, const char *key, stru
 {
 	const char *value;
 	size_t length;
-	enum result result = table_find(resolver->users, key, strlen(key), &value, &length, why);
+	enum result result = look_up(resolver, resolver->users, "users", key, &value, &length, why);
 
 	if (result != RESULT_OK)
 		return result;
@@ -137,7 +156,7 @@ static enum result find_alias(struct resolver *resolver, const char *key, struct
 {
 	const char *value;
 	size_t length;
-	enum result result = table_find(resolver->aliases, key, strlen(key), &value, &length, why);
+	enum result result = look_up(resolver, resolver->aliases, "aliases", key, &value, &length, why);
 
 	if (result != RESULT_OK)
 		return result;

@@ -23,6 +23,10 @@ struct resolver;
 enum result resolver_make(const struct configuration *conf, struct table_directory *tables, struct resolver **resolver, struct why *why);
 void resolver_free(struct resolver *resolver);
 
+/* For `dawk explain`: SAW is called at each look-up with the table's name, the key and the outcome. */
+void resolver_watch(struct resolver *resolver, void (*saw)(void *context, const char *table, const char *key,
+                    enum result outcome), void *context);
+
 enum meaning {
 	MEANS_MAILBOX,		/* uid .. quota are set */
 	MEANS_ALIAS,		/* members, count, flags are set */
