@@ -1,0 +1,48 @@
+/* Lanes and deliverers: for each account and folder that mail goes to, a queue of parts and up to
+ * LANE_DELIVERERS_MAX processes under that account that work on it. Used by locald.c, route.c. */
+#ifndef LOCALD_LANE_H
+#define LOCALD_LANE_H
+
+#include "common/configuration.h"
+#include "common/loop.h"
+#include "job.h"
+
+enum {
+	LANE_DELIVERERS_MAX = 4,
+	DELIVERERS_MAX = 64,
+	DELIVERER_LOAD_MAX = 128,		/* parts in flight before the next one is asked */
+	DELIVERER_IDLE_MS = 60 * 1000,
+	DELIVERER_STUCK_MS = 120 * 1000,	/* without an answer */
+};
+
+/* Whom a delivery runs as. */
+struct account {
+	uid_t uid;
+	gid_t gid;
+	const char *login;	/* NULL: no further groups, no account of the system */
+};
+
+struct lane_hooks {
+	/* A ~/.forward of PART names a program; the pending of its recipient is counted up already. */
+	void (*run)(struct part *part, const char *command);
+	/* A delivery of PART did not come right: what was remembered of its folder may be wrong. */
+	void (*troubled)(const struct part *part);
+	/* In a fresh child: let go of what is the spawner's alone. */
+	void (*forked)(void);
+};
+
+/* LOOP's turn end sends what was queued: call before any channel is opened on it. */
+void lanes_open(struct loop *loop, const struct configuration *conf, const struct lane_hooks *hooks);
+
+/* Queues PART for the lane of ACCOUNT and the folder BASE, made when new. false: no memory. */
+bool lane_add(struct part *part, const struct account *account, const char *base);
+
+/* A child ended: true if it was a deliverer. STATUS as of waitpid. */
+bool lanes_reap(pid_t pid, int status);
+/* Lets all idle deliverers go; the others end when their work is answered or the process ends. */
+void lanes_close(void);
+
+/* The account of a part's lane, for programs. */
+const struct account *lane_account(const struct lane *lane);
+
+#endif

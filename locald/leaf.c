@@ -1,0 +1,164 @@
+/* Making mailboxes' directories as root: see leaf.h. */
+#include "leaf.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SEEN_MAX = 1 << 16, DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+
+/* Hashes of the mailboxes seen; a new one takes the place of another. */
+static uint64_t seen[SEEN_MAX];
+
+static uint64_t hash_of(const char *path)
+{
+	uint64_t hash = 14695981039346656037u;
+
+	for (; *path != '\0'; path++)
+		hash = (hash ^ (unsigned char)*path) * 1099511628211u;
+	return hash | 1;
+}
+
+void leaf_forget(const char *path)
+{
+	uint64_t hash = hash_of(path);
+
+	if (seen[hash % SEEN_MAX] == hash)
+		seen[hash % SEEN_MAX] = 0;
+}
+
+bool path_is_below(const char *path, const char *directory)
+{
+	size_t length = strlen(directory);
+
+	return strncmp(path, directory, length) == 0 && path[length] == '/' && path[length + 1] != '\0';
+}
+
+/* Makes NAME in PARENT and gives it to ACCOUNT (NULL: root keeps it). There by now: as good. */
+static enum result make_directory(int parent, const char *name, mode_t mode, const struct account *account, struct why *why)
+{
+	enum result result = RESULT_OK;
+	int fd;
+
+	if (mkdirat(parent, name, 0700) != 0)
+		return errno == EEXIST ? RESULT_OK : why_errno(why, RESULT_RETRY, "make the directory %s", name);
+	fd = openat(parent, name, DIRECTORY | O_NOFOLLOW);
+	if (fd < 0)
+		return why_errno(why, RESULT_RETRY, "open the directory %s", name);
+	if (fchmod(fd, mode) != 0 || (account != NULL && geteuid() == 0 && fchown(fd, account->uid, account->gid) != 0))
+		result = why_errno(why, RESULT_RETRY, "give the directory %s away", name);
+	close(fd);
+	if (result != RESULT_OK)
+		unlinkat(parent, name, AT_REMOVEDIR);
+	else if (fsync(parent) != 0)
+		result = why_errno(why, RESULT_RETRY, "sync the directory above %s", name);
+	return result;
+}
+
+static enum result make_mbox(int parent, const char *name, const struct account *account, struct why *why)
+{
+	enum result result = RESULT_OK;
+	int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return errno == EEXIST ? RESULT_OK : why_errno(why, RESULT_RETRY, "make the mbox %s", name);
+	if (geteuid() == 0 && fchown(fd, account->uid, account->gid) != 0)
+		result = why_errno(why, RESULT_RETRY, "give the mbox %s away", name);
+	close(fd);
+	if (result != RESULT_OK)
+		unlinkat(parent, name, 0);
+	else if (fsync(parent) != 0)
+		result = why_errno(why, RESULT_RETRY, "sync the directory above %s", name);
+	return result;
+}
+
+/* May only root (or we, where we are not root) put entries into FD? */
+static bool is_ours_alone(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || (st.st_uid != 0 && st.st_uid != geteuid()))
+		return false;
+	return (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* Takes the next component of *AT into NAME. false: a name that cannot be walked. */
+static bool next_component(const char **at, char name[256], bool *is_last)
+{
+	size_t length;
+
+	*at += strspn(*at, "/");
+	length = strcspn(*at, "/");
+	if (length == 0 || length > 255 || (length <= 2 && strncmp(*at, "..", length) == 0))
+		return false;
+	memcpy(name, *at, length);
+	name[length] = '\0';
+	*at += length;
+	*is_last = (*at)[strspn(*at, "/")] == '\0';
+	return true;
+}
+
+/* Walks from FD (which it closes) along REST. LEAF_AT: which component at the latest is given away. */
+static enum result walk(int fd, const char *rest, unsigned leaf_at, bool makes_parents, bool is_mbox,
+                        const struct account *account, struct why *why)
+{
+	char name[256];
+	bool is_last = false;
+	enum result result = RESULT_OK;
+
+	for (unsigned i = 0; result == RESULT_OK && is_ours_alone(fd); i++) {
+		int next;
+
+		if (!next_component(&rest, name, &is_last)) {
+			result = why_set(why, RESULT_RETRY, "make the mailbox: its path has an empty or dotted component");
+			break;
+		}
+		next = openat(fd, name, DIRECTORY | O_NOFOLLOW);
+		if (next < 0 && errno == ENOENT) {
+			if (is_last && is_mbox)
+				result = make_mbox(fd, name, account, why);
+			else if (is_last || i == leaf_at)
+				result = make_directory(fd, name, 0700, account, why);
+			else if (makes_parents)
+				result = make_directory(fd, name, 0755, NULL, why);
+			else
+				break;
+			next = result == RESULT_OK && !is_last && i != leaf_at ? openat(fd, name, DIRECTORY | O_NOFOLLOW) : -1;
+		} else if (next < 0 && errno == ELOOP && i < leaf_at && !is_last) {
+			next = openat(fd, name, DIRECTORY);	/* a link of root's own */
+		}
+		if (next < 0 || is_last || i == leaf_at) {
+			if (next >= 0)
+				close(next);
+			break;
+		}
+		close(fd);
+		fd = next;
+	}
+	close(fd);
+	return result;
+}
+
+enum result leaf_prepare(const struct configuration *conf, const char *path, bool is_mbox,
+                         const struct account *account, struct why *why)
+{
+	uint64_t hash = hash_of(path), *place = &seen[hash % SEEN_MAX];
+	bool is_inside = path_is_below(path, conf->mailboxes);
+	enum result result;
+	int fd;
+
+	if (*place == hash)
+		return RESULT_OK;
+	fd = open(is_inside ? conf->mailboxes : "/", DIRECTORY);
+	if (fd < 0)
+		return why_errno(why, RESULT_RETRY, "open %s", is_inside ? conf->mailboxes : "/");
+	if (is_inside)	/* DOMAIN, then USER */
+		result = walk(fd, path + strlen(conf->mailboxes), 1, true, is_mbox, account, why);
+	else
+		result = walk(fd, path, ~0u, false, is_mbox, account, why);
+	if (result == RESULT_OK)
+		*place = hash;
+	return result;
+}

@@ -1,0 +1,129 @@
+/* locald: the spawner, which runs as root, reads nothing from outside but queued's frames, and
+ * starts deliverers under the mailboxes' accounts. See locald(8). */
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/sandbox.h"
+#include "common/service.h"
+#include "job.h"
+#include "lane.h"
+#include "leaf.h"
+#include "program.h"
+#include "route.h"
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { FINISH_MS = 8000, FINISH_LOOK_MS = 20 };	/* the opener waits ten seconds */
+
+static struct loop *loop;
+static bool is_ending;
+static struct timer finish;
+static uint64_t finish_at_ms;
+
+static void look_whether_finished(struct timer *timer)
+{
+	(void)timer;
+	if (jobs_count() == 0 || loop_now_ms(loop) >= finish_at_ms || !loop_set_timer(loop, &finish, FINISH_LOOK_MS, look_whether_finished))
+		loop_stop(loop);
+}
+
+/* The work on its way is answered first. */
+static void ended(void)
+{
+	is_ending = true;
+	finish_at_ms = loop_now_ms(loop) + FINISH_MS;
+	look_whether_finished(&finish);
+}
+
+static void queued_lost(void)
+{
+	/* a fresh one is on its way, or ended() is */
+}
+
+static void greet(const char *peer, unsigned index, int fd)
+{
+	struct why why = { 0 };
+
+	(void)index;
+	if (strcmp(peer, "scheduler") != 0 || is_ending) {
+		close(fd);
+		return;
+	}
+	if (jobs_open(loop, fd, route_recipient, queued_lost, &why) != RESULT_OK)
+		log_failure("scheduler-channel", &why);
+}
+
+static void child_ended(struct loop *its_loop, int signal_number)
+{
+	pid_t pid;
+	int status;
+
+	(void)its_loop;
+	(void)signal_number;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (!lanes_reap(pid, status))
+			programs_reap(pid);
+}
+
+static void run_forward_program(struct part *part, const char *command)
+{
+	const struct account *account = lane_account(part->lane);
+	struct program_user user = {
+		.account = *account,
+		.name = account->login != NULL ? account->login : "",
+		.home = part->home,
+	};
+
+	program_add(part->recipient, &user, command);
+}
+
+static void forget_mailbox(const struct part *part)
+{
+	leaf_forget(part->path);
+}
+
+static const struct lane_hooks hooks = { run_forward_program, forget_mailbox, route_close };
+
+static enum result prepare(const struct configuration *conf, struct why *why)
+{
+	static const int signals[] = { SIGCHLD, 0 };
+	struct identity identity;
+	enum result result = sandbox_identity(ROLE_SPAWNER, &identity, why);
+
+	if (result == RESULT_OK)
+		result = sandbox_enter(ROLE_SPAWNER, &identity, NULL, 0, why);
+	if (result == RESULT_OK)
+		result = loop_make(&loop, why);
+	if (result != RESULT_OK)
+		return result;
+	lanes_open(loop, conf, &hooks);
+	programs_open(loop, conf, route_close);
+	result = route_open(conf, why);
+	if (result == RESULT_OK)
+		result = loop_catch_signals(loop, signals, child_ended, why);
+	return result == RESULT_OK ? service_join(loop, greet, ended, why) : result;
+}
+
+int main(int argc, char **argv)
+{
+	static const char usage[] = "usage: locald [-c FILE]\nDelivers into mailboxes; started by queued.\n";
+	struct configuration *conf;
+	struct why why = { 0 };
+	int exit_code;
+
+	if (service_start(argc, argv, "locald", usage, &conf, &exit_code) != RESULT_OK)
+		return exit_code;
+	if (prepare(conf, &why) != RESULT_OK) {
+		log_failure("unable-to-start", &why);
+		return EX_OSERR;
+	}
+	if (loop_run(loop, &why) != RESULT_OK) {
+		log_failure("unable-to-go-on", &why);
+		return EX_OSERR;
+	}
+	lanes_close();
+	log_flush();
+	return EX_OK;
+}

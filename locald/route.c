@@ -1,0 +1,267 @@
+/* Routing: see route.h. */
+#include "route.h"
+#include "common/log.h"
+#include "common/sandbox.h"
+#include "lane.h"
+#include "leaf.h"
+#include "program.h"
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char aliases_account[] = "dawkx";
+
+static const struct configuration *conf;
+static struct table_directory *tables;
+static struct resolver *resolver;
+
+enum result route_open(const struct configuration *its_conf, struct why *why)
+{
+	char path[4096];
+	enum result result;
+
+	conf = its_conf;
+	if (!configuration_path(conf, "tables", path, sizeof(path)))
+		return why_set(why, RESULT_STOP, "the path of the tables is too long");
+	result = table_directory_open(path, &tables, why);
+	return result == RESULT_OK ? resolver_make(conf, tables, &resolver, why) : result;
+}
+
+void route_close(void)
+{
+	resolver_free(resolver);
+	table_directory_close(tables);
+}
+
+/* What is over at once. */
+static void report(struct recipient *recipient, enum delivery_verdict verdict, const char *status, const char *words)
+{
+	struct outcome outcome = { 0 };
+
+	outcome_set(&outcome, verdict, status, "%s", words);
+	recipient->pending++;	/* of its own, beside the caller's */
+	recipient_report(recipient, &outcome);
+}
+
+void route_base(const struct configuration *its_conf, const char *path, char *out)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (path_is_below(path, its_conf->mailboxes))
+		snprintf(out, 4096, "%s", its_conf->mailboxes);
+	else
+		snprintf(out, 4096, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+static void log_refused(const struct recipient *recipient, const struct account *account)
+{
+	struct log_line line;
+
+	log_start(&line, "uid-refused");
+	log_text(&line, "id", recipient->job->id);
+	log_text(&line, "recipient", recipient->address);
+	log_number(&line, "uid", account->uid);
+	log_end(&line);
+}
+
+static bool may_become(struct recipient *recipient, const struct account *account)
+{
+	if (account->uid != 0 && (geteuid() == 0 || account->uid == geteuid()))
+		return true;
+	log_refused(recipient, account);
+	report(recipient, DELIVERY_DEFERRED, "4.3.5", account->uid == 0 ? "the mailbox belongs to uid 0" : "the mailbox belongs to another user than this instance");
+	return false;
+}
+
+/* BASE: NULL for the usual one. */
+static void deliver(struct recipient *recipient, const struct account *account, enum delivery_kind kind, const char *path,
+                    const char *quota, const char *home, const char *extension)
+{
+	char base[4096];
+	struct why why = { 0 };
+	struct part *part;
+
+	if (!may_become(recipient, account))
+		return;
+	if (leaf_prepare(conf, path, kind == DELIVER_MBOX, account, &why) != RESULT_OK) {
+		struct outcome outcome = { 0 };
+
+		outcome_of_trouble(&outcome, &why);
+		recipient->pending++;
+		recipient_report(recipient, &outcome);
+		return;
+	}
+	if (home[0] != '\0')
+		snprintf(base, sizeof(base), "%s", home);
+	else
+		route_base(conf, path, base);
+	part = part_make(recipient, kind, path, quota, home, extension);
+	if (part == NULL) {
+		report(recipient, DELIVERY_DEFERRED, "4.3.1", "out of memory");
+	} else if (!lane_add(part, account, base)) {
+		recipient->pending--;
+		report(recipient, DELIVERY_DEFERRED, "4.3.1", "out of memory");
+	}
+}
+
+static void deliver_mailbox(struct recipient *recipient, const struct meaning_of *meaning)
+{
+	struct account account = { meaning->uid, meaning->gid, NULL };
+
+	deliver(recipient, &account, meaning->is_mbox ? DELIVER_MBOX : DELIVER_MAILDIR, meaning->maildir, meaning->quota, "", meaning->extension);
+}
+
+/* ---- aliases ---- */
+
+/* Whom programs and paths of aliases run as: dawkx, or in an instance of one's own the caller. */
+static bool aliases_identity(struct recipient *recipient, struct account *account)
+{
+	const struct passwd *entry;
+
+	*account = (struct account){ geteuid(), getegid(), NULL };
+	if (geteuid() != 0)
+		return true;
+	entry = getpwnam(aliases_account);
+	if (entry == NULL) {
+		report(recipient, DELIVERY_DEFERRED, "4.3.5", "there is no account dawkx: run `make setup` or `dawk init`");
+		return false;
+	}
+	*account = (struct account){ entry->pw_uid, entry->pw_gid, NULL };
+	return true;
+}
+
+static void take_member(struct recipient *recipient, const struct account *account, const char *member, size_t length)
+{
+	char text[WIRE_PATH_LENGTH_MAX + 1];
+
+	if (length >= sizeof(text)) {
+		report(recipient, DELIVERY_DEFERRED, "4.3.5", "a member of the alias is too long");
+		return;
+	}
+	memcpy(text, member, length);
+	text[length] = '\0';
+	if (text[0] == '|') {
+		struct program_user user = { .account = *account, .name = aliases_account, .home = "/" };
+
+		if (may_become(recipient, account)) {
+			recipient->pending++;
+			program_add(recipient, &user, text + 1 + strspn(text + 1, " \t"));
+		}
+	} else if (text[length - 1] == '/') {
+		while (length > 1 && text[length - 1] == '/')
+			text[--length] = '\0';
+		deliver(recipient, account, DELIVER_MAILDIR, text, "", "", "");
+	} else {
+		deliver(recipient, account, DELIVER_MBOX, text, "", "", "");
+	}
+}
+
+/* Its addresses were expanded when the message was accepted, unless it holds nothing else: then
+ * it has become an alias since. */
+static void deliver_alias(struct recipient *recipient, const struct meaning_of *meaning)
+{
+	const char *at = meaning->members, *end = at + meaning->members_length, *member;
+	bool forwards = !meaning->has_programs && !meaning->names_itself;
+	struct account account;
+	size_t length;
+
+	if (forwards && meaning->count > EXPAND_MEMBERS_MAX) {
+		report(recipient, DELIVERY_DEFERRED, "4.3.5", "the list is to be expanded by queued");
+		return;
+	}
+	if (meaning->has_programs && !aliases_identity(recipient, &account))
+		return;
+	while (alias_next_member(&at, end, &member, &length)) {
+		if (member[0] == '|' || member[0] == '/')
+			take_member(recipient, &account, member, length);
+		else if (forwards && !recipient_forward(recipient, member, length))
+			report(recipient, DELIVERY_DEFERRED, "4.3.0", "a forward can't be passed on");
+	}
+	if (forwards)
+		report(recipient, DELIVERY_FORWARDED, "2.0.0", "forwarded");
+}
+
+/* ---- accounts of the system ---- */
+
+/* RESULT_END: there is none. */
+static enum result deliver_account(struct recipient *recipient, const struct meaning_of *meaning, struct why *why)
+{
+	static struct meaning_of system_meaning;
+	static char home[4096];
+	char local[ADDRESS_MAX + 1];
+	struct account account;
+	enum result result;
+
+	snprintf(local, sizeof(local), "%.*s", (int)strcspn(meaning->key, "@"), meaning->key);
+	result = resolve_system_account(local, &system_meaning, home, why);
+	if (result != RESULT_OK)
+		return result;
+	account = (struct account){ system_meaning.uid, system_meaning.gid, local };
+	deliver(recipient, &account, system_meaning.is_mbox ? DELIVER_MBOX : DELIVER_MAILDIR, system_meaning.maildir,
+	        system_meaning.quota, home, meaning->extension);
+	return RESULT_OK;
+}
+
+static void take_meaning(struct recipient *recipient, const struct address *address, struct meaning_of *meaning, struct why *why);
+
+/* Not in the tables: perhaps an account; else the catch-all that stands behind it. */
+static void deliver_unknown(struct recipient *recipient, const struct address *address, struct meaning_of *meaning, struct why *why)
+{
+	enum result result = meaning->maybe_system ? deliver_account(recipient, meaning, why) : RESULT_END;
+
+	if (result == RESULT_OK)
+		return;
+	if (result != RESULT_END) {
+		report(recipient, DELIVERY_DEFERRED, "4.3.0", why->text);
+		return;
+	}
+	if (meaning->maybe_system) {
+		resolve_catch_all(resolver, address, meaning, why);
+		meaning->maybe_system = false;
+		if (meaning->meaning != MEANS_UNKNOWN) {
+			take_meaning(recipient, address, meaning, why);
+			return;
+		}
+	}
+	report(recipient, DELIVERY_FAILED, "5.1.1", "no such mailbox here");
+}
+
+static void take_meaning(struct recipient *recipient, const struct address *address, struct meaning_of *meaning, struct why *why)
+{
+	switch (meaning->meaning) {
+	case MEANS_MAILBOX:
+		deliver_mailbox(recipient, meaning);
+		break;
+	case MEANS_ALIAS:
+		if (meaning->has_programs || !meaning->names_itself)
+			deliver_alias(recipient, meaning);
+		if (meaning->names_itself && meaning->maybe_system)
+			deliver_unknown(recipient, address, meaning, why);
+		else if (meaning->names_itself)
+			deliver_mailbox(recipient, meaning);
+		break;
+	case MEANS_UNKNOWN:
+		deliver_unknown(recipient, address, meaning, why);
+		break;
+	case MEANS_LATER:
+		report(recipient, DELIVERY_DEFERRED, "4.3.0", why->text);
+		break;
+	default:
+		report(recipient, DELIVERY_DEFERRED, "4.3.5", "this domain has no mailboxes here any more");
+	}
+}
+
+void route_recipient(struct recipient *recipient)
+{
+	static struct meaning_of meaning;
+	struct address address;
+	struct why why = { 0 };
+
+	if (address_parse(recipient->address, strlen(recipient->address), &address, &why) != RESULT_OK) {
+		report(recipient, DELIVERY_FAILED, "5.1.3", why.text);
+		return;
+	}
+	resolve(resolver, &address, &meaning, &why);
+	take_meaning(recipient, &address, &meaning, &why);
+}
