@@ -1,9 +1,7 @@
 /* After login: bytes between the client and the session of its mailbox, a socketpair away. Both ways
  * through the buffers that all connections share; who does not read stops the other. */
 #include "pop3d/session.h"
-#include "common/log.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,18 +9,6 @@
 static const char say_no_mailbox[] = "-ERR [SYS/TEMP] the mailbox can't be opened now\r\n";
 
 static void server_ready(struct watch *watch, uint32_t events);
-
-static void log_start_of(const struct connection *c)
-{
-	char client[NETWORK_TEXT_MAX];
-	struct log_line line;
-
-	log_start(&line, "login");
-	log_text(&line, "session", c->id);
-	log_text(&line, "client", ip_text(&c->ip, client));
-	log_text(&line, "user", c->name);
-	log_end(&line);
-}
 
 void relay_start(struct connection *c, int fd)
 {
@@ -143,7 +129,6 @@ static void start_answered(struct connection *c, const char *bytes, size_t lengt
 		return;
 	}
 	c->state = AT_TRANSACTION;
-	log_start_of(c);
 	stream_pause(&c->client, false);
 	stream_keep(&c->server, "", 0);
 	c->out_bytes += length;
