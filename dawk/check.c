@@ -1,0 +1,307 @@
+/* `dawk check`: what is wrong with configuration, tables, permissions, ports and space, and how to mend
+ * it. The configuration itself was read by main, which says what is wrong there. */
+#include "check.h"
+#include "command.h"
+#include "common/table.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { LEAST_FREE_PERCENT = 5 };
+
+void check_finding(struct check *check, const char *mend, const char *format, ...)
+{
+	va_list arguments;
+
+	check->findings++;
+	fputs("wrong: ", stdout);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	printf("\n mend: %s\n", mend);
+}
+
+void check_hint(const char *format, ...)
+{
+	va_list arguments;
+
+	fputs(" note: ", stdout);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+}
+
+static void check_accounts(struct check *check)
+{
+	static const char *const accounts[] = { "dawks", "dawkq", "dawkp", "dawkm", "dawkx" };
+	const struct passwd *queue_owner;
+	const struct group *group;
+	bool is_member = false;
+
+	if (!check->is_root) {
+		check_hint("not run as root: everything of this instance runs as uid %lu", (unsigned long)geteuid());
+		return;
+	}
+	for (size_t i = 0; i < sizeof accounts / sizeof accounts[0]; i++)
+		if (!getpwnam(accounts[i]))
+			check_finding(check, "run `make setup`, or `dawk init DIR` as root: both make the accounts",
+			              "there is no account %s", accounts[i]);
+	group = getgrnam("dawks");
+	queue_owner = getpwnam("dawkq");
+	if (!group || !queue_owner)
+		return;
+	for (char **member = group->gr_mem; *member; member++)
+		is_member = is_member || strcmp(*member, "dawkq") == 0;
+	if (!is_member && queue_owner->pw_gid != group->gr_gid)
+		check_finding(check, "usermod -a -G dawks dawkq", "the account dawkq is not in the group dawks: it can't read new mail");
+}
+
+/* A path that has to be there. ACCOUNT: its owner where all runs as root; NULL: root. */
+struct place {
+	const char *path;
+	mode_t type, mode;
+	const char *account, *group;	/* group NULL: any */
+};
+
+static uid_t owner_of(const struct check *check, const char *account)
+{
+	const struct passwd *entry = check->is_root && account ? getpwnam(account) : NULL;
+
+	return check->is_root ? entry ? entry->pw_uid : 0 : geteuid();
+}
+
+static void check_place(struct check *check, const struct place *place, const char *missing)
+{
+	char mend[2 * PATH_MAX];
+	struct stat st;
+	const struct group *group = check->is_root && place->group ? getgrnam(place->group) : NULL;
+	const char *account = place->account ? place->account : "root";
+
+	if (lstat(place->path, &st) != 0) {
+		check_finding(check, missing, "%s: %s", place->path, strerror(errno));
+		return;
+	}
+	if ((st.st_mode & S_IFMT) != place->type) {
+		snprintf(mend, sizeof mend, "move it away; %s", missing);
+		check_finding(check, mend, "%s is not a %s", place->path, place->type == S_IFDIR ? "folder" : "FIFO");
+		return;
+	}
+	if ((st.st_mode & 07777) != place->mode) {
+		snprintf(mend, sizeof mend, "chmod %04o %s", (unsigned)place->mode, place->path);
+		check_finding(check, mend, "%s has mode %04o, expected %04o", place->path,
+		              (unsigned)st.st_mode & 07777, (unsigned)place->mode);
+	}
+	if (st.st_uid != owner_of(check, place->account)) {
+		snprintf(mend, sizeof mend, "chown %s %s", check->is_root ? account : "(yourself)", place->path);
+		check_finding(check, mend, "%s belongs to uid %lu, expected %s", place->path, (unsigned long)st.st_uid,
+		              check->is_root ? account : "yourself");
+	}
+	if (group && st.st_gid != group->gr_gid) {
+		snprintf(mend, sizeof mend, "chgrp %s %s", place->group, place->path);
+		check_finding(check, mend, "%s belongs to group %lu, expected %s", place->path, (unsigned long)st.st_gid, place->group);
+	}
+}
+
+static void check_below(struct check *check, const char *base, const char *name, struct place place, const char *missing)
+{
+	char path[PATH_MAX];
+	int length = snprintf(path, sizeof path, "%s%s%s", base, *name ? "/" : "", name);
+
+	if (length < 0 || (size_t)length >= sizeof path) {
+		check_finding(check, "choose a folder with a shorter path", "the path %s/%s is too long", base, name);
+		return;
+	}
+	place.path = path;
+	check_place(check, &place, missing);
+}
+
+static void check_queue(struct check *check)
+{
+	static const struct { const char *name; struct place place; } parts[] = {
+		{ "", { NULL, S_IFDIR, 0755, "dawkq", NULL } },
+		{ "tmp", { NULL, S_IFDIR, 01730, "dawkq", "dawks" } },
+		{ "new", { NULL, S_IFDIR, 01730, "dawkq", "dawks" } },
+		{ "cur", { NULL, S_IFDIR, 0700, "dawkq", NULL } },
+		{ "state", { NULL, S_IFDIR, 0700, "dawkq", NULL } },
+		{ "hold", { NULL, S_IFDIR, 0700, "dawkq", NULL } },
+		{ "corrupt", { NULL, S_IFDIR, 0700, "dawkq", NULL } },
+		{ "trigger", { NULL, S_IFIFO, 0620, "dawkq", "dawks" } },
+	};
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		check_below(check, check->conf->queue, parts[i].name, parts[i].place,
+		            "start queued: it makes what is missing in the queue");
+}
+
+static void check_folders(struct check *check)
+{
+	const struct configuration *conf = check->conf;
+	static const struct place open_place = { NULL, S_IFDIR, 0755, NULL, NULL }, shut_place = { NULL, S_IFDIR, 0700, NULL, NULL };
+	char path[PATH_MAX];
+
+	check_below(check, conf->directory, "tables", open_place, "run `dawk update`");
+	check_below(check, conf->directory, "secret", shut_place, "run `dawk update`");
+	snprintf(path, sizeof path, "%s/keys", conf->directory);
+	if (access(path, F_OK) == 0)
+		check_below(check, conf->directory, "keys", shut_place, "");
+	check_below(check, conf->mailboxes, "", open_place, "make it: mkdir -m 0755, as root");
+	for (size_t i = 0; i < conf->domains.count; i++) {
+		snprintf(path, sizeof path, "%s/%s", conf->mailboxes, conf->domains.items[i]);
+		if (access(path, F_OK) == 0)
+			check_below(check, conf->mailboxes, conf->domains.items[i], open_place, "");
+	}
+	check_below(check, conf->run_directory, "", open_place, "make it: mkdir -m 0755, as root");
+}
+
+/* Who can write these decides what runs as root. */
+static void check_source(struct check *check, const char *path, bool is_secret)
+{
+	mode_t forbidden = is_secret ? 077 : 022;
+	char mend[PATH_MAX + 64];
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return;		/* no source, an empty table */
+	if (st.st_uid != 0 && st.st_uid != geteuid()) {
+		snprintf(mend, sizeof mend, "chown root %s", path);
+		check_finding(check, mend, "%s belongs to uid %lu", path, (unsigned long)st.st_uid);
+	}
+	if (st.st_mode & forbidden) {
+		snprintf(mend, sizeof mend, "chmod %s %s", is_secret ? "0600" : "go-w", path);
+		check_finding(check, mend, "%s has mode %04o: others may %s it", path, (unsigned)st.st_mode & 07777, is_secret ? "read" : "write");
+	}
+}
+
+static bool is_older(const struct stat *a, const struct stat *b)
+{
+	return a->st_mtim.tv_sec < b->st_mtim.tv_sec ||
+	       (a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec < b->st_mtim.tv_nsec);
+}
+
+static bool no_record(void *context, const char *key, size_t key_length, const char *value, size_t value_length)
+{
+	(void)context, (void)key, (void)key_length, (void)value, (void)value_length;
+	return true;
+}
+
+/* Reads all of it, so that damage shows. */
+static void check_readable(struct check *check, const char *directory, const char *name)
+{
+	struct table_directory *tables;
+	struct table *table = NULL;
+	struct why why;
+	enum result result = table_directory_open(directory, &tables, &why);
+
+	if (result != RESULT_OK)
+		return;		/* told with the folders */
+	result = table_open(tables, name, &table, &why);
+	if (result == RESULT_OK)
+		result = table_walk(table, no_record, NULL, &why);
+	if (result != RESULT_OK && result != RESULT_END)
+		check_finding(check, "run `dawk update`", "unable to %s", why.text);
+	table_close(table);
+	table_directory_close(tables);
+}
+
+static void check_table(struct check *check, const char *source, const char *subdirectory, const char *name)
+{
+	char directory[PATH_MAX], path[PATH_MAX + 32];
+	struct stat text, compiled;
+
+	if (!configuration_path(check->conf, subdirectory, directory, sizeof directory))
+		return;
+	snprintf(path, sizeof path, "%s/%s.cdb", directory, name);
+	if (stat(path, &compiled) != 0) {
+		if (errno != EACCES || check->is_root)
+			check_finding(check, "run `dawk update`", "%s: %s", path, strerror(errno));
+		return;
+	}
+	if (stat(source, &text) == 0 && is_older(&compiled, &text))
+		check_finding(check, "run `dawk update`", "%s was edited after its table was compiled: the edit is not in force", source);
+	check_readable(check, directory, name);
+}
+
+static void check_tables(struct check *check)
+{
+	const struct configuration *conf = check->conf;
+	const struct { const char *source, *subdirectory, *name; } rows[] = {
+		{ conf->users, "tables", "users" }, { conf->users, "secret", "users" },
+		{ conf->secrets, "secret", "secrets" }, { conf->aliases, "tables", "aliases" },
+		{ conf->routes, "tables", "routes" }, { conf->site, "tables", "site" },
+		{ conf->access, "tables", "access" },
+	};
+
+	check_source(check, conf->file, false);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (i == 0 || strcmp(rows[i].source, rows[i - 1].source) != 0)
+			check_source(check, rows[i].source, rows[i].source == conf->users || rows[i].source == conf->secrets);
+		check_table(check, rows[i].source, rows[i].subdirectory, rows[i].name);
+	}
+}
+
+static void check_space(struct check *check, const char *path)
+{
+	struct statvfs st;
+	unsigned long long free_bytes;
+
+	if (statvfs(path, &st) != 0)
+		return;		/* told with the folders */
+	free_bytes = (unsigned long long)st.f_bavail * st.f_frsize;
+	if (st.f_blocks > 0 && st.f_bavail * 100 / st.f_blocks < LEAST_FREE_PERCENT)
+		check_finding(check, "free some, or move the folder to a larger file system; mail is deferred when nothing is left",
+		              "%s: only %llu MB are free", path, free_bytes >> 20);
+	else if (free_bytes < 2 * check->conf->message_size_limit_bytes)
+		check_finding(check, "free some, or lower message-size-limit", "%s: %llu MB are free, two messages of the largest size would fill it",
+		              path, free_bytes >> 20);
+	if (st.f_files > 0 && st.f_favail * 100 / st.f_files < LEAST_FREE_PERCENT)
+		check_finding(check, "remove files, or make the file system anew with more inodes",
+		              "%s: only %llu more files can be made", path, (unsigned long long)st.f_favail);
+}
+
+static void check_files_named(struct check *check)
+{
+	const struct configuration *conf = check->conf;
+	const struct { const char *name; const struct text_list *list; } rows[] = {
+		{ "tls-certificate", &conf->tls_certificate }, { "tls-key", &conf->tls_key },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		for (size_t j = 0; j < rows[i].list->count; j++)
+			if (access(rows[i].list->items[j], R_OK) != 0)
+				check_finding(check, "put the file there, or correct the setting", "%s: %s: %s", rows[i].name,
+				              rows[i].list->items[j], strerror(errno));
+	if (conf->checkpassword && access(conf->checkpassword, X_OK) != 0)
+		check_finding(check, "put the program there, or correct the setting", "checkpassword: %s: %s", conf->checkpassword, strerror(errno));
+}
+
+int command_check(struct configuration *conf, int argc, char **argv)
+{
+	struct check check = { .conf = conf, .is_root = geteuid() == 0 };
+
+	(void)argv;
+	if (argc > 1)
+		return command_usage("check", "it takes no arguments");
+	check_accounts(&check);
+	check_tables(&check);
+	check_folders(&check);
+	check_queue(&check);
+	check_files_named(&check);
+	check_space(&check, conf->queue);
+	check_space(&check, conf->mailboxes);
+	check_ports(&check);
+	check_hostname(&check);
+	if (check.findings == 0)
+		puts("all is well");
+	else
+		printf("%u to mend\n", check.findings);
+	return check.findings > 0 ? EX_CONFIG : EX_OK;
+}

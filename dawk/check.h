@@ -1,0 +1,24 @@
+/* `dawk check`: findings, each with how to mend it. Used by check.c and check_ports.c. */
+#ifndef DAWK_CHECK_H
+#define DAWK_CHECK_H
+
+#include "common/configuration.h"
+#include <sys/types.h>
+
+struct check {
+	const struct configuration *conf;
+	bool is_root;
+	unsigned findings;
+};
+
+/* "wrong: ..." and below it "mend: ..."; counted. */
+void check_finding(struct check *check, const char *mend, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* What deserves a look, but may be meant so: not counted. */
+void check_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Listeners: free, or held by this suite's own programs. */
+void check_ports(struct check *check);
+/* Does the host name resolve? Waits a few seconds at most. */
+void check_hostname(struct check *check);
+
+#endif

@@ -1,0 +1,173 @@
+/* `dawk check`: ports and the host's name. See check.h. */
+#include "check.h"
+#include "command.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { RESOLVE_PATIENCE_MS = 3000, STATE_LISTEN = 0x0a };
+
+/* The inode of the socket that listens on PORT, out of FILE (proc(5), net/tcp). */
+static bool find_inode_in(const char *file, unsigned port, unsigned long *inode)
+{
+	FILE *table = fopen(file, "re");
+	char line[512];
+	bool found = false;
+
+	while (table && !found && fgets(line, sizeof line, table)) {
+		unsigned local_port, state;
+		if (sscanf(line, "%*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu", &local_port, &state, inode) == 3)
+			found = local_port == port && state == STATE_LISTEN;
+	}
+	if (table)
+		fclose(table);
+	return found;
+}
+
+static bool has_inode(const char *process, unsigned long inode)
+{
+	char path[64], wanted[64], link[64];
+	DIR *directory;
+	const struct dirent *entry;
+	bool found = false;
+
+	snprintf(path, sizeof path, "/proc/%.20s/fd", process);
+	snprintf(wanted, sizeof wanted, "socket:[%lu]", inode);
+	directory = opendir(path);
+	while (directory && !found && (entry = readdir(directory)) != NULL) {
+		ssize_t length = readlinkat(dirfd(directory), entry->d_name, link, sizeof link - 1);
+		if (length > 0) {
+			link[length] = '\0';
+			found = strcmp(link, wanted) == 0;
+		}
+	}
+	if (directory)
+		closedir(directory);
+	return found;
+}
+
+/* The program that holds the socket INODE: its path. false: none that we may see. */
+static bool find_program(unsigned long inode, char *program, size_t size, char *pid, size_t pid_size)
+{
+	DIR *directory = opendir("/proc");
+	const struct dirent *entry;
+	char path[64];
+	ssize_t length = -1;
+
+	while (directory && length < 0 && (entry = readdir(directory)) != NULL) {
+		if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name) || !has_inode(entry->d_name, inode))
+			continue;
+		snprintf(path, sizeof path, "/proc/%.20s/exe", entry->d_name);
+		snprintf(pid, pid_size, "%s", entry->d_name);
+		length = readlink(path, program, size - 1);
+	}
+	if (directory)
+		closedir(directory);
+	if (length < 0)
+		return false;
+	program[length] = '\0';
+	return true;
+}
+
+/* An upgrade leaves "PATH (deleted)" until the restart: still ours. */
+static bool is_ours(const char *program, const char *name)
+{
+	char directory[PATH_MAX], ours[PATH_MAX + 32];
+
+	if (command_programs_directory(directory, sizeof directory, NULL) != RESULT_OK)
+		return false;
+	snprintf(ours, sizeof ours, "%s/%s", directory, name);
+	return strncmp(program, ours, strlen(ours)) == 0;
+}
+
+static void check_listener(struct check *check, const char *name, const char *daemon, const struct listener *listener)
+{
+	struct address_ip ip;
+	struct why why;
+	uint16_t port;
+	unsigned long inode;
+	char program[PATH_MAX], pid[32], mend[512];
+	int fd;
+
+	if (listener_open(&listener->address, listener->size, &fd, &why) == RESULT_OK) {
+		close(fd);
+		return;
+	}
+	snprintf(mend, sizeof mend, "stop what holds it, or choose another one with %s", name);
+	ip_from_sockaddr((const struct sockaddr *)&listener->address, &ip, &port);
+	if (!find_inode_in("/proc/net/tcp", port, &inode) && !find_inode_in("/proc/net/tcp6", port, &inode)) {
+		check_finding(check, mend, "%s: unable to %s", name, why.text);
+		return;
+	}
+	if (!find_program(inode, program, sizeof program, pid, sizeof pid))
+		check_hint("%s %s is in use; only root can see by which program", name, listener->text);
+	else if (!is_ours(program, daemon))
+		check_finding(check, mend, "%s %s is in use by %s (process %s)", name, listener->text, program, pid);
+}
+
+void check_ports(struct check *check)
+{
+	const struct configuration *conf = check->conf;
+	const struct { const char *name, *daemon; const struct listener_list *list; } rows[] = {
+		{ "listen-smtp", "smtpd", &conf->listen_smtp },
+		{ "listen-submission", "smtpd", &conf->listen_submission },
+		{ "listen-submissions", "smtpd", &conf->listen_submissions },
+		{ "listen-pop3", "pop3d", &conf->listen_pop3 },
+		{ "listen-pop3s", "pop3d", &conf->listen_pop3s },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		for (size_t j = 0; j < rows[i].list->count; j++)
+			check_listener(check, rows[i].name, rows[i].daemon, &rows[i].list->items[j]);
+}
+
+/* In a child: a resolver without an answer takes longer than a person waits. */
+static void resolve_in_child(const char *name)
+{
+	struct addrinfo *found;
+
+	_exit(getaddrinfo(name, NULL, &(struct addrinfo){ .ai_socktype = SOCK_STREAM }, &found) == 0 ? 0 : 1);
+}
+
+static bool resolves(const char *name)
+{
+	int ends[2], status = 1;
+	struct pollfd end;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return true;
+	child = fork();
+	if (child == 0)
+		resolve_in_child(name);
+	close(ends[1]);		/* the child's own copy closes when it ends */
+	end = (struct pollfd){ .fd = ends[0], .events = POLLIN };
+	if (child > 0 && poll(&end, 1, RESOLVE_PATIENCE_MS) == 0)
+		kill(child, SIGKILL);
+	if (child > 0)
+		waitpid(child, &status, 0);
+	close(ends[0]);
+	return child < 0 || status == 0;
+}
+
+void check_hostname(struct check *check)
+{
+	const char *name = check->conf->hostname;
+
+	if (!strchr(name, '.'))
+		check_finding(check, "set hostname to the full name that DNS has for this host",
+		              "hostname %s has no domain: other hosts refuse such a HELO", name);
+	else if (!resolves(name))
+		check_hint("%s does not resolve: other hosts may refuse mail from it until DNS has an address for it", name);
+}
