@@ -48,23 +48,51 @@ static enum result access_find_name(struct table *table, const char *kind, const
 	return result;
 }
 
-static void ip_clear_bit(struct address_ip *ip, unsigned bit)
-{
-	ip->bytes[bit / 8] = (uint8_t)(ip->bytes[bit / 8] & ~(0x80 >> bit % 8));
-}
-
-/* The networks around IP, the longest prefix first. */
-static enum result access_find_network(struct table *table, struct address_ip ip, struct access *access, struct why *why)
+static enum result access_find_prefix(struct table *table, const struct address_ip *ip, unsigned prefix, struct access *access, struct why *why)
 {
 	char text[NETWORK_TEXT_MAX], value[NETWORK_TEXT_MAX + 8];
-	enum result result = RESULT_END;
+	struct address_ip base = *ip;
 
-	for (int prefix = ip.family == 4 ? 32 : 128; prefix >= 0 && result == RESULT_END; prefix--) {
-		snprintf(value, sizeof value, "%s/%d", ip_text(&ip, text), prefix);
-		result = access_find(table, "client", value, access, why);
-		if (prefix > 0)
-			ip_clear_bit(&ip, (unsigned)prefix - 1);
+	for (unsigned bit = prefix; bit < sizeof base.bytes * 8; bit++)
+		base.bytes[bit / 8] = (uint8_t)(base.bytes[bit / 8] & ~(0x80 >> bit % 8));
+	snprintf(value, sizeof value, "%s/%u", ip_text(&base, text), prefix);
+	return access_find(table, "client", value, access, why);
+}
+
+/* Which prefix lengths the table has for FAMILY; it lists them from the shortest. */
+static size_t prefixes_read(const char *text, size_t length, uint8_t family, unsigned char *lengths, size_t most)
+{
+	const char *at = text, *end = text + length, *word;
+	size_t word_length, count = 0;
+
+	while (text_next_word(&at, end, &word, &word_length)) {
+		if (word_length < 3 || word[0] != '0' + family)
+			continue;
+		for (const char *digit = word + 2, *stop = word + word_length; digit < stop && count < most; digit++) {
+			unsigned value = 0;
+			for (; digit < stop && *digit >= '0' && *digit <= '9'; digit++)
+				value = value * 10 + (unsigned)(*digit - '0');
+			if (value <= 128)
+				lengths[count++] = (unsigned char)value;
+		}
 	}
+	return count;
+}
+
+/* The networks around IP shorter than BELOW, the longest prefix first. */
+static enum result access_find_network(struct table *table, const struct address_ip *ip, unsigned below, struct access *access, struct why *why)
+{
+	unsigned char lengths[129];
+	const char *found;
+	size_t found_length;
+	enum result result = table_find(table, "prefixes", strlen("prefixes"), &found, &found_length, why);
+
+	if (result != RESULT_OK)
+		return result;
+	size_t count = prefixes_read(found, found_length, ip->family, lengths, sizeof lengths);
+	for (result = RESULT_END; count > 0 && result == RESULT_END; count--)
+		if (lengths[count - 1] < below)
+			result = access_find_prefix(table, ip, lengths[count - 1], access, why);
 	return result;
 }
 
@@ -76,14 +104,14 @@ static enum result access_done(enum result result)
 enum result access_of_client(struct table *table, const struct address_ip *ip, const char *name,
                              struct access *access, struct why *why)
 {
-	char text[NETWORK_TEXT_MAX];
+	unsigned whole = ip->family == 4 ? 32 : 128;
 
 	*access = (struct access){ .action = ACCESS_NONE };
-	enum result result = access_find(table, "client", ip_text(ip, text), access, why);
+	enum result result = access_find_prefix(table, ip, whole, access, why);
 	if (result == RESULT_END && name)
 		result = access_find_name(table, "client", name, access, why);
-	if (result == RESULT_END && ip->family)
-		result = access_find_network(table, *ip, access, why);
+	if (result == RESULT_END)
+		result = access_find_network(table, ip, whole, access, why);
 	return access_done(result);
 }
 
@@ -93,14 +121,21 @@ enum result access_of_helo(struct table *table, const char *helo, struct access 
 	return access_done(access_find_name(table, "helo", helo, access, why));
 }
 
+/* As `dawk update` writes them: local part folded, U-labels as A-labels. */
 static enum result access_of_address(struct table *table, const char *kind, const struct address *address,
                                      struct access *access, struct why *why)
 {
+	char whole[ADDRESS_MAX + 1] = "<>", domain[ADDRESS_DOMAIN_MAX + 1] = "";
+
 	*access = (struct access){ .action = ACCESS_NONE };
-	enum result result = access_find(table, kind, address->length ? address->text : "<>", access, why);
-	if (result == RESULT_END && *address->domain)
-		result = access_find_name(table, kind, address->domain, access, why);
-	return access_done(result);
+	if (address->length > 0)
+		address_fold(address, whole);
+	enum result result = access_find(table, kind, whole, access, why);
+	if (result != RESULT_END || !*address->domain)
+		return access_done(result);
+	if (!address->needs_smtputf8 || domain_to_ascii(address->domain, strlen(address->domain), domain, NULL) != RESULT_OK)
+		memcpy(domain, address->domain, strlen(address->domain) + 1);
+	return access_done(access_find_name(table, kind, domain, access, why));
 }
 
 enum result access_of_sender(struct table *table, const struct address *from, struct access *access, struct why *why)

@@ -2,9 +2,10 @@
  * particular key wins: an address before its networks, longest first; a name before the domains
  * above it, nearest first. Used by policy.c.
  *
- * access.cdb: key KIND:VALUE in lower case ("client:192.0.2.7", "client:192.0.2.0/24",
+ * access.cdb: key KIND:VALUE in lower case ("client:192.0.2.7/32", "client:192.0.2.0/24",
  * "client:host.example", "helo:host.example", "from:bob@example.org", "from:example.org",
- * "from:.example.org" for what is below, "from:<>", "to:..."); value ACTION, or ACTION, a blank, text. */
+ * "from:.example.org" for what is below, "from:<>", "to:..."); value ACTION, or ACTION, a blank, text.
+ * The key "prefixes" says which lengths of networks there are: "4:24,32 6:64". */
 #ifndef SMTPD_ACCESS_H
 #define SMTPD_ACCESS_H
 
@@ -16,7 +17,7 @@ enum access_action { ACCESS_NONE, ACCESS_ALLOW, ACCESS_RELAY, ACCESS_REJECT, ACC
 
 struct access {
 	enum access_action action;	/* ACCESS_NONE: the table says nothing */
-	char text[256];			/* the table's words, or "" */
+	char text[404];			/* the table's words, or "" */
 };
 
 /* Each fills ACCESS. RESULT_OK, also for ACCESS_NONE; RESULT_RETRY: the table can't be read.
