@@ -1,0 +1,134 @@
+/* link: smtpd/body.o */
+/* The content of DATA, RFC 5321 4.1.1.4, 4.5.2, 2.3.8: each row whole, byte by byte, and split in two at
+ * every place. In expected texts '|' stands for the final dot's end. */
+#include "smtpd/body.h"
+#include "unit.h"
+
+#include <stdlib.h>
+
+static char out[300000];
+static size_t out_length;
+
+static void take(void *context, const char *bytes, size_t length)
+{
+	(void)context;
+	memcpy(out + out_length, bytes, length);
+	out_length += length;
+}
+
+struct row {
+	const char *in;
+	const char *out;
+	int used;	/* bytes up to and with the final dot; -1: no end in it */
+	bool is_bare;
+};
+
+static const struct row rows[] = {
+	{ "a\r\n.\r\n", "a\r\n", 6, false },
+	{ ".\r\n", "", 3, false },
+	{ "a\r\n.\r\nQUIT\r\n", "a\r\n", 6, false },
+	{ "a\r\n..\r\n.\r\n", "a\r\n.\r\n", 10, false },
+	{ "..a\r\n...b\r\n.\r\n", ".a\r\n..b\r\n", 14, false },
+	{ ".a\r\n.\r\n", "a\r\n", 7, false },
+	{ "a.b\r\nc.\r\n.\r\n", "a.b\r\nc.\r\n", 12, false },
+	{ "\r\n\r\n.\r\n", "\r\n\r\n", 7, false },
+	/* smuggling: none of these is an end */
+	{ "a\n.\nb", "a\r\n.\r\nb", -1, true },
+	{ "a\n.\r\nb", "a\r\n.\r\nb", -1, true },
+	{ "a\r\n.\nb", "a\r\n\r\nb", -1, true },
+	{ "a\r.\rb", "a\r\n.\r\nb", -1, true },
+	{ "a\r.\r\nb", "a\r\n.\r\nb", -1, true },
+	{ "a\r\n.\rb", "a\r\n\r\nb", -1, true },
+	{ "a\r\n.\r.\r\nb", "a\r\n\r\n.\r\nb", -1, true },
+	{ "a\r\r\n.\r\n", "a\r\n\r\n", 7, true },
+	{ "a\n\n.\r\nb", "a\r\n\r\n.\r\nb", -1, true },
+	{ "a\n\r\n.\r\n", "a\r\n\r\n", 7, true },
+	{ "\n.\r\n\r\n.\r\n", "\r\n.\r\n\r\n", 9, true },
+	{ "a\r\n.\r\r\n.\r\n", "a\r\n\r\n\r\n", 10, true },
+};
+
+static bool feed_pieces(const struct row *row, size_t first, size_t step, struct body *body, size_t *end)
+{
+	size_t length = strlen(row->in), at = 0, used;
+
+	out_length = 0;
+	body_start(body);
+	while (at < length) {
+		size_t piece = at == 0 && first ? first : step;
+		if (piece > length - at)
+			piece = length - at;
+		char *copy = malloc(piece);	/* so that a sanitizer sees a read beyond the piece */
+		memcpy(copy, row->in + at, piece);
+		enum result result = body_feed(body, copy, piece, &used, take, NULL);
+		free(copy);
+		at += used;
+		*end = at;
+		if (result == RESULT_END)
+			return true;
+	}
+	return false;
+}
+
+static void check_row(const struct row *row, size_t first, size_t step)
+{
+	struct body body;
+	size_t end = 0;
+	bool ended = feed_pieces(row, first, step, &body, &end);
+
+	out[out_length] = '\0';
+	CHECK(ended == (row->used >= 0));
+	CHECK(!ended || end == (size_t)row->used);
+	CHECK(body.has_bare_newline == row->is_bare);
+	CHECK_STRING(out, row->out);
+}
+
+static void content_is_the_same_however_it_is_split(void)
+{
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		check_row(&rows[i], 0, strlen(rows[i].in));
+		check_row(&rows[i], 0, 1);
+		for (size_t first = 1; first < strlen(rows[i].in); first++)
+			check_row(&rows[i], first, 1000);
+	}
+}
+
+static void a_line_may_be_64_kilobytes_long_and_no_longer(void)
+{
+	static char line[BODY_LINE_MAX + 8];
+	struct body body;
+	size_t used;
+
+	memset(line, 'x', sizeof line);
+	for (int over = 0; over < 2; over++) {
+		body_start(&body);
+		out_length = 0;
+		body_feed(&body, line, BODY_LINE_MAX + (size_t)over, &used, take, NULL);
+		body_feed(&body, "\r\n.\r\n", 5, &used, take, NULL);
+		CHECK(body.has_long_line == (over == 1));
+	}
+}
+
+static void a_chunk_is_looked_at_however_it_is_split(void)
+{
+	static const struct { const char *in; bool is_bare; } chunks[] = {
+		{ "a\r\nb\r\n", false }, { "a", false }, { "", false }, { ".\r\n", false }, { "a\nb", true }, { "a\rb", true },
+		{ "a\r", true }, { "\n", true }, { "\r\n\r\n", false }, { "a\r\r\n", true }, { "a\r\n\n", true }, { "\r\n\r", true },
+	};
+
+	for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++)
+		for (size_t first = 0; first <= strlen(chunks[i].in); first++) {
+			struct body body;
+			body_start(&body);
+			body_look(&body, chunks[i].in, first, false);
+			body_look(&body, chunks[i].in + first, strlen(chunks[i].in) - first, true);
+			CHECK(body.has_bare_newline == chunks[i].is_bare);
+		}
+}
+
+int main(void)
+{
+	UNIT_RUN(content_is_the_same_however_it_is_split);
+	UNIT_RUN(a_line_may_be_64_kilobytes_long_and_no_longer);
+	UNIT_RUN(a_chunk_is_looked_at_however_it_is_split);
+	return unit_end();
+}
