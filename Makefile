@@ -66,7 +66,12 @@ $(B)/unit/$(1): tests/unit/$(1).c $(call linked,tests/unit/$(1).c) $(B)/libcommo
 endef
 $(foreach u,$(UNITS),$(eval $(call unit,$(u))))
 
-units: $(UNITS:%=$(B)/unit/%)
+# Programs of tests/tool that play a part beside one daemon.
+$(B)/tool/%: tests/tool/%.c $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(LIBS)
+
+units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 

@@ -469,6 +469,14 @@ void maildir_abandon(struct maildir_item *item)
 		item_abandon(item);
 }
 
+/* Names begin with the time; a young one needs no look at the file. */
+static bool is_young_by_name(const char *name, time_t limit)
+{
+	uint64_t seconds;
+
+	return text_to_number(name, strspn(name, "0123456789"), &seconds) && seconds >= (uint64_t)limit;
+}
+
 void maildir_sweep(struct maildir_folder *folder)
 {
 	int fd = openat(folder->tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -483,7 +491,7 @@ void maildir_sweep(struct maildir_folder *folder)
 		return;
 	}
 	while ((entry = readdir(directory)) != NULL) {
-		if (entry->d_name[0] == '.')
+		if (entry->d_name[0] == '.' || is_young_by_name(entry->d_name, limit))
 			continue;
 		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_mtime < limit)
 			unlinkat(fd, entry->d_name, 0);

@@ -289,10 +289,20 @@ enum result quota_check(const char *path, const struct quota *quota, uint64_t ad
 	               (long long)usage.bytes, (long long)usage.messages);
 }
 
-void quota_add(const char *path, const struct quota *quota, int64_t bytes, int64_t messages)
+static void append_change(int fd, int root, int64_t bytes, int64_t messages)
 {
 	char line[64];
-	int root, fd, length;
+	int length = snprintf(line, sizeof(line), "%lld %lld\n", (long long)bytes, (long long)messages);
+
+	if (write(fd, line, (size_t)length) != length)	/* wrong sums mend themselves: counted afresh */
+		unlinkat(root, "maildirsize", 0);
+	close(fd);
+}
+
+void quota_add(const char *path, const struct quota *quota, int64_t bytes, int64_t messages)
+{
+	enum { FLAGS = O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
+	int root, fd;
 	struct usage usage;
 
 	if (quota->bytes == 0 && quota->messages == 0)
@@ -300,14 +310,10 @@ void quota_add(const char *path, const struct quota *quota, int64_t bytes, int64
 	root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (root < 0)
 		return;
-	fd = openat(root, "maildirsize", O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		(void)recount(root, quota, &usage, NULL);	/* what is there by now includes the change */
-	if (fd >= 0) {
-		length = snprintf(line, sizeof(line), "%lld %lld\n", (long long)bytes, (long long)messages);
-		if (write(fd, line, (size_t)length) != length)	/* wrong sums mend themselves: counted afresh */
-			unlinkat(root, "maildirsize", 0);
-		close(fd);
-	}
+	fd = openat(root, "maildirsize", FLAGS);
+	if (fd < 0 && errno == ENOENT && recount(root, quota, &usage, NULL) == RESULT_OK && bytes > 0)
+		fd = openat(root, "maildirsize", FLAGS);	/* what went is not counted any more */
+	if (fd >= 0)
+		append_change(fd, root, bytes, messages);
 	close(root);
 }

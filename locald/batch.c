@@ -1,15 +1,15 @@
 /* Batches: see batch.h. */
 #include "batch.h"
 #include "mbox.h"
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	ITEMS_A_DELIVERY = BATCH_ITEMS_MAX - BATCH_DELIVERIES_MAX,
-	SWEEP_ONE_IN = 64,	/* deliveries also sweep tmp/ */
+	SWEEP_ONE_IN = 256,	/* deliveries also sweeps tmp/ */
 };
 
 bool batch_is_full(const struct batch *batch)
@@ -79,6 +79,17 @@ static void charge(struct batch *batch, const struct target *target, const struc
 	quota_add(target->path, quota, (int64_t)batch->items[batch->item_count].bytes, 1);
 }
 
+/* A process that lives for a few deliveries has its turn too: where the count starts differs. */
+static void sweep_sometimes(struct maildir_folder *folder)
+{
+	static unsigned count;
+
+	if (count == 0)
+		count = (unsigned)getpid() % SWEEP_ONE_IN;
+	if (++count % SWEEP_ONE_IN == 0)
+		maildir_sweep(folder);
+}
+
 static void deliver_maildir(struct batch *batch, struct delivery *delivery, const struct target *target)
 {
 	char path[WIRE_PATH_LENGTH_MAX + 80];
@@ -104,8 +115,7 @@ static void deliver_maildir(struct batch *batch, struct delivery *delivery, cons
 	batch->owners[batch->item_count] = (struct batch_item){ .delivery = delivery };
 	charge(batch, target, &quota);
 	batch->item_count++;
-	if (random_below(SWEEP_ONE_IN) == 0)
-		maildir_sweep(folder);
+	sweep_sometimes(folder);
 }
 
 static void deliver_mbox(struct batch *batch, struct delivery *delivery, const struct target *target)

@@ -129,6 +129,19 @@ static void changes_are_appended(void)
 	CHECK(check("alice", "1000S,9C", 650) == RESULT_OK);
 }
 
+static void a_missing_file_is_made(void)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/alice/maildirsize", base);
+	CHECK(unlink(path) == 0);
+	add("alice", "1000S,9C", 90, 1);
+	CHECK_STRING(sizes("alice"), "1000S,9C\n310 3\n90 1\n");
+	CHECK(unlink(path) == 0);
+	add("alice", "1000S,9C", -90, -1);
+	CHECK_STRING(sizes("alice"), "1000S,9C\n310 3\n");
+}
+
 static void another_quota_counts_afresh(void)
 {
 	CHECK(check("alice", "2000S", 1) == RESULT_OK);
@@ -189,6 +202,7 @@ int main(void)
 	UNIT_RUN(a_missing_mailbox_has_room_for_what_fits);
 	UNIT_RUN(counts_all_folders);
 	UNIT_RUN(changes_are_appended);
+	UNIT_RUN(a_missing_file_is_made);
 	UNIT_RUN(another_quota_counts_afresh);
 	UNIT_RUN(over_by_the_sums_counts_afresh);
 	UNIT_RUN(one_young_line_is_believed);
