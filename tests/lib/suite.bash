@@ -134,7 +134,7 @@ suite_stop() {
 			kill -KILL "$pid" 2>/dev/null
 		done
 	fi
-	if grep -sE 'AddressSanitizer|runtime error:|ThreadSanitizer|LeakSanitizer|bad system call' "$SUITE"/stderr/*; then trouble=1; fi
+	if grep -sE 'AddressSanitizer|runtime error:|ThreadSanitizer|LeakSanitizer|bad system call' "$SUITE"/stderr/* "$SUITE"/log/*/current; then trouble=1; fi
 	if [[ $trouble == 1 || -z ${BATS_TEST_COMPLETED:-} ]]; then
 		for name in "$SUITE"/stderr/*; do
 			[[ -e $name ]] && { echo "--- ${name##*/} logged:"; tail -n 60 "$name"; }
