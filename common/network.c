@@ -288,6 +288,16 @@ enum result listener_open(const struct sockaddr_storage *address, socklen_t size
 	return result;
 }
 
+/* /run is empty when the machine starts. What goes wrong here is said by bind. */
+static void make_folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[sizeof ((struct sockaddr_un *)0)->sun_path];
+
+	if (slash && slash != path && snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path) < (int)sizeof folder)
+		mkdir(folder, 0755);
+}
+
 /* Beside and renamed: whoever connects finds the old socket or the new one, never none. */
 enum result listener_open_local(const char *path, mode_t mode, int *fd, struct why *why)
 {
@@ -301,6 +311,7 @@ enum result listener_open_local(const char *path, mode_t mode, int *fd, struct w
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s < 0)
 		return why_errno(why, RESULT_NEVER, "open a socket for %s", path);
+	make_folder_of(path);
 	unlink(un.sun_path);
 	if (bind(s, (const struct sockaddr *)&un, sizeof un) == 0 && chmod(un.sun_path, mode) == 0 &&
 	    listen(s, LISTEN_BACKLOG) == 0 && rename(un.sun_path, path) == 0) {

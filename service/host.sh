@@ -195,6 +195,11 @@ wait_for() {
 	done
 }
 
+# Made since queued was started (an older one may lie there).
+has_fresh_socket() {
+	[ -n "$(find "$("$LIB/dawk" config run-directory)/queued" -newer "$SERVICES_DIR/queued/supervise/status" 2>/dev/null)" ]
+}
+
 # Runs, is not the process of before, and has its ports.
 is_up() {	# service pid-before
 	pid=$(pid_of "$1")
@@ -202,7 +207,7 @@ is_up() {	# service pid-before
 	for listener in $(listeners_of "$1"); do
 		holders_of "$listener" | grep -q " $LIB/" || return 1
 	done
-	[ "$1" != queued ] || "$LIB/dawk" status >/dev/null 2>&1
+	[ "$1" != queued ] || has_fresh_socket
 }
 
 # Before the supervisor sees it: a service without its port gets a `down` file, which goes again

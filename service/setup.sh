@@ -20,7 +20,6 @@ MAN=$PREFIX/share/man
 CONF=/etc/dawk/dawk.conf
 SERVICES_DIR=/etc/dawk/service
 UNIT=/etc/systemd/system/dawk.service
-PROGRAMS='smtpd queued locald pop3d authd dawk sendmail'
 SERVICES='smtpd queued pop3d'
 
 EX_TEMPFAIL=75
@@ -53,7 +52,7 @@ package_of() {
 }
 
 missing_packages() {
-	wanted='gcc make libc6-dev libcdb-dev libcrypt-dev libidn2-dev pkg-config'
+	wanted='gcc make libc6-dev libcdb-dev libcrypt-dev libidn2-dev libunbound-dev dns-root-data pkg-config'
 	# without a supervisor of the host: runit brings one
 	[ -n "$(host_supervisor)" ] || wanted="$wanted runit"
 	for package in $wanted; do
@@ -95,8 +94,8 @@ link() {
 
 install_programs() {
 	mkdir -p "$DESTDIR$LIB" "$DESTDIR$PREFIX/sbin"
-	for program in $PROGRAMS; do
-		place 0755 "$B/bin/$program" "$DESTDIR$LIB/$program"
+	for program in "$B"/bin/*; do
+		place 0755 "$program" "$DESTDIR$LIB/${program##*/}"
 	done
 	link ../lib/dawk/dawk "$DESTDIR$PREFIX/sbin/dawk"
 }

@@ -56,6 +56,19 @@ fetch() { curl -s -S --max-time 20 -u alice@local.example:secret "pop3://127.0.0
 	'
 }
 
+@test "the services start with an empty /run, as it is when the machine starts" {
+	fresh '
+		install
+		echo secret | dawk user add alice@local.example
+		rm -rf /run/dawk
+		sv -w 20 restart /etc/dawk/service/*
+		wait_until test -S /run/dawk/submit
+		send first
+		wait_until mails_are 1
+		dawk status
+	'
+}
+
 @test "make setup under daemontools puts the services into the folder that svscan looks at" {
 	fresh '
 		mkdir -p /service
