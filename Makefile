@@ -18,13 +18,14 @@ VERSION = 0.1
 LIBS = -lcdb $(DEPS)/owfat/usr/lib/libowfat.a -lidn2 -pthread
 AUTHD_LIBS = -lcrypt
 
-PROGRAMS = smtpd queued locald pop3d authd dnsd dawk sendmail
+PROGRAMS = smtpd queued locald pop3d authd remoted dnsd dawk sendmail
 common_SRC = $(wildcard common/*.c)
 smtpd_SRC = $(wildcard smtpd/*.c)
 queued_SRC = $(wildcard queued/*.c)
 locald_SRC = $(wildcard locald/*.c)
 pop3d_SRC = $(wildcard pop3d/*.c)
 authd_SRC = $(wildcard authd/*.c)
+remoted_SRC = $(wildcard remoted/*.c)
 dnsd_SRC = $(wildcard dnsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
 dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c))

@@ -1,0 +1,52 @@
+/* From a route to the hosts that take its mail: RFC 5321 5.1, RFC 7505, and then to their addresses. */
+#ifndef REMOTED_HOSTS_H
+#define REMOTED_HOSTS_H
+
+#include "common/configuration.h"
+#include "common/dns.h"
+#include "remoted/route.h"
+
+enum { HOSTS_MAX = 20, ADDRESSES_MAX = 40 };
+
+struct host_address {
+	struct address_ip ip;
+	uint8_t exchange;		/* its place among the exchanges */
+	uint64_t bad_until_ms;		/* did not answer of late: tried after the others */
+};
+
+struct hosts_search;
+
+/* Zeroed before, embedded in its owner; hosts_free. */
+struct hosts {
+	struct dns_client *dns;
+	const struct route *route;
+	/* the exchanges, in order of preference, equals shuffled */
+	struct exchange { char *name; uint16_t preference; } exchanges[HOSTS_MAX];
+	size_t exchange_count;
+	/* their addresses, in the order to try them */
+	struct host_address addresses[ADDRESSES_MAX];
+	size_t address_count;
+	uint32_t ttl_seconds;
+	/* the outcome; DELIVERY_DELIVERED: found */
+	int verdict;			/* enum delivery_verdict */
+	char status[12];
+	char words[600];
+	struct hosts_search *search;	/* while a search is under way */
+	void (*done)(struct hosts *hosts);
+};
+
+/* What is this host: never a next hop for itself. Collected before the sandbox. */
+enum result hosts_know_self(const struct configuration *conf, struct why *why);
+
+/* Finds the exchanges of hosts->route: DONE is called once, later or from within, with VERDICT, and
+ * EXCHANGES and TTL_SECONDS when they were found. RFC 5321 5.1: implicit MX; RFC 7505: null MX. */
+void hosts_find_exchanges(struct hosts *hosts, void (*done)(struct hosts *));
+/* Then their addresses, the two families of a preference taking turns; those of this host are
+ * left out, and all of its preference and worse with them. */
+void hosts_find_addresses(struct hosts *hosts, void (*done)(struct hosts *));
+void hosts_free(struct hosts *hosts);	/* ends a search without a call of done */
+
+/* The text that is the same for all next hops with the same hosts. */
+void hosts_site_key(const struct hosts *hosts, char *out, size_t size);
+
+#endif

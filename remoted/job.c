@@ -1,0 +1,108 @@
+#include "remoted/job.h"
+
+#include "common/log.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool copy_texts(struct job *job, const struct frame *f)
+{
+	return frame_value_copy(f, REMOTE_JOB_ID, job->id, sizeof job->id) &&
+	       frame_value_copy(f, REMOTE_JOB_REVERSE_PATH, job->reverse_path, sizeof job->reverse_path) &&
+	       frame_value_copy(f, REMOTE_JOB_NEXT_HOP, job->next_hop, sizeof job->next_hop) &&
+	       frame_value_copy(f, REMOTE_JOB_SITE, job->site, sizeof job->site) &&
+	       frame_value_copy(f, REMOTE_JOB_ENVID, job->envid, sizeof job->envid);
+}
+
+struct job *job_make(struct channel *queued, struct frame *f, struct why *why)
+{
+	uint64_t count = f->value[REMOTE_JOB_COUNT].number;
+	struct job *job = calloc(1, sizeof *job);
+
+	if (job && count && count <= JOB_RECIPIENTS_MAX)
+		job->recipients = calloc(count, sizeof *job->recipients);
+	if (!job || !job->recipients || !copy_texts(job, f)) {
+		close(f->descriptor);
+		if (job)
+			free(job->recipients);
+		free(job);
+		why_set(why, RESULT_PEER, "a job with fields that do not fit, or no memory for it");
+		return NULL;
+	}
+	job->queued = queued;
+	job->number = f->value[REMOTE_JOB_JOB].number;
+	job->message = f->descriptor;
+	job->offset = f->value[REMOTE_JOB_OFFSET].number;
+	job->length = f->value[REMOTE_JOB_LENGTH].number;
+	job->body = (enum body_type)f->value[REMOTE_JOB_BODY].number;
+	job->flags = (unsigned)f->value[REMOTE_JOB_FLAGS].number;
+	job->wanted = count;
+	return job;
+}
+
+/* Address and ORCPT in one block. */
+enum result job_add_recipient(struct job *job, const struct frame *f, struct why *why)
+{
+	size_t address_length = f->value[REMOTE_RECIPIENT_ADDRESS].length, orcpt_length = f->value[REMOTE_RECIPIENT_ORCPT].length;
+	struct job_recipient *recipient;
+	char *block;
+
+	if (job_is_complete(job))
+		return why_set(why, RESULT_PEER, "more recipients than the job told");
+	block = malloc(address_length + orcpt_length + 2);
+	if (!block)
+		return why_set(why, RESULT_PEER, "no memory for a recipient");
+	recipient = &job->recipients[job->count++];
+	recipient->index = f->value[REMOTE_RECIPIENT_INDEX].number;
+	recipient->notify = (unsigned)f->value[REMOTE_RECIPIENT_NOTIFY].number;
+	recipient->address = block;
+	recipient->orcpt = block + address_length + 1;
+	if (frame_value_copy(f, REMOTE_RECIPIENT_ADDRESS, recipient->address, address_length + 1) &&
+	    frame_value_copy(f, REMOTE_RECIPIENT_ORCPT, recipient->orcpt, orcpt_length + 1))
+		return RESULT_OK;
+	return why_set(why, RESULT_PEER, "a recipient with a NUL");
+}
+
+bool job_is_complete(const struct job *job)
+{
+	return job->count == job->wanted;
+}
+
+void job_tell(struct job *job, struct job_recipient *recipient, enum delivery_verdict verdict,
+              const char *status, const char *host, const char *words)
+{
+	struct wire_value values[RESULT_FIELDS] = {
+		[RESULT_JOB] = WIRE_NUMBER(job->number),
+		[RESULT_INDEX] = WIRE_NUMBER(recipient->index),
+		[RESULT_VERDICT] = WIRE_NUMBER(verdict),
+		[RESULT_STATUS] = WIRE_STRING(status),
+		[RESULT_HOST] = WIRE_STRING(host),
+		[RESULT_WORDS] = WIRE_BYTES(words, strnlen(words, WIRE_WORDS_MAX)),
+	};
+	struct why why = { 0 };
+
+	if (recipient->is_told)
+		return;
+	recipient->is_told = true;
+	if (channel_send(job->queued, FRAME_RESULT, values, -1, &why) != RESULT_OK)
+		log_failure("result-dropped", &why);	/* queued is gone: it tries again */
+}
+
+void job_tell_rest(struct job *job, enum delivery_verdict verdict, const char *status, const char *host, const char *words)
+{
+	size_t i;
+
+	for (i = 0; i < job->count; i++)
+		job_tell(job, &job->recipients[i], verdict, status, host, words);
+}
+
+void job_free(struct job *job)
+{
+	size_t i;
+
+	for (i = 0; i < job->count; i++)
+		free(job->recipients[i].address);
+	free(job->recipients);
+	close(job->message);
+	free(job);
+}

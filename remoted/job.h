@@ -1,0 +1,49 @@
+/* A message on its way: what queued handed over, and what became of each recipient. */
+#ifndef REMOTED_JOB_H
+#define REMOTED_JOB_H
+
+#include "common/channel.h"
+#include "common/queue.h"
+
+enum { JOB_RECIPIENTS_MAX = 1000 };
+
+struct job_recipient {
+	uint64_t index;		/* queued's */
+	char *address;		/* NUL-ended, in the same block as the struct's */
+	char *orcpt;		/* "" none */
+	unsigned notify;
+	bool is_accepted;	/* RCPT was answered 2xx in the present transaction */
+	bool is_told;		/* its result went to queued */
+};
+
+struct job {
+	uint64_t number;
+	char id[QUEUE_ID_LENGTH + 1];
+	char reverse_path[WIRE_ADDRESS_MAX + 1];
+	char next_hop[WIRE_ADDRESS_MAX + 1];
+	char site[1001];
+	char envid[129];
+	int message;		/* descriptor */
+	uint64_t offset, length;
+	enum body_type body;
+	unsigned flags;		/* enum remote_flag */
+	size_t wanted, count;	/* recipients announced, come */
+	struct job_recipient *recipients;
+	struct channel *queued;
+	struct job *next;	/* of whoever holds it */
+};
+
+/* From a REMOTE_JOB frame, whose descriptor the job takes in every case. NULL: no memory or fields that
+ * do not fit (WHY). */
+struct job *job_make(struct channel *queued, struct frame *f, struct why *why);
+/* From a REMOTE_RECIPIENT frame of this job. */
+enum result job_add_recipient(struct job *job, const struct frame *f, struct why *why);
+bool job_is_complete(const struct job *job);
+/* The result of one recipient, once; WORDS are cut to what fits. HOST may be "". */
+void job_tell(struct job *job, struct job_recipient *recipient, enum delivery_verdict verdict,
+              const char *status, const char *host, const char *words);
+/* The same for all that have no result yet. */
+void job_tell_rest(struct job *job, enum delivery_verdict verdict, const char *status, const char *host, const char *words);
+void job_free(struct job *job);	/* every recipient has its result; closes the message */
+
+#endif

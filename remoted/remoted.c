@@ -1,0 +1,240 @@
+/* remoted: next-hop choice and outbound SMTP and LMTP, many sessions in one loop. A helper: queued
+ * starts it, hands it each message as an open descriptor, and hears of each recipient. */
+#include "common/log.h"
+#include "common/sandbox.h"
+#include "common/service.h"
+#include "remoted/session.h"
+#include "remoted/site.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { SWEEP_MS = 60000 };
+
+struct remoted remoted;
+
+static struct channel queued;
+static struct job *incomplete;		/* its recipients' frames follow at once */
+static struct timer sweep;
+
+/* ---- where does it go? ---- */
+
+struct question {
+	struct site_ask ask;
+	uint64_t serial;	/* of queued's question */
+	struct job *job;	/* or a job whose site this process does not know (it was started anew) */
+};
+
+static void tell_site(uint64_t serial, const struct site *site, int verdict, const char *status, const char *words)
+{
+	struct wire_value values[SITE_TELL_FIELDS] = {
+		[SITE_TELL_SERIAL] = WIRE_NUMBER(serial),
+		[SITE_TELL_VERDICT] = WIRE_NUMBER(verdict),
+		[SITE_TELL_SITE] = WIRE_STRING(site ? site->key : ""),
+		[SITE_TELL_TTL_SECONDS] = WIRE_NUMBER(site ? site_ttl_seconds(site) : 0),
+		[SITE_TELL_STATUS] = WIRE_STRING(status),
+		[SITE_TELL_WORDS] = WIRE_BYTES(words, strnlen(words, WIRE_WORDS_MAX)),
+	};
+	struct why why = { 0 };
+
+	if (channel_send(&queued, FRAME_SITE_TELL, values, -1, &why) != RESULT_OK)
+		log_failure("result-dropped", &why);
+}
+
+static void site_found(struct site_ask *ask, struct site *site, int verdict, const char *status, const char *words)
+{
+	struct question *question = container_of(ask, struct question, ask);
+
+	if (!question->job) {
+		tell_site(question->serial, site, verdict, status, words);
+	} else if (site) {
+		site_start_job(site, question->job);
+	} else {
+		job_tell_rest(question->job, (enum delivery_verdict)verdict, status, "", words);
+		job_free(question->job);
+	}
+	free(question);
+}
+
+static void ask_site(const char *next_hop, uint64_t serial, struct job *job)
+{
+	struct question *question = calloc(1, sizeof *question);
+
+	if (question) {
+		question->serial = serial;
+		question->job = job;
+		site_find(&question->ask, next_hop, site_found);
+		return;
+	}
+	if (!job) {
+		tell_site(serial, NULL, DELIVERY_DEFERRED, "4.3.0", "no memory for a look-up");
+		return;
+	}
+	job_tell_rest(job, DELIVERY_DEFERRED, "4.3.0", "", "no memory for a look-up");
+	job_free(job);
+}
+
+/* ---- frames ---- */
+
+static void start_job(struct job *job)
+{
+	struct site *site = site_of_key(job->site);
+
+	if (site)
+		site_start_job(site, job);
+	else
+		ask_site(job->next_hop, 0, job);
+}
+
+static enum result take_job(struct frame *f, struct why *why)
+{
+	if (incomplete) {
+		close(f->descriptor);
+		return why_set(why, RESULT_PEER, "a job before the recipients of the last one");
+	}
+	incomplete = job_make(&queued, f, why);
+	return incomplete ? RESULT_OK : RESULT_PEER;
+}
+
+static enum result take_recipient(const struct frame *f, struct why *why)
+{
+	struct job *job = incomplete;
+	enum result result;
+
+	if (!job || job->number != f->value[REMOTE_RECIPIENT_JOB].number)
+		return why_set(why, RESULT_PEER, "a recipient without a job");
+	result = job_add_recipient(job, f, why);
+	if (result == RESULT_OK && job_is_complete(job)) {
+		incomplete = NULL;
+		start_job(job);
+	}
+	return result;
+}
+
+static void queued_frame(struct channel *channel, struct frame *f)
+{
+	char next_hop[WIRE_ADDRESS_MAX + 1];
+	struct why why = { 0 };
+	enum result result = RESULT_PEER;
+
+	if (f->type == FRAME_REMOTE_JOB) {
+		result = take_job(f, &why);
+	} else if (f->type == FRAME_REMOTE_RECIPIENT) {
+		result = take_recipient(f, &why);
+	} else if (f->type == FRAME_SITE_ASK && frame_value_copy(f, SITE_ASK_NEXT_HOP, next_hop, sizeof next_hop)) {
+		ask_site(next_hop, f->value[SITE_ASK_SERIAL].number, NULL);
+		result = RESULT_OK;
+	} else if (f->descriptor >= 0) {
+		close(f->descriptor);
+	}
+	if (result == RESULT_OK)
+		return;
+	log_failure("bad-frame", &why);
+	channel_close(channel);
+	loop_stop(remoted.loop);	/* the opener starts this process anew, queued defers what was here */
+}
+
+static void queued_lost(struct channel *channel, const struct why *why)
+{
+	(void)channel;
+	if (why->text[0])
+		log_failure("link-failed", why);
+	loop_stop(remoted.loop);
+}
+
+static void greet(const char *peer, unsigned index, int fd)
+{
+	struct why why = { 0 };
+	enum result result;
+
+	(void)index;
+	if (!strcmp(peer, "scheduler"))
+		result = channel_open(&queued, remoted.loop, fd, queued_frame, queued_lost, &why);
+	else
+		result = dns_client_join(&remoted.dns, fd, &why);
+	if (result != RESULT_OK)
+		log_failure("link-failed", &why);
+}
+
+static void ended(void)
+{
+	loop_stop(remoted.loop);
+}
+
+static void sweep_fired(struct timer *timer)
+{
+	site_sweep();
+	loop_set_timer(remoted.loop, timer, SWEEP_MS, sweep_fired);
+}
+
+/* ---- start ---- */
+
+static enum result enter_sandbox(const struct configuration *conf, struct why *why)
+{
+	char tables[4096];
+	const struct sandbox_path paths[] = { { tables, ALLOW_READ } };
+	struct identity identity;
+	enum result result = sandbox_identity(ROLE_REMOTED, &identity, why);
+
+	if (!configuration_path(conf, "tables", tables, sizeof tables))
+		return why_set(why, RESULT_STOP, "the path of the tables is too long");
+	if (result == RESULT_OK)
+		result = sandbox_enter(ROLE_REMOTED, &identity, paths, 1, why);
+	return result;
+}
+
+static enum result open_tables(const struct configuration *conf, struct why *why)
+{
+	struct table_directory *directory;
+	char tables[4096];
+	enum result result;
+
+	if (!configuration_path(conf, "tables", tables, sizeof tables))
+		return why_set(why, RESULT_STOP, "the path of the tables is too long");
+	result = table_directory_open(tables, &directory, why);
+	if (result == RESULT_OK)
+		result = table_open(directory, "routes", &remoted.routes, why);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	static const char usage[] =
+		"usage: remoted [-c FILE]\n"
+		"Sends mail to other hosts; started by queued, not by hand.\n";
+	struct configuration *conf;
+	struct why why = { 0 };
+	enum result result;
+	int exit_code;
+
+	if (service_start(argc, argv, "remoted", usage, &conf, &exit_code) != RESULT_OK)
+		return exit_code;
+	remoted.conf = conf;
+	queued.fd = -1;
+	result = loop_make(&remoted.loop, &why);
+	if (result == RESULT_OK) {
+		dns_client_init(&remoted.dns, remoted.loop);
+		result = service_join(remoted.loop, greet, ended, &why);
+	}
+	if (result == RESULT_OK)
+		result = open_tables(conf, &why);
+	if (result == RESULT_OK)
+		result = hosts_know_self(conf, &why);
+	if (result == RESULT_OK)
+		result = enter_sandbox(conf, &why);
+	if (result == RESULT_OK) {
+		loop_set_timer(remoted.loop, &sweep, SWEEP_MS, sweep_fired);
+		result = loop_run(remoted.loop, &why);
+	}
+	if (result != RESULT_OK) {
+		log_failure("unable-to-run", &why);
+		return EX_OSERR;
+	}
+	session_end_all();
+	if (queued.fd >= 0)
+		channel_flush(&queued, &why);
+	log_flush();
+	return EX_OK;
+}

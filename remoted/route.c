@@ -1,0 +1,122 @@
+#include "remoted/route.h"
+
+#include "common/text.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { PORT_SMTP = 25, PORT_LMTP = 24 };
+
+static enum result bad(struct why *why, const char *text, size_t length)
+{
+	return why_set(why, RESULT_RETRY, "\"%.*s\" in the routes is no next hop: run `dawk update`", (int)length, text);
+}
+
+static bool parse_port(const char *text, size_t length, uint16_t *port)
+{
+	uint64_t number;
+
+	if (!length)
+		return true;
+	if (*text != ':' || !text_to_number(text + 1, length - 1, &number) || !number || number > 65535)
+		return false;
+	*port = (uint16_t)number;
+	return true;
+}
+
+static bool copy_host(struct route *route, const char *text, size_t length)
+{
+	if (!length || length > ROUTE_HOST_MAX || memchr(text, 0, length))
+		return false;
+	memcpy(route->host, text, length);
+	route->host[length] = 0;
+	text_lower(route->host, length);
+	return true;
+}
+
+static bool parse_host(struct route *route, const char *text, size_t length)
+{
+	const char *end;
+
+	if (*text != '[') {
+		end = memchr(text, ':', length);
+		if (!end)
+			end = text + length;
+		return copy_host(route, text, (size_t)(end - text)) && parse_port(end, (size_t)(text + length - end), &route->port);
+	}
+	end = memchr(text, ']', length);
+	if (!end || !copy_host(route, text + 1, (size_t)(end - text - 1)))
+		return false;
+	route->is_exact = true;
+	route->is_ip = ip_parse(route->host, strlen(route->host), &route->ip);
+	return parse_port(end + 1, (size_t)(text + length - end - 1), &route->port);
+}
+
+static bool parse_target(struct route *route, const char *text, size_t length)
+{
+	if (length > 5 && !memcmp(text, "smtp:", 5)) {
+		route->port = PORT_SMTP;
+		return parse_host(route, text + 5, length - 5);
+	}
+	if (length <= 5 || memcmp(text, "lmtp:", 5))
+		return false;
+	route->is_lmtp = true;
+	route->port = PORT_LMTP;
+	if (length <= 10 || memcmp(text + 5, "unix:", 5))
+		return parse_host(route, text + 5, length - 5);
+	if (length - 10 > ROUTE_PATH_MAX || text[10] != '/')
+		return false;
+	memcpy(route->path, text + 10, length - 10);
+	route->is_exact = true;
+	return true;
+}
+
+enum result route_parse(const char *text, size_t length, struct route *route, struct why *why)
+{
+	const char *at = text, *end = text + length, *word;
+	size_t word_length;
+
+	*route = (struct route){ 0 };
+	if (!text_next_word(&at, end, &word, &word_length) || !parse_target(route, word, word_length))
+		return bad(why, text, length);
+	while (text_next_word(&at, end, &word, &word_length))
+		if (word_length > 7 && !memcmp(word, "source=", 7) && !ip_parse(word + 7, word_length - 7, &route->source))
+			return bad(why, text, length);
+	return RESULT_OK;
+}
+
+/* RESULT_END: no entry for KEY. */
+static enum result try_key(struct table *routes, const char *key, struct route *route, struct why *why)
+{
+	const char *value;
+	size_t length;
+	enum result result = table_find(routes, key, strlen(key), &value, &length, why);
+
+	return result == RESULT_OK ? route_parse(value, length, route, why) : result;
+}
+
+enum result route_find(struct table *routes, const char *next_hop, struct route *route, struct why *why)
+{
+	const char *at = strrchr(next_hop, '@'), *domain = at ? at + 1 : next_hop;
+	enum result result = at ? try_key(routes, next_hop, route, why) : RESULT_END;
+	const char *dot;
+
+	if (result == RESULT_END)
+		result = try_key(routes, domain, route, why);
+	for (dot = strchr(domain, '.'); dot && result == RESULT_END; dot = strchr(dot + 1, '.'))
+		result = try_key(routes, dot, route, why);
+	if (result == RESULT_END)
+		result = try_key(routes, "*", route, why);
+	if (result != RESULT_END)
+		return result;
+	*route = (struct route){ .port = PORT_SMTP };
+	if (*domain == '[') {	/* an address literal, RFC 5321 4.1.3 */
+		size_t skip = !strncmp(domain, "[ipv6:", 6) ? 6 : 1, length = strlen(domain);
+		route->is_exact = true;
+		route->is_ip = length > skip + 1 && ip_parse(domain + skip, length - skip - 1, &route->ip);
+		if (!route->is_ip)
+			return why_set(why, RESULT_NEVER, "%s is no address", domain);
+	}
+	if (!copy_host(route, domain, strlen(domain)))
+		return why_set(why, RESULT_NEVER, "%s is no domain", domain);
+	return RESULT_OK;
+}

@@ -1,0 +1,30 @@
+/* Where routes.cdb and relay rules send a next hop: dawk-routes(5). */
+#ifndef REMOTED_ROUTE_H
+#define REMOTED_ROUTE_H
+
+#include "common/network.h"
+#include "common/table.h"
+#include <stdint.h>
+
+enum { ROUTE_HOST_MAX = 255, ROUTE_PATH_MAX = 107 };
+
+struct route {
+	bool is_lmtp;
+	bool is_exact;			/* brackets: no MX look-up */
+	bool is_ip;			/* host is an address: ip is set */
+	char host[ROUTE_HOST_MAX + 1];	/* a domain or host, lower case; "" with path */
+	char path[ROUTE_PATH_MAX + 1];	/* of a Unix socket, else "" */
+	uint16_t port;
+	struct address_ip ip;
+	struct address_ip source;	/* family 0: as the system chooses */
+};
+
+/* NEXT_HOP: a folded address, or a domain. Looked up as the address, its domain, each parent with a dot in
+ * front, "*"; without an entry the route is smtp to the domain itself. RESULT_OK; RESULT_RETRY: the table
+ * can't be read, or holds what is no route; WHY. */
+enum result route_find(struct table *routes, const char *next_hop, struct route *route, struct why *why);
+
+/* One value of the table: "smtp:[host]:port", "lmtp:unix:/path", then options. Pure. */
+enum result route_parse(const char *text, size_t length, struct route *route, struct why *why);
+
+#endif

@@ -1,0 +1,471 @@
+#include "remoted/session.h"
+
+#include "common/log.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void session_ready(struct watch *watch, uint32_t events);
+static void greet_reply(struct session *session);
+static void ehlo_reply(struct session *session);
+static void helo_reply(struct session *session);
+static void idle_reply(struct session *session);
+static void rset_reply(struct session *session);
+static void quit_reply(struct session *session);
+
+/* What a whole reply means in each state, and how long one is waited for. */
+enum patience { PATIENCE_GREETING, PATIENCE_COMMAND, PATIENCE_DATA, PATIENCE_IDLE, PATIENCE_QUIT };
+static const struct {
+	const char *name;	/* for "timed out while ..." */
+	enum patience patience;
+	void (*reply)(struct session *session);
+} states[SESSION_STATES] = {
+	[SESSION_GREETING] = { "waiting for the greeting", PATIENCE_GREETING, greet_reply },
+	[SESSION_EHLO] = { "waiting for the answer to EHLO", PATIENCE_COMMAND, ehlo_reply },
+	[SESSION_HELO] = { "waiting for the answer to HELO", PATIENCE_COMMAND, helo_reply },
+	[SESSION_IDLE] = { "idle", PATIENCE_IDLE, idle_reply },
+	[SESSION_ENVELOPE] = { "sending the envelope", PATIENCE_COMMAND, transaction_reply },
+	[SESSION_BODY] = { "sending the message", PATIENCE_COMMAND, transaction_reply },
+	[SESSION_FINAL] = { "waiting for the answer to the message", PATIENCE_DATA, transaction_reply },
+	[SESSION_RSET] = { "waiting for the answer to RSET", PATIENCE_COMMAND, rset_reply },
+	[SESSION_QUIT] = { "ending", PATIENCE_QUIT, quit_reply },
+};
+
+static struct session *all_sessions;	/* by next_all: for the end of the process */
+static const struct session *handled;	/* whose replies are being handled; NULL once it is freed */
+
+/* ---- making and freeing ---- */
+
+static void order_addresses(struct session *session)
+{
+	const struct hosts *hosts = &session->site->hosts;
+	uint64_t now = loop_now_ms(remoted.loop);
+	size_t i, pass;
+
+	if (session->site->route.path[0]) {
+		session->order[session->order_count++] = 0;
+		return;
+	}
+	for (pass = 0; pass < 2; pass++)
+		for (i = 0; i < hosts->address_count && session->order_count < SESSION_ADDRESSES_MAX; i++)
+			if ((hosts->addresses[i].bad_until_ms > now) == (pass == 1))
+				session->order[session->order_count++] = (uint8_t)i;
+}
+
+void session_start(struct site *site, struct job *job)
+{
+	struct session *session = calloc(1, sizeof *session);
+	size_t i;
+
+	if (!session) {
+		job_tell_rest(job, DELIVERY_DEFERRED, "4.3.0", "", "no memory for a connection");
+		job_free(job);
+		return;
+	}
+	session->site = site;
+	session->job = job;
+	session->stream.fd = session->stream.watch.fd = -1;
+	for (i = 0; i < 2; i++) {
+		session->attempts[i].fd = session->attempts[i].watch.fd = -1;
+		session->attempts[i].session = session;
+	}
+	session->next_all = all_sessions;
+	if (all_sessions)
+		all_sessions->previous_all = session;
+	all_sessions = session;
+	site->session_count++;
+	snprintf(session->trouble_status, sizeof session->trouble_status, "4.4.1");
+	snprintf(session->trouble, sizeof session->trouble, "no address to connect to");
+	order_addresses(session);
+	session_next_address(session);
+}
+
+static void leave_idle_list(struct session *session)
+{
+	struct session **at = &session->site->idle;
+
+	while (*at && *at != session)
+		at = &(*at)->next_idle;
+	if (*at)
+		*at = session->next_idle;
+}
+
+static void log_end_of(const struct session *session)
+{
+	struct log_line line;
+
+	log_start(&line, "session-end");
+	log_text(&line, "host", session->where);
+	log_text(&line, "site", session->site->key);
+	log_number(&line, "messages", session->messages);
+	log_number(&line, "recipients", session->recipients);
+	log_number(&line, "refused", session->refused);
+	log_text(&line, "why", session->trouble);
+	log_end(&line);
+}
+
+void session_free(struct session *session)
+{
+	if (session->host[0])
+		log_end_of(session);
+	if (handled == session)
+		handled = NULL;
+	leave_idle_list(session);
+	session_stop_connecting(session);
+	loop_unset_timer(remoted.loop, &session->timer);
+	stream_close(&session->stream);
+	session->site->session_count--;
+	if (session->next_all)
+		session->next_all->previous_all = session->previous_all;
+	if (session->previous_all)
+		session->previous_all->next_all = session->next_all;
+	else
+		all_sessions = session->next_all;
+	free(session);
+}
+
+void session_end_all(void)
+{
+	while (all_sessions)
+		session_fail(all_sessions, "4.3.2", "this host's mail service is being restarted");
+}
+
+/* ---- trouble ---- */
+
+void session_fail(struct session *session, const char *status, const char *words)
+{
+	struct job *job = session->job;
+
+	if (words != session->trouble)
+		snprintf(session->trouble, sizeof session->trouble, "%s", words);
+	session->job = NULL;
+	if (job && session->is_reused && !session->has_answered && session->host[0]) {
+		/* the other side had closed a kept connection: nothing is known against it */
+		struct site *site = session->site;
+		session_free(session);
+		session_start(site, job);
+		return;
+	}
+	if (job) {
+		job_tell_rest(job, DELIVERY_DEFERRED, status, session->host, session->trouble);
+		job_free(job);
+	}
+	session_free(session);
+}
+
+static void time_over(struct timer *timer)
+{
+	struct session *session = container_of(timer, struct session, timer);
+	char words[SESSION_WORDS_MAX + 1];
+
+	if (session->state == SESSION_IDLE) {
+		session_quit(session);
+		return;
+	}
+	if (session->state == SESSION_QUIT) {
+		session_free(session);
+		return;
+	}
+	snprintf(words, sizeof words, "%s: timed out while %s", session->where, states[session->state].name);
+	if (session->state == SESSION_GREETING) {
+		snprintf(session->trouble, sizeof session->trouble, "%s", words);
+		stream_close(&session->stream);
+		session_next_address(session);
+		return;
+	}
+	session_fail(session, "4.4.2", words);
+}
+
+void session_wait(struct session *session, enum session_state state)
+{
+	const struct configuration *conf = remoted.conf;
+	const uint64_t waits[] = {
+		[PATIENCE_GREETING] = conf->greeting_timeout_seconds * 1000ull,
+		[PATIENCE_COMMAND] = conf->command_timeout_seconds * 1000ull,
+		[PATIENCE_DATA] = conf->data_timeout_seconds * 1000ull,
+		[PATIENCE_IDLE] = SESSION_IDLE_MS,
+		[PATIENCE_QUIT] = SESSION_QUIT_MS,
+	};
+
+	session->state = state;
+	loop_set_timer(remoted.loop, &session->timer, waits[states[state].patience], time_over);
+}
+
+/* ---- writing ---- */
+
+bool session_say(struct session *session, const char *format, ...)
+{
+	char line[4096];
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	return length > 0 && length < (int)sizeof line && stream_put(&session->stream, line, (size_t)length) == RESULT_OK;
+}
+
+/* What a failing write means is told by the read that follows: the peer may have said why. */
+void session_flush(struct session *session)
+{
+	struct why why = { 0 };
+
+	stream_flush(&session->stream, &why);
+}
+
+/* ---- replies ---- */
+
+static void lose(struct session *session, const struct why *why)
+{
+	char words[SESSION_WORDS_MAX + 1];
+
+	if (session->state == SESSION_QUIT) {
+		session_free(session);
+		return;
+	}
+	snprintf(words, sizeof words, "%.300s: connection lost while %s%s%.200s", session->where, states[session->state].name,
+	         why->text[0] ? ": " : "", why->text);
+	if (session->state == SESSION_GREETING) {
+		snprintf(session->trouble, sizeof session->trouble, "%s", words);
+		stream_close(&session->stream);
+		session_next_address(session);
+		return;
+	}
+	session_fail(session, "4.4.2", words);
+}
+
+/* Takes lines until a reply is whole. RESULT_OK: it is, *AT stands behind it. */
+static enum result take_reply(struct session *session, const char **at, const char *end, struct why *why)
+{
+	while (*at < end) {
+		const char *line = *at, *newline = memchr(line, '\n', (size_t)(end - line));
+		size_t length;
+		enum result result;
+
+		if (!newline)
+			return end - line > REPLY_LINE_MAX ? why_set(why, RESULT_PEER, "an over-long line") : RESULT_RETRY;
+		length = (size_t)(newline - line);
+		if (length > REPLY_LINE_MAX)
+			return why_set(why, RESULT_PEER, "an over-long line");
+		*at = newline + 1;
+		if (length && line[length - 1] == '\r')
+			length--;
+		if (session->reply.is_whole)
+			session->reply = (struct reply){ 0 };
+		result = reply_take_line(&session->reply, line, length, why);
+		if (result != RESULT_OK)
+			return result;
+		if (session->state == SESSION_EHLO && session->reply.code == 250 && session->reply.lines > 1)
+			session_take_keyword(session, line, length);
+		if (session->reply.is_whole)
+			return RESULT_OK;
+	}
+	return RESULT_RETRY;
+}
+
+static void read_replies(struct session *session, char *bytes, size_t length)
+{
+	const char *at = bytes, *end = bytes + length;
+	struct why why = { 0 };
+	enum result result;
+
+	handled = session;
+	while ((result = take_reply(session, &at, end, &why)) == RESULT_OK) {
+		session->has_answered |= session->job != NULL && session->state != SESSION_IDLE;
+		states[session->state].reply(session);
+		if (!handled || session->stream.fd < 0)
+			return;
+	}
+	if (result == RESULT_RETRY && stream_keep(&session->stream, at, (size_t)(end - at)) == RESULT_OK)
+		return;
+	lose(session, &why);
+}
+
+static void session_ready(struct watch *watch, uint32_t events)
+{
+	struct session *session = container_of(container_of(watch, struct stream, watch), struct session, stream);
+	struct why why = { 0 };
+	enum result result;
+	size_t length;
+	char *bytes;
+
+	if (events & EPOLLOUT) {
+		result = stream_flush(&session->stream, &why);
+		if (result == RESULT_OK && session->state == SESSION_BODY) {
+			transaction_more_body(session);
+			return;	/* what was read meanwhile comes with the next turn */
+		}
+	}
+	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return;
+	result = stream_read(&session->stream, &bytes, &length, &why);
+	if (result == RESULT_OK)
+		read_replies(session, bytes, length);
+	else if (result != RESULT_RETRY)
+		lose(session, &why);
+}
+
+/* ---- the beginning of a connection ---- */
+
+void session_connected(struct session *session, int fd, size_t address)
+{
+	const struct site *site = session->site;
+	char ip[NETWORK_TEXT_MAX];
+	struct why why = { 0 };
+
+	if (site->route.path[0]) {
+		snprintf(session->host, sizeof session->host, "%s", site->route.path);
+		snprintf(session->where, sizeof session->where, "%s", site->route.path);
+	} else {
+		const struct host_address *a = &site->hosts.addresses[address];
+		snprintf(session->host, sizeof session->host, "%s", site->hosts.exchanges[a->exchange].name);
+		snprintf(session->where, sizeof session->where, "%s[%s]:%u", session->host, ip_text(&a->ip, ip), site->route.port);
+	}
+	session->reply = (struct reply){ 0 };
+	if (stream_open(&session->stream, remoted.loop, fd, session_ready, &why) != RESULT_OK) {
+		session_fail(session, "4.3.0", why.text);
+		return;
+	}
+	session_wait(session, SESSION_GREETING);
+}
+
+/* A host that does not want us now: another of the site may. */
+static void turned_away(struct session *session)
+{
+	reply_status(&session->reply, "4.4.1", session->trouble_status);
+	snprintf(session->trouble, sizeof session->trouble, "%.250s: %.400s", session->where, session->reply.text);
+	if (session->reply.code >= 500 && session->order_next == session->order_count && session->job) {
+		/* the last of them refuses for good */
+		job_tell_rest(session->job, DELIVERY_FAILED, session->trouble_status, session->host, session->reply.text);
+		session_job_ended(session);
+		return;
+	}
+	session_say(session, "QUIT\r\n");
+	session_flush(session);
+	stream_close(&session->stream);
+	session_next_address(session);
+}
+
+static void greet_reply(struct session *session)
+{
+	if (session->reply.code != 220) {
+		turned_away(session);
+		return;
+	}
+	session->capabilities = 0;
+	session->size_limit = 0;
+	session_say(session, "%s %s\r\n", session->site->route.is_lmtp ? "LHLO" : "EHLO", remoted.conf->hostname);
+	session_flush(session);
+	session_wait(session, SESSION_EHLO);
+}
+
+void session_take_keyword(struct session *session, const char *line, size_t length)
+{
+	static const struct { const char *name; unsigned capability; } keywords[] = {
+		{ "PIPELINING", CAN_PIPELINING }, { "SIZE", CAN_SIZE }, { "8BITMIME", CAN_8BITMIME },
+		{ "SMTPUTF8", CAN_SMTPUTF8 }, { "DSN", CAN_DSN }, { "CHUNKING", CAN_CHUNKING },
+	};
+	size_t words_length, word_length, i;
+	const char *at = reply_line_words(line, length, &words_length), *end = at + words_length, *word;
+
+	if (!text_next_word(&at, end, &word, &word_length))
+		return;
+	for (i = 0; i < sizeof keywords / sizeof *keywords; i++)
+		if (text_equal_folded(word, word_length, keywords[i].name, strlen(keywords[i].name)))
+			session->capabilities |= keywords[i].capability;
+	if (text_equal_folded(word, word_length, "SIZE", 4) && text_next_word(&at, end, &word, &word_length))
+		text_to_number(word, word_length, &session->size_limit);
+}
+
+static void ehlo_reply(struct session *session)
+{
+	if (session->reply.code == 250) {
+		transaction_start(session);
+		return;
+	}
+	if (session->site->route.is_lmtp || session->reply.code == 421 || session->reply.code < 500) {
+		turned_away(session);
+		return;
+	}
+	session->capabilities = 0;
+	session_say(session, "HELO %s\r\n", remoted.conf->hostname);
+	session_flush(session);
+	session_wait(session, SESSION_HELO);
+}
+
+static void helo_reply(struct session *session)
+{
+	if (session->reply.code == 250)
+		transaction_start(session);
+	else
+		turned_away(session);
+}
+
+/* ---- between messages ---- */
+
+static void idle_reply(struct session *session)
+{
+	/* most likely 421: the other side ends it */
+	snprintf(session->trouble, sizeof session->trouble, "%.200s", session->reply.text);
+	session_free(session);
+}
+
+static void rset_reply(struct session *session)
+{
+	if (session->reply.code != 250) {
+		session_quit(session);
+		return;
+	}
+	session_wait(session, SESSION_IDLE);
+	session->next_idle = session->site->idle;
+	session->site->idle = session;
+}
+
+static void quit_reply(struct session *session)
+{
+	session_free(session);
+}
+
+void session_quit(struct session *session)
+{
+	leave_idle_list(session);
+	session_say(session, "QUIT\r\n");
+	session_flush(session);
+	session_wait(session, SESSION_QUIT);
+}
+
+void session_job_ended(struct session *session)
+{
+	if (session->job) {
+		job_free(session->job);
+		session->job = NULL;
+	}
+	session->trouble[0] = 0;
+	session->messages++;
+	if (session->state < SESSION_ENVELOPE || session->reply.code == 421 || session->messages >= SESSION_MESSAGES_MAX) {
+		session_quit(session);
+		return;
+	}
+	if (session->state == SESSION_FINAL && session->accepted) {
+		session_wait(session, SESSION_IDLE);
+		session->next_idle = session->site->idle;
+		session->site->idle = session;
+		return;
+	}
+	session_say(session, "RSET\r\n");
+	session_flush(session);
+	session_wait(session, SESSION_RSET);
+}
+
+bool session_take(struct session *session, struct job *job)
+{
+	if (session->state != SESSION_IDLE || session->stream.kept)
+		return false;
+	leave_idle_list(session);
+	session->job = job;
+	session->is_reused = true;
+	session->has_answered = false;
+	transaction_start(session);
+	return true;
+}

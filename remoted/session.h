@@ -1,0 +1,90 @@
+/* One connection to a next hop, and the messages that go over it: RFC 5321, RFC 2033 (LMTP), RFC 2920
+ * (PIPELINING), RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN). */
+#ifndef REMOTED_SESSION_H
+#define REMOTED_SESSION_H
+
+#include "common/stream.h"
+#include "remoted/body.h"
+#include "remoted/reply.h"
+#include "remoted/site.h"
+
+enum {
+	SESSION_IDLE_MS = 5000,		/* kept for reuse for so long */
+	SESSION_MESSAGES_MAX = 1000,
+	SESSION_RACE_MS = 300,		/* before the next address is tried beside the first, RFC 8305 5 */
+	SESSION_ADDRESSES_MAX = 10,	/* tried for one job */
+	SESSION_WORDS_MAX = 700,
+	SESSION_QUIT_MS = 3000,
+};
+
+enum session_state {
+	SESSION_CONNECTING,
+	SESSION_GREETING, SESSION_EHLO, SESSION_HELO,
+	SESSION_IDLE,
+	SESSION_ENVELOPE,	/* MAIL, RCPT .. and DATA are out or going out */
+	SESSION_BODY,		/* content is going out */
+	SESSION_FINAL,		/* the reply (LMTP: replies) to the final dot */
+	SESSION_RSET,
+	SESSION_QUIT,
+	SESSION_STATES
+};
+
+enum capability {	/* what EHLO offered */
+	CAN_PIPELINING = 1, CAN_SIZE = 2, CAN_8BITMIME = 4, CAN_SMTPUTF8 = 8, CAN_DSN = 16, CAN_CHUNKING = 32,
+};
+
+struct session {
+	struct site *site;
+	struct job *job;		/* NULL while idle */
+	enum session_state state;
+	struct stream stream;
+	struct timer timer, race;
+	struct attempt { int fd; struct watch watch; size_t address; struct session *session; } attempts[2];
+	uint8_t order[ADDRESSES_MAX];	/* places in the site's addresses, to try in this order */
+	size_t order_count, order_next;
+	char host[DNS_NAME_MAX + 1];	/* of the connection; "" before */
+	char where[DNS_NAME_MAX + NETWORK_TEXT_MAX + 16];	/* "mx.example[192.0.2.1]:25" */
+	unsigned capabilities;
+	uint64_t size_limit;		/* 0: none told */
+	struct reply reply;
+	size_t sent, answered;		/* commands of the envelope: 0 MAIL, 1.. RCPT, count + 1 DATA */
+	size_t accepted;		/* recipients of the transaction */
+	size_t final_next;		/* LMTP: the recipient whose reply comes next */
+	bool mail_refused, is_reused, has_answered;	/* has_answered: for this job */
+	struct body body;
+	uint64_t body_sent;
+	struct session *next_idle, *next_all, *previous_all;
+	size_t messages, recipients, refused;	/* counters for the log */
+	char trouble[SESSION_WORDS_MAX + 1];	/* why the last address did not do */
+	char trouble_status[12];
+};
+
+/* Makes a connection to SITE for JOB and sends it; the job ends with its results in every case. */
+void session_start(struct site *site, struct job *job);
+/* The idle connection SESSION takes JOB. false: it is not fit for it. */
+bool session_take(struct session *session, struct job *job);
+/* At the end of the process: unfinished jobs are deferred. */
+void session_end_all(void);
+
+/* ---- between session.c, connect.c and transaction.c ---- */
+
+/* connect.c: the next address; when there is none left the job is deferred and the session freed. */
+void session_next_address(struct session *session);
+void session_stop_connecting(struct session *session);
+/* session.c */
+void session_free(struct session *session);
+void session_take_keyword(struct session *session, const char *line, size_t length);	/* of the answer to EHLO */
+void session_connected(struct session *session, int fd, size_t address);
+bool session_say(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void session_flush(struct session *session);
+void session_wait(struct session *session, enum session_state state);
+/* The connection is of no use any more: what is unfinished is deferred with STATUS and WORDS. */
+void session_fail(struct session *session, const char *status, const char *words);
+void session_job_ended(struct session *session);	/* all results are told: idle, or over */
+void session_quit(struct session *session);
+/* transaction.c: a new job on a ready connection; a whole reply for it; room for more content. */
+void transaction_start(struct session *session);
+void transaction_reply(struct session *session);
+void transaction_more_body(struct session *session);
+
+#endif

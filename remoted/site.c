@@ -1,0 +1,195 @@
+#include "remoted/site.h"
+
+#include "common/log.h"
+#include "remoted/session.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLOTS = 4096 };
+
+static struct site *slots[SLOTS];
+static size_t site_count;
+
+static struct site **slot_of(const char *key)
+{
+	uint32_t hash = 2166136261u;	/* FNV-1a */
+
+	for (; *key; key++)
+		hash = (hash ^ (unsigned char)*key) * 16777619u;
+	return &slots[hash % SLOTS];
+}
+
+struct site *site_of_key(const char *key)
+{
+	struct site *site = *slot_of(key);
+
+	while (site && strcmp(site->key, key))
+		site = site->next;
+	if (site)
+		site->used_ms = loop_now_ms(remoted.loop);
+	return site;
+}
+
+uint32_t site_ttl_seconds(const struct site *site)
+{
+	uint64_t now = loop_now_ms(remoted.loop);
+
+	return site->exchanges_until_ms > now ? (uint32_t)((site->exchanges_until_ms - now) / 1000) : 0;
+}
+
+static bool is_unused(const struct site *site)
+{
+	return !site->session_count && !site->waiting && !site->hosts.search;
+}
+
+static void site_free(struct site *site)
+{
+	hosts_free(&site->hosts);
+	free(site->key);
+	free(site);
+	site_count--;
+}
+
+/* With IDLE_MS 0 every site without work goes. */
+static void sweep(uint64_t idle_ms)
+{
+	uint64_t now = loop_now_ms(remoted.loop);
+	size_t i;
+
+	for (i = 0; i < SLOTS; i++) {
+		struct site **at = &slots[i];
+		while (*at) {
+			struct site *site = *at;
+			if (!is_unused(site) || now - site->used_ms < idle_ms) {
+				at = &site->next;
+				continue;
+			}
+			*at = site->next;
+			site_free(site);
+		}
+	}
+}
+
+void site_sweep(void)
+{
+	sweep(SITE_IDLE_MS);
+}
+
+static struct site *site_make(const char *key)
+{
+	struct site **slot = slot_of(key), *site;
+
+	if (site_count >= SITES_MAX)
+		sweep(1000);
+	if (site_count >= SITES_MAX)
+		return NULL;
+	site = calloc(1, sizeof *site);
+	if (!site)
+		return NULL;
+	site->key = strdup(key);
+	if (!site->key) {
+		free(site);
+		return NULL;
+	}
+	site->last_waiting = &site->waiting;
+	site->next = *slot;
+	*slot = site;
+	site_count++;
+	return site;
+}
+
+/* ---- finding ---- */
+
+/* The exchanges that ASK found become those of SITE; its addresses are looked up anew only when they
+ * are too old, for the set of names is the same. */
+static void take_exchanges(struct site *site, struct site_ask *ask, bool is_new)
+{
+	site->exchanges_until_ms = loop_now_ms(remoted.loop) + ask->hosts.ttl_seconds * 1000ull;
+	site->used_ms = loop_now_ms(remoted.loop);
+	if (!is_new)
+		return;	/* the order among equals stays as it is: preferences may differ, which the next sweep mends */
+	site->route = ask->route;
+	site->hosts = ask->hosts;
+	site->hosts.route = &site->route;
+	ask->hosts.exchange_count = 0;
+}
+
+static void exchanges_found(struct hosts *hosts)
+{
+	struct site_ask *ask = container_of(hosts, struct site_ask, hosts);
+	char key[SITE_KEY_MAX + 1];
+	struct site *site;
+	bool is_new;
+
+	if (hosts->verdict != DELIVERY_DELIVERED) {
+		ask->done(ask, NULL, hosts->verdict, hosts->status, hosts->words);
+		return;
+	}
+	hosts_site_key(hosts, key, sizeof key);
+	site = site_of_key(key);
+	is_new = !site;
+	if (is_new)
+		site = site_make(key);
+	if (!site) {
+		hosts_free(hosts);
+		ask->done(ask, NULL, DELIVERY_DEFERRED, "4.3.2", "too many destinations at once");
+		return;
+	}
+	take_exchanges(site, ask, is_new);
+	hosts_free(hosts);
+	ask->done(ask, site, DELIVERY_DELIVERED, "2.0.0", "");
+}
+
+void site_find(struct site_ask *ask, const char *next_hop,
+               void (*done)(struct site_ask *, struct site *, int, const char *, const char *))
+{
+	struct why why = { 0 };
+	enum result result = route_find(remoted.routes, next_hop, &ask->route, &why);
+
+	ask->done = done;
+	if (result != RESULT_OK) {
+		done(ask, NULL, result == RESULT_NEVER ? DELIVERY_FAILED : DELIVERY_DEFERRED,
+		     result == RESULT_NEVER ? "5.1.2" : "4.3.5", why.text);
+		return;
+	}
+	ask->hosts = (struct hosts){ .dns = &remoted.dns, .route = &ask->route };
+	hosts_find_exchanges(&ask->hosts, exchanges_found);
+}
+
+/* ---- jobs ---- */
+
+static void addresses_found(struct hosts *hosts)
+{
+	struct site *site = container_of(hosts, struct site, hosts);
+	struct job *job = site->waiting, *next;
+
+	site->waiting = NULL;
+	site->last_waiting = &site->waiting;
+	if (hosts->verdict == DELIVERY_DELIVERED)
+		site->addresses_until_ms = loop_now_ms(remoted.loop) + hosts->ttl_seconds * 1000ull;
+	for (; job; job = next) {
+		next = job->next;
+		if (hosts->verdict == DELIVERY_DELIVERED) {
+			session_start(site, job);
+			continue;
+		}
+		job_tell_rest(job, (enum delivery_verdict)hosts->verdict, hosts->status, "", hosts->words);
+		job_free(job);
+	}
+}
+
+void site_start_job(struct site *site, struct job *job)
+{
+	site->used_ms = loop_now_ms(remoted.loop);
+	if (site->idle && session_take(site->idle, job))
+		return;
+	if (site->route.path[0] || (site->hosts.address_count && loop_now_ms(remoted.loop) < site->addresses_until_ms)) {
+		session_start(site, job);
+		return;
+	}
+	job->next = NULL;
+	*site->last_waiting = job;
+	site->last_waiting = &job->next;
+	if (!site->hosts.search)
+		hosts_find_addresses(&site->hosts, addresses_found);
+}

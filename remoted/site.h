@@ -1,0 +1,55 @@
+/* Sites: next hops served by the same hosts share one, with its addresses and its open connections. */
+#ifndef REMOTED_SITE_H
+#define REMOTED_SITE_H
+
+#include "remoted/hosts.h"
+#include "remoted/job.h"
+
+enum {
+	SITES_MAX = 20000,
+	SITE_KEY_MAX = 1000,
+	SITE_IDLE_MS = 600000,		/* without work it is forgotten */
+	SITE_ADDRESS_BAD_MS = 60000,	/* an address that did not answer goes to the end for so long */
+};
+
+struct session;
+
+struct site {
+	char *key;
+	struct route route;
+	struct hosts hosts;
+	uint64_t exchanges_until_ms, addresses_until_ms;
+	struct job *waiting, **last_waiting;	/* for the addresses */
+	struct session *idle;			/* connections that wait for work */
+	size_t session_count;
+	uint64_t used_ms;
+	struct site *next;			/* in its hash slot */
+};
+
+struct remoted {		/* what the whole process knows */
+	struct loop *loop;
+	const struct configuration *conf;
+	struct dns_client dns;
+	struct table *routes;
+};
+extern struct remoted remoted;
+
+/* Finds the site of NEXT_HOP and calls DONE, later or from within: with VERDICT DELIVERY_DELIVERED and a SITE, or
+ * with SITE NULL, STATUS and WORDS. */
+struct site_ask {
+	struct route route;
+	struct hosts hosts;
+	void (*done)(struct site_ask *ask, struct site *site, int verdict, const char *status, const char *words);
+};
+void site_find(struct site_ask *ask, const char *next_hop,
+               void (*done)(struct site_ask *, struct site *, int, const char *, const char *));
+
+struct site *site_of_key(const char *key);	/* NULL: not known */
+/* Seconds for which the site's exchanges hold. */
+uint32_t site_ttl_seconds(const struct site *site);
+/* Sends JOB by one of the site's connections, or a new one once its addresses are known. */
+void site_start_job(struct site *site, struct job *job);
+/* Forgets sites without work. */
+void site_sweep(void);
+
+#endif

@@ -1,0 +1,298 @@
+/* One message over a ready connection: RFC 5321 3.3, pipelined where the other side can (RFC 2920). */
+#include "remoted/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- may this message go there? ---- */
+
+static void refuse(struct session *session, const char *status, const char *words)
+{
+	job_tell_rest(session->job, DELIVERY_FAILED, status, session->host, words);
+	session->accepted = 1;		/* nothing was said yet: no RSET is needed */
+	session->state = SESSION_FINAL;
+	session->reply.code = 250;
+	session_job_ended(session);
+}
+
+/* RESULT_OK; RESULT_NEVER: refused, the job is over; RESULT_RETRY: deferred, the job is over. */
+static enum result check_content(struct session *session)
+{
+	struct job *job = session->job;
+	struct why why = { 0 };
+	enum result result;
+
+	if ((session->capabilities & CAN_SIZE) && session->size_limit && job->length > session->size_limit) {
+		char words[200];
+		snprintf(words, sizeof words, "the message has %llu bytes, %.100s takes %llu at most", (unsigned long long)job->length,
+		         session->host, (unsigned long long)session->size_limit);
+		refuse(session, "5.3.4", words);
+		return RESULT_NEVER;
+	}
+	if ((job->flags & REMOTE_SMTPUTF8) && !(session->capabilities & CAN_SMTPUTF8)) {
+		refuse(session, "5.6.7", "the message needs SMTPUTF8, which the next host does not offer");
+		return RESULT_NEVER;
+	}
+	if (session->capabilities & CAN_8BITMIME)
+		return RESULT_OK;
+	result = body_scan(job->message, job->offset, job->length, &why);
+	if (result == RESULT_OK)
+		return RESULT_OK;
+	if (result == RESULT_END)
+		refuse(session, "5.6.3", "the message holds 8-bit text, which the next host does not take (no 8BITMIME)");
+	else
+		session_fail(session, "4.3.0", why.text);
+	return RESULT_NEVER;
+}
+
+/* ---- the envelope ---- */
+
+static bool say_mail(struct session *session)
+{
+	const struct job *job = session->job;
+	bool is_ok = session_say(session, "MAIL FROM:<%s>", job->reverse_path);
+
+	if (session->capabilities & CAN_SIZE)
+		is_ok = is_ok && session_say(session, " SIZE=%llu", (unsigned long long)job->length);
+	if ((session->capabilities & CAN_8BITMIME) && job->body != BODY_7BIT)
+		is_ok = is_ok && session_say(session, " BODY=8BITMIME");
+	if (job->flags & REMOTE_SMTPUTF8)
+		is_ok = is_ok && session_say(session, " SMTPUTF8");
+	if ((session->capabilities & CAN_DSN) && (job->flags & (REMOTE_RETURN_FULL | REMOTE_RETURN_HEADERS)))
+		is_ok = is_ok && session_say(session, " RET=%s", job->flags & REMOTE_RETURN_FULL ? "FULL" : "HDRS");
+	if ((session->capabilities & CAN_DSN) && job->envid[0])
+		is_ok = is_ok && session_say(session, " ENVID=%s", job->envid);
+	return is_ok && session_say(session, "\r\n");
+}
+
+static bool say_rcpt(struct session *session, const struct job_recipient *recipient)
+{
+	static const struct { unsigned bit; const char *name; } names[] = {
+		{ NOTIFY_NEVER, "NEVER" }, { NOTIFY_SUCCESS, "SUCCESS" }, { NOTIFY_FAILURE, "FAILURE" }, { NOTIFY_DELAY, "DELAY" },
+	};
+	bool is_ok = session_say(session, "RCPT TO:<%s>", recipient->address);
+	size_t i, count = 0;
+
+	if (session->capabilities & CAN_DSN) {
+		for (i = 0; i < sizeof names / sizeof *names; i++)
+			if (recipient->notify & names[i].bit)
+				is_ok = is_ok && session_say(session, "%s%s", count++ ? "," : " NOTIFY=", names[i].name);
+		if (recipient->orcpt[0])
+			is_ok = is_ok && session_say(session, " ORCPT=%s", recipient->orcpt);
+	}
+	return is_ok && session_say(session, "\r\n");
+}
+
+static bool say_command(struct session *session, size_t number)
+{
+	if (number == 0)
+		return say_mail(session);
+	if (number <= session->job->count)
+		return say_rcpt(session, &session->job->recipients[number - 1]);
+	return session_say(session, "DATA\r\n");
+}
+
+/* With PIPELINING all of the envelope and DATA go out together; without, one at a time. */
+static void say_more(struct session *session)
+{
+	size_t last = session->capabilities & CAN_PIPELINING ? session->job->count + 1 : session->answered;
+
+	while (session->sent <= last && session->sent <= session->job->count + 1)
+		if (!say_command(session, session->sent++))
+			break;
+	session_flush(session);
+	session_wait(session, SESSION_ENVELOPE);
+}
+
+void transaction_start(struct session *session)
+{
+	struct job *job = session->job;
+	size_t i;
+
+	if (!job) {
+		session_quit(session);
+		return;
+	}
+	session->sent = session->answered = session->accepted = session->final_next = 0;
+	session->mail_refused = false;
+	session->body = (struct body){ .at_line_start = true };
+	session->body_sent = 0;
+	for (i = 0; i < job->count; i++)
+		job->recipients[i].is_accepted = false;
+	if (check_content(session) == RESULT_OK)
+		say_more(session);
+}
+
+/* ---- verdicts ---- */
+
+/* 552 for a recipient means "too many recipients" with old hosts: RFC 5321 4.5.3.1.10. */
+static enum delivery_verdict verdict_of(const struct session *session, bool is_recipient)
+{
+	int code = session->reply.code;
+
+	if (code >= 500 && !(is_recipient && code == 552))
+		return DELIVERY_FAILED;
+	return DELIVERY_DEFERRED;
+}
+
+static void tell(struct session *session, struct job_recipient *recipient, enum delivery_verdict verdict, const char *fallback)
+{
+	char status[12];
+
+	reply_status(&session->reply, fallback, status);
+	if (verdict == DELIVERY_DEFERRED)
+		status[0] = '4';
+	session->refused += verdict == DELIVERY_FAILED || verdict == DELIVERY_DEFERRED;
+	job_tell(session->job, recipient, verdict, status, session->host, session->reply.text);
+}
+
+static void tell_rest(struct session *session, enum delivery_verdict verdict, const char *fallback)
+{
+	size_t i;
+
+	for (i = 0; i < session->job->count; i++)
+		if (!session->job->recipients[i].is_told)
+			tell(session, &session->job->recipients[i], verdict, fallback);
+}
+
+static enum delivery_verdict success_of(const struct session *session)
+{
+	return session->site->route.is_lmtp ? DELIVERY_DELIVERED : session->capabilities & CAN_DSN ? DELIVERY_DELIVERED : DELIVERY_RELAYED;
+}
+
+/* ---- replies ---- */
+
+static void mail_reply(struct session *session)
+{
+	if (session->reply.code == 250)
+		return;
+	session->mail_refused = true;
+	tell_rest(session, verdict_of(session, false), "5.0.0");
+}
+
+static void rcpt_reply(struct session *session, struct job_recipient *recipient)
+{
+	if (session->mail_refused)
+		return;		/* 503: it has its result */
+	if (session->reply.code == 250 || session->reply.code == 251) {
+		recipient->is_accepted = true;
+		session->accepted++;
+		return;
+	}
+	tell(session, recipient, verdict_of(session, true), "5.1.0");
+}
+
+static void data_reply(struct session *session)
+{
+	if (session->reply.code == 354) {
+		session->body_sent = 0;
+		session_wait(session, SESSION_BODY);
+		transaction_more_body(session);
+		return;
+	}
+	if (session->accepted)
+		tell_rest(session, verdict_of(session, false), "5.0.0");
+	session->accepted = 0;
+	session_job_ended(session);
+}
+
+static void envelope_reply(struct session *session)
+{
+	struct job *job = session->job;
+	size_t number = session->answered++;
+
+	if (number == 0)
+		mail_reply(session);
+	else if (number <= job->count)
+		rcpt_reply(session, &job->recipients[number - 1]);
+	else {
+		data_reply(session);
+		return;
+	}
+	if (session->capabilities & CAN_PIPELINING) {
+		session_wait(session, SESSION_ENVELOPE);
+		return;		/* DATA is out: its answer ends the envelope */
+	}
+	if (session->mail_refused || (session->answered == job->count + 1 && !session->accepted))
+		session_job_ended(session);
+	else
+		say_more(session);
+}
+
+/* LMTP answers for each accepted recipient, in order: RFC 2033 4.2. */
+static void final_reply(struct session *session)
+{
+	struct job *job = session->job;
+	bool is_ok = session->reply.code >= 200 && session->reply.code < 300;
+	enum delivery_verdict verdict = is_ok ? success_of(session) : verdict_of(session, false);
+
+	if (!session->accepted) {	/* the empty message of a DATA that should not have been accepted */
+		session_job_ended(session);
+		return;
+	}
+	session->recipients += is_ok ? (session->site->route.is_lmtp ? 1 : session->accepted) : 0;
+	if (!session->site->route.is_lmtp) {
+		tell_rest(session, verdict, is_ok ? "2.0.0" : "5.0.0");
+		session_job_ended(session);
+		return;
+	}
+	while (session->final_next < job->count && !job->recipients[session->final_next].is_accepted)
+		session->final_next++;
+	if (session->final_next < job->count)
+		tell(session, &job->recipients[session->final_next++], verdict, is_ok ? "2.0.0" : "5.0.0");
+	while (session->final_next < job->count && !job->recipients[session->final_next].is_accepted)
+		session->final_next++;
+	if (session->final_next == job->count)
+		session_job_ended(session);
+	else
+		session_wait(session, SESSION_FINAL);
+}
+
+void transaction_reply(struct session *session)
+{
+	if (session->reply.code == 421 || (session->state == SESSION_BODY && session->reply.code >= 200)) {
+		/* it gives up in the middle: its words are the reason */
+		tell_rest(session, session->reply.code == 421 ? DELIVERY_DEFERRED : verdict_of(session, false), "4.4.2");
+		session_fail(session, "4.4.2", session->reply.text);
+		return;
+	}
+	if (session->state == SESSION_FINAL)
+		final_reply(session);
+	else
+		envelope_reply(session);
+}
+
+/* ---- the content ---- */
+
+static void end_body(struct session *session, char *out)
+{
+	size_t length = body_end(&session->body, out);
+
+	stream_put(&session->stream, out, length);
+	session_wait(session, SESSION_FINAL);
+	session_flush(session);
+}
+
+void transaction_more_body(struct session *session)
+{
+	static char in[BODY_PIECE], out[BODY_OUT_MAX];
+	struct job *job = session->job;
+	struct why why = { 0 };
+	enum result result = RESULT_OK;
+	size_t got;
+
+	while (session->accepted && session->body_sent < job->length && result == RESULT_OK) {
+		if (body_read(job->message, job->offset + session->body_sent, job->length - session->body_sent, in, &got, &why) != RESULT_OK) {
+			session_fail(session, "4.3.0", why.text);	/* no final dot: the other side drops what it has */
+			return;
+		}
+		session->body_sent += got;
+		stream_put(&session->stream, out, body_convert(&session->body, in, got, out));
+		if (session->body_sent == job->length)
+			break;	/* the last piece goes out together with the dot */
+		result = stream_flush(&session->stream, &why);
+		session_wait(session, SESSION_BODY);
+	}
+	if (result == RESULT_OK)
+		end_body(session, out);
+}
