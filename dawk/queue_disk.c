@@ -146,7 +146,10 @@ static bool make_due(void *context, enum queue_place place, const char *id)
 	enum result result = disk->domain ? view_read(&disk->view, &disk->queue, place, id, &disk->why) : RESULT_OK;
 	if (result != RESULT_OK || (disk->domain && !is_for(&disk->view, disk->domain)))
 		return true;
-	disk->count += set_due(disk, id, false, &disk->why) == RESULT_OK;
+	if (utimensat(disk->queue.place[QUEUE_STATE], id, NULL, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+		why_errno(&disk->why, RESULT_RETRY, "unable to set the time of the state of %s", id);
+	else
+		disk->count++;
 	return true;
 }
 
@@ -158,6 +161,9 @@ static int make_all_due(struct disk *disk, const char *domain)
 	disk->count = 0;
 	if (view_walk(&disk->queue, make_due, disk, &why) != RESULT_OK)
 		return command_fail_why("queue", RESULT_RETRY, &why);
+	/* once for all: it is times that are written, a power cut could cost no more than a delay */
+	if (!*disk->why.text && disk->count && syncfs(disk->queue.place[QUEUE_STATE]) < 0)
+		why_errno(&disk->why, RESULT_RETRY, "unable to write %s/state", disk->conf->queue);
 	if (*disk->why.text)
 		return command_fail_why("queue", RESULT_RETRY, &disk->why);
 	if (domain && !disk->count)

@@ -1,0 +1,136 @@
+# dawk queue and dawk status on disk, with no service running.
+load ../lib/suite
+
+setup() { suite_make; }
+teardown() { suite_stop; }
+queue() { $DAWK queue "$@"; }
+code() { /usr/bin/python3 -c "import json, sys; d = json.load(sys.stdin); print($1)"; }
+
+# message PLACE ID FROM TO: a whole message file as smtpd writes it; in cur with a deferral.
+message() {
+	local envelope content=$'Subject: hi\r\n\r\nhello\r\n' arrived
+	arrived=$(($(date +%s) * 1000000))
+	envelope=$(printf 'id %s\narrived %s\nfrom %s\nprotocol ESMTP\nclient 192.0.2.1\nrecipient alice@local.example\nrecipient %s\n_' "$2" "$arrived" "$3" "$4")
+	envelope=${envelope%_}
+	printf 'dawk 1 %010d %07d\n%s%s\nlength %020d\nend dawk\n' "${#envelope}" 2 "$envelope" "$content" "${#content}" >"$SUITE/queue/$1/$2"
+	[[ $1 == new ]] || printf 'sites far.example\n0 delivered %s 2.0.0 - saved\n1 deferred %s 4.4.1 mx.far.example connection "refused"\n' "$arrived" "$arrived" >"$SUITE/queue/state/$2"
+	chown --reference="$SUITE/queue/cur" "$SUITE/queue/$1/$2" "$SUITE/queue/state/$2" 2>/dev/null || :
+}
+first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hbjx
+
+@test "list shows place, sender, who is left and the last reason, oldest first" {
+	run -0 queue
+	[[ $output == "nothing waits" ]]
+	message new $second bob@client.example zoe@near.example
+	message cur $first carol@client.example dan@far.example
+	run -0 queue list
+	[[ ${lines[0]} == "$first deferred "*"<carol@client.example> -> <dan@far.example>"*'4.4.1 mx.far.example: connection "refused"'* ]]
+	[[ ${lines[1]} == "$second new "*"<alice@local.example> and 1 more"* ]]
+}
+
+@test "list chooses by recipient, sender, age and reason" {
+	message new $second bob@client.example zoe@near.example
+	message cur $first carol@client.example dan@far.example
+	run -0 queue list --to far.example
+	[[ $output == *"$first"* && $output != *"$second"* ]]
+	run -0 queue list --from BOB
+	[[ $output == *"$second"* && $output != *"$first"* ]]
+	run -0 queue list --reason refused
+	[[ $output == *"$first"* && $output != *"$second"* ]]
+	run -0 queue list --age 1h
+	[[ $output == *"0 of 2"* ]]
+	run -64 queue list --age soon
+	run -64 queue show --to x $first
+}
+
+@test "JSON of list, show and status parses, whatever the other side said (RFC 8259)" {
+	message cur $first carol@client.example dan@far.example
+	[ "$(queue list --json | code 'd[0]["recipients"][0]')" = dan@far.example ]
+	[ "$(queue show $first --json | code 'd["history"][1]["words"]')" = 'connection "refused"' ]
+	[ "$({ $DAWK status --json || :; } | code 'd["queue"]["deferred"]["messages"]')" = 1 ]
+	[ "$({ $DAWK status --json || :; } | code 'd["fails"][0]["messages"]')" = 1 ]
+}
+
+@test "show gives envelope, recipients and history" {
+	message cur $first carol@client.example dan@far.example
+	run -0 queue show $first
+	[[ $output == *"<carol@client.example>"*"<alice@local.example> done"*"<dan@far.example> waits"*"1 deferred 4.4.1 mx.far.example"* ]]
+}
+
+@test "hold, retry, release and remove act on disk and keep owner and state" {
+	message cur $first carol@client.example dan@far.example
+	owner=$(stat -c %u:%g "$SUITE/queue/cur/$first")
+	touch -d 'next week' "$SUITE/queue/state/$first"
+	run -0 queue hold $first
+	[ -e "$SUITE/queue/hold/$first" ]
+	run -65 queue retry $first
+	run -0 queue release $first
+	[ "$(stat -c %u:%g "$SUITE/queue/cur/$first" "$SUITE/queue/state/$first" | sort -u)" = "$owner" ]
+	(($(stat -c %Y "$SUITE/queue/state/$first") <= $(date +%s)))
+	grep -q deferred "$SUITE/queue/state/$first"
+	run -65 queue release $first
+	run -0 queue remove $first
+	queue_is_empty
+}
+
+@test "retry by ID, by domain and flush make the time of the next attempt now" {
+	message cur $first carol@client.example dan@far.example
+	for what in "retry $first" "retry far.example" flush; do
+		touch -d 'next week' "$SUITE/queue/state/$first"
+		run -0 queue $what
+		(($(stat -c %Y "$SUITE/queue/state/$first") <= $(date +%s)))
+	done
+	run -65 queue retry local.example
+	run -65 queue retry none.example
+}
+
+@test "an ID that does not exist, or is none, is an error (sysexits 65)" {
+	for verb in show hold release remove retry; do
+		run -65 queue $verb $absent
+		[[ $output == *$absent* ]]
+	done
+	run -65 queue remove ../../etc/users
+	[ -e "$SUITE/etc/users" ]
+	message cur $first carol@client.example dan@far.example
+	run -65 queue hold $absent $first
+	[ -e "$SUITE/queue/hold/$first" ]
+}
+
+@test "while another holds the queue's lock nothing is done on disk (sysexits 75)" {
+	message cur $first carol@client.example dan@far.example
+	run -75 flock "$SUITE/queue/lock" $DAWK queue hold $first
+	[[ $output == *lock* ]]
+	[ -e "$SUITE/queue/cur/$first" ]
+}
+
+@test "a corrupt message is listed with its reason and can be removed" {
+	echo nonsense >"$SUITE/queue/corrupt/$first"
+	run -0 queue list
+	[[ ${lines[0]} == "$first corrupt "* ]]
+	run -0 queue show $first
+	run -65 queue retry $first
+	run -0 queue remove $first
+	queue_is_empty
+}
+
+@test "a queue over the limit of sorting is listed whole" {
+	message new $first carol@client.example dan@far.example
+	digits=0123456789abcdefghjkmnpqrstvwxyz
+	for ((i = 0; i < 1023; i++)); do
+		id=1k0t626yc4a07p3d${digits:i / 32 % 32:1}${digits:i % 32:1}zz
+		sed "s/$first/$id/" "$SUITE/queue/new/$first" >"$SUITE/queue/new/$id"
+	done
+	run -0 queue list
+	[ "${#lines[@]}" -eq 1025 ]
+	[[ ${lines[1024]} == "1024 messages" ]]
+	[ "$(queue list --json | code 'len(d)')" = 1024 ]
+}
+
+@test "status says what does not run and counts what waits (sysexits 69)" {
+	message new $second bob@client.example zoe@near.example
+	message cur $first carol@client.example dan@far.example
+	run -69 $DAWK status
+	[[ $output == *"queued   DOWN"* && $output == *"smtpd    DOWN 127.0.0.1:$SMTP_PORT"* ]]
+	[[ $output == *"new      1, the oldest"* && $output == *"deferred 1, the oldest"* ]]
+	[[ $output == *"fails    1: 4.4.1 mx.far.example"* ]]
+}
