@@ -294,8 +294,9 @@ static void make_folder_of(const char *path)
 	const char *slash = strrchr(path, '/');
 	char folder[sizeof ((struct sockaddr_un *)0)->sun_path];
 
-	if (slash && slash != path && snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path) < (int)sizeof folder)
-		mkdir(folder, 0755);
+	if (slash && slash != path && snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path) < (int)sizeof folder &&
+	    mkdir(folder, 0755) == 0)
+		chmod(folder, 0755);	/* whatever the umask */
 }
 
 /* Beside and renamed: whoever connects finds the old socket or the new one, never none. */

@@ -33,39 +33,41 @@ holders_of() {
 	done | sort -u
 }
 
-listeners_of() {	# service
+listener_names() {	# service
 	case $1 in
-	smtpd) "$LIB/dawk" config listen-smtp ;;
-	pop3d) "$LIB/dawk" config listen-pop3 ;;
-	esac | tr ' ' '\n' | grep : || :
+	smtpd) printf 'listen-smtp listen-submission\n' ;;
+	pop3d) printf 'listen-pop3\n' ;;
+	esac
 }
+
+listeners_of() { "$LIB/dawk" config "$1" | tr ' ' '\n' | grep : || :; }	# name of a setting
 
 # Is a port of SERVICE somebody else's? Says whose and how to go on.
 port_is_taken() {
 	is_taken=1
-	for listener in $(listeners_of "$1"); do
-		holder=$(holders_of "$listener" | grep -v " $LIB/" | head -n 1)
-		[ -n "$holder" ] || continue
-		is_taken=0
-		say_port_taken "$1" "$listener" "${holder%% *}" "${holder#* }"
+	for name in $(listener_names "$1"); do
+		for listener in $(listeners_of "$name"); do
+			holder=$(holders_of "$listener" | grep -v " $LIB/" | head -n 1)
+			[ -n "$holder" ] || continue
+			is_taken=0
+			say_port_taken "$1" "$name" "$listener" "$holder"
+		done
 	done
 	return $is_taken
 }
 
-say_port_taken() {	# service listener pid program
+say_port_taken() {	# service, name of the setting, listener, "PID PROGRAM"
+	pid=${4%% *}
+	path=${4#* }
 	owner=
 	program='a process that cannot be seen from here'
-	if [ -n "$4" ]; then
-		owner=$(package_of "${4% (deleted)}")
-		program="$4 (process $3${owner:+, package $owner})"
+	if [ -n "$path" ]; then
+		owner=$(package_of "${path% (deleted)}")
+		program="$path (process $pid${owner:+, package $owner})"
 	fi
-	case $1 in
-	smtpd) name=listen-smtp ;;
-	*) name=listen-pop3 ;;
-	esac
-	note "$1 is not started: port ${2##*:} is held by $program"
+	note "$1 is not started: port ${3##*:} is held by $program"
 	note "    either end that one ${owner:+(systemctl disable --now SERVICE, or apt-get remove $owner) }and run make setup again,"
-	note "    or give dawk another address or port: $name in $CONF, then make setup again"
+	note "    or give dawk another address or port: $2 in $CONF, then make setup again"
 }
 
 # --- supervisors ---------------------------------------------------------------------------------
@@ -204,8 +206,10 @@ has_fresh_socket() {
 is_up() {	# service pid-before
 	pid=$(pid_of "$1")
 	[ "$pid" != 0 ] && [ "$pid" != "$2" ] && [ "$(readlink "/proc/$pid/exe")" = "$LIB/$1" ] || return 1
-	for listener in $(listeners_of "$1"); do
-		holders_of "$listener" | grep -q " $LIB/" || return 1
+	for name in $(listener_names "$1"); do
+		for listener in $(listeners_of "$name"); do
+			holders_of "$listener" | grep -q " $LIB/" || return 1
+		done
 	done
 	[ "$1" != queued ] || has_fresh_socket
 }
