@@ -66,7 +66,8 @@ static const char *rewritten(const char *head, bool drop_bcc, const char **recip
 	header_scan(&header, head, strlen(head));
 	CHECK(header_recipients(&header, head, &found, NULL) == RESULT_OK);
 	CHECK(header_write(&header, head, drop_bcc, &text, NULL) == RESULT_OK);
-	memcpy(out, text.s, text.len);
+	if (text.len)	/* an empty stralloc has no bytes to point at */
+		memcpy(out, text.s, text.len);
 	out[text.len] = 0;
 	names[0] = 0;
 	for (size_t i = 0; i < found.text.len; i += strlen(found.text.s + i) + 1) {
