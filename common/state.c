@@ -253,25 +253,36 @@ static bool write_at(int fd, const char *bytes, size_t length, off_t offset)
 	return true;
 }
 
-enum result state_append(int fd, const char *text, size_t length, uint64_t due_us, struct why *why)
+static enum result undo(int fd, const struct stat *st, struct why *why)
+{
+	int reason = errno;
+
+	if (ftruncate(fd, st->st_size) == 0)
+		errno = reason;
+	return why_errno(why, RESULT_RETRY, "unable to write a state file");
+}
+
+enum result state_write(int fd, const char *text, size_t length, uint64_t due_us, struct why *why)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t)(due_us / 1000000),
 	                             .tv_nsec = (long)(due_us % 1000000) * 1000 } };
 	struct stat st;
-	off_t at;
 	char last = '\n';
-	int reason;
 
 	if (fstat(fd, &st) < 0 || (st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) != 1))
 		return why_errno(why, RESULT_RETRY, "unable to read a state file");
-	at = st.st_size + (last != '\n');
-	if ((last == '\n' || write_at(fd, "\n", 1, st.st_size)) && write_at(fd, text, length, at) &&
-	    (due_us == 0 || futimens(fd, times) == 0) && fsync(fd) == 0)
-		return RESULT_OK;
-	/* What was written of it is a lie from now on: nobody will act on it. */
-	reason = errno;
-	if (ftruncate(fd, st.st_size) < 0)
-		reason = errno;
-	errno = reason;
-	return why_errno(why, RESULT_RETRY, "unable to write a state file");
+	if (due_us == 0)
+		times[1] = st.st_mtim;
+	if (last != '\n' && !write_at(fd, "\n", 1, st.st_size))
+		return undo(fd, &st, why);
+	if (!write_at(fd, text, length, st.st_size + (last != '\n')) || futimens(fd, times) < 0)
+		return undo(fd, &st, why);
+	return RESULT_OK;
+}
+
+enum result state_sync(int fd, struct why *why)
+{
+	if (fsync(fd) < 0)
+		return why_errno(why, RESULT_RETRY, "unable to make a state file durable");
+	return RESULT_OK;
 }

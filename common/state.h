@@ -72,10 +72,12 @@ bool state_next_line(const char **at, const char *end, struct state_line *line);
  * RESULT_NEVER: over STATE_FILE_MAX. */
 enum result state_read(int fd, stralloc *text, struct why *why);
 
-/* Appends LENGTH bytes at TEXT (whole lines) to the file behind FD, opened O_RDWR, on a fresh line, then sets its
- * mtime to DUE_US (0: as the append left it), then fsyncs it. RESULT_OK: durable (the directory of a new file is
- * the caller's to fsync). RESULT_RETRY: nothing of it counts; the file is as it was as far as
- * truncating could mend it; after a failed fsync it must not be tried on the same open file again. */
-enum result state_append(int fd, const char *text, size_t length, uint64_t due_us, struct why *why);
+/* Appends LENGTH bytes at TEXT (whole lines) to the file behind FD, opened O_RDWR, on a fresh line, and
+ * sets its mtime to DUE_US (0: it stays what it was). Not durable yet: state_sync. RESULT_OK; RESULT_RETRY: WHY;
+ * the file was cut to what it was, as far as that worked. */
+enum result state_write(int fd, const char *text, size_t length, uint64_t due_us, struct why *why);
+/* Makes what state_write wrote durable; the directory of a new file is the caller's to sync. RESULT_RETRY: nothing
+ * of it may be relied on, and syncing this file again proves nothing: write its whole text to a new one. */
+enum result state_sync(int fd, struct why *why);
 
 #endif

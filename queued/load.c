@@ -1,0 +1,348 @@
+#include "queued/scheduler.h"
+
+#include "common/log.h"
+#include "common/state.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MESSAGES_TABLE = 4096, LATER_SECONDS = 60 };
+
+/* A change on disk for a message that is not loaded. */
+struct errand {
+	struct record record;
+	struct scheduler *scheduler;
+	char child[QUEUE_ID_LENGTH + 1];	/* to be loaded afterwards, or "" */
+};
+
+/* The random part of an ID spreads well. */
+static size_t bucket_of(const char *id)
+{
+	uint32_t h = 0;
+	size_t i;
+
+	for (i = QUEUE_ID_LENGTH - 8; i < QUEUE_ID_LENGTH; i++)
+		h = h * 31 + (unsigned char)id[i];
+	return h % MESSAGES_TABLE;
+}
+
+struct message *load_find(const struct scheduler *s, const char *id)
+{
+	struct message *m;
+
+	if (!s->table)
+		return NULL;
+	for (m = s->table[bucket_of(id)]; m; m = m->next_in_table)
+		if (memcmp(m->id, id, QUEUE_ID_LENGTH) == 0)
+			return m;
+	return NULL;
+}
+
+static void add(struct scheduler *s, struct message *m)
+{
+	size_t at = bucket_of(m->id);
+
+	m->scheduler = s;
+	m->next_in_table = s->table[at];
+	s->table[at] = m;
+	s->active++;
+	s->active_retries += m->is_retry;
+	s->active_recipients += m->envelope.recipient_count;
+	s->counters.loaded++;
+}
+
+void load_drop(struct scheduler *s, struct message *m)
+{
+	struct message **at = &s->table[bucket_of(m->id)];
+
+	while (*at != m)
+		at = &(*at)->next_in_table;
+	*at = m->next_in_table;
+	s->active--;
+	s->active_retries -= m->is_retry;
+	s->active_recipients -= m->envelope.recipient_count;
+	message_free(m);
+	scheduler_pump_soon(s);
+}
+
+void load_each(struct scheduler *s, void (*each)(struct scheduler *, struct message *))
+{
+	struct message *m, *next;
+	size_t i;
+
+	for (i = 0; s->table && i < MESSAGES_TABLE; i++)
+		for (m = s->table[i]; m; m = next) {
+			next = m->next_in_table;
+			each(s, m);
+		}
+}
+
+enum queue_place load_place_of(struct scheduler *s, const char *id)
+{
+	static const enum queue_place places[] = { QUEUE_NEW, QUEUE_CUR, QUEUE_HOLD, QUEUE_CORRUPT };
+	size_t i;
+
+	for (i = 0; i < sizeof places / sizeof *places; i++)
+		if (faccessat(s->queue.place[places[i]], id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+			return places[i];
+	return QUEUE_PLACES;
+}
+
+/* For message_make: an error other than "not there" counts as there, so that nothing is made twice. */
+static bool exists(void *context, const char *id)
+{
+	return load_place_of(context, id) != QUEUE_PLACES;
+}
+
+static int open_at(struct scheduler *s, enum queue_place place, const char *id)
+{
+	return openat(s->queue.place[place], id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+bool load_reopen(struct scheduler *s, struct message *m)
+{
+	struct why why = { 0 };
+
+	if (m->fd >= 0)
+		return true;
+	m->fd = open_at(s, m->place, m->id);
+	if (m->fd >= 0)
+		return true;
+	why_errno(&why, RESULT_RETRY, "unable to open %s/%s again", queue_place_names[m->place], m->id);
+	scheduler_log("unable-to-read", m->id, &why);
+	return false;
+}
+
+/* ---- changes on disk without a loaded message ---- */
+
+static void errand_done(struct record *record)
+{
+	struct errand *errand = container_of(record, struct errand, record);
+
+	if (record->result != RESULT_OK)
+		scheduler_log("unable-to-record", record->id, &record->why);
+	if (errand->child[0] && record->result == RESULT_OK)
+		scheduler_add_fresh(errand->scheduler, errand->child, true);	/* else the scan comes back to it */
+	stralloc_free(&record->lines);
+	free(errand);
+}
+
+static struct errand *errand_make(struct scheduler *s, const char *id, enum queue_place from, enum queue_place to)
+{
+	struct errand *errand = calloc(1, sizeof *errand);
+
+	if (!errand)
+		return NULL;
+	errand->scheduler = s;
+	memcpy(errand->record.id, id, QUEUE_ID_LENGTH);
+	errand->record.from = from;
+	errand->record.to = to;
+	errand->record.done = errand_done;
+	return errand;
+}
+
+static void put_into_corrupt(struct scheduler *s, const char *id, enum queue_place place, const struct why *why)
+{
+	struct errand *errand = errand_make(s, id, place, QUEUE_CORRUPT);
+
+	scheduler_log("message-corrupt", id, why);
+	if (errand)
+		recorder_submit(s->recorder, &errand->record);
+}
+
+/* ---- children: the parent's record is settled first ----
+ *
+ * A child's ID stands durably in its parent's state before the child is committed, and "made" or
+ * the parent's unlinking after it. The child may be delivered, and so vanish, only when one of the two is
+ * durable: otherwise a parent that is read after a crash would find an announced child nowhere and
+ * make it again. In this process child.c keeps that order. After a crash the child may be found in
+ * new/ while its parent's state has no "made": then that line is appended here, durably, before the
+ * child is loaded. A parent without state announced nothing, or is gone: nothing to settle. */
+
+static bool is_unsettled(const stralloc *state, const char *child, struct state_line *found)
+{
+	const char *at = state->s, *end = state->s + state->len;
+	struct state_line line;
+	bool is_open = false;
+
+	while (state_next_line(&at, end, &line)) {
+		if (line.event < STATE_FORWARD || memcmp(line.id, child, QUEUE_ID_LENGTH) != 0)
+			continue;
+		is_open = line.event != STATE_MADE;
+		*found = line;
+	}
+	return is_open;
+}
+
+static bool append_made(struct scheduler *s, const char *parent, const char *child, const struct state_line *announced)
+{
+	struct state_line line = { .event = STATE_MADE, .index = announced->index, .time_us = time_real_us() };
+	struct errand *errand = errand_make(s, parent, QUEUE_CUR, QUEUE_CUR);
+
+	if (!errand)
+		return false;
+	errand->record.has_state = true;
+	memcpy(line.id, child, sizeof line.id);
+	memcpy(errand->child, child, sizeof errand->child);
+	if (!state_append_line(&errand->record.lines, &line)) {
+		free(errand);
+		return false;
+	}
+	recorder_submit(s->recorder, &errand->record);
+	return true;
+}
+
+/* RESULT_OK: go on; RESULT_END: not now, it comes back by itself; RESULT_RETRY: try again later. */
+static enum result settle_parent(struct scheduler *s, const char *parent, const char *child)
+{
+	struct message *active = load_find(s, parent);
+	struct state_line found = { 0 };
+	enum result result = RESULT_OK;
+	stralloc state = { 0 };
+	struct why why = { 0 };
+	int fd;
+
+	if (active && child_is_pending(active, child))
+		return RESULT_END;
+	fd = openat(s->queue.place[QUEUE_STATE], parent, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? RESULT_OK : RESULT_RETRY;
+	if (state_read(fd, &state, &why) != RESULT_OK)
+		result = RESULT_RETRY;
+	else if (is_unsettled(&state, child, &found))
+		result = append_made(s, parent, child, &found) ? RESULT_END : RESULT_RETRY;
+	close(fd);
+	stralloc_free(&state);
+	return result;
+}
+
+/* ---- loading ---- */
+
+/* RESULT_OK: *FD, *PLACE; RESULT_END: it is gone or not to be tried; RESULT_RETRY. */
+static enum result find_file(struct scheduler *s, const char *id, bool is_fresh, int *fd, enum queue_place *place, struct why *why)
+{
+	*place = is_fresh ? QUEUE_NEW : QUEUE_CUR;
+	*fd = open_at(s, *place, id);
+	if (*fd < 0 && errno == ENOENT && !is_fresh) {
+		*place = QUEUE_NEW;
+		*fd = open_at(s, *place, id);
+	}
+	if (*fd >= 0)
+		return RESULT_OK;
+	if (errno != ENOENT)
+		return why_errno(why, errno == ELOOP ? RESULT_PEER : RESULT_RETRY, "unable to open %s/%s", queue_place_names[*place], id);
+	if (!is_fresh && load_place_of(s, id) == QUEUE_PLACES)
+		unlinkat(s->queue.place[QUEUE_STATE], id, 0);	/* a state without a message */
+	return RESULT_END;
+}
+
+static enum result read_state_file(struct scheduler *s, const char *id, stralloc *text, bool *has_state, struct why *why)
+{
+	int fd = openat(s->queue.place[QUEUE_STATE], id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	enum result result;
+
+	*has_state = fd >= 0;
+	if (fd < 0)
+		return errno == ENOENT ? RESULT_OK : why_errno(why, RESULT_RETRY, "unable to open state/%s", id);
+	result = state_read(fd, text, why);
+	close(fd);
+	return result == RESULT_OK ? RESULT_OK : RESULT_RETRY;
+}
+
+static enum result read_message(struct scheduler *s, const struct waiting *w, const char *id, struct message **m,
+                                enum queue_place *place, struct why *why)
+{
+	stralloc state = { 0 };
+	bool has_state = false;
+	enum result result;
+	int fd;
+
+	result = find_file(s, id, w->is_fresh, &fd, place, why);
+	if (result != RESULT_OK)
+		return result;
+	if (!w->is_fresh || w->maybe_state)
+		result = read_state_file(s, id, &state, &has_state, why);
+	if (result == RESULT_OK)
+		result = message_make(id, *place, fd, has_state ? &state : NULL, exists, s, m, why);
+	else
+		close(fd);
+	stralloc_free(&state);
+	return result;
+}
+
+static void put_back(struct scheduler *s, const struct waiting *w)
+{
+	struct waiting later = *w;
+
+	if (w->is_fresh)
+		return;		/* the next scan of new/ finds it */
+	later.due_seconds = scheduler_now_seconds(s) + LATER_SECONDS;
+	waiting_push(&s->retry, &later);
+}
+
+static void load(struct scheduler *s, const struct waiting *w)
+{
+	char id[QUEUE_ID_LENGTH + 1] = { 0 };
+	struct message *m = NULL;
+	enum queue_place place;
+	struct why why = { 0 };
+	enum result result;
+
+	memcpy(id, w->id, QUEUE_ID_LENGTH);
+	if (load_find(s, id))
+		return;
+	result = read_message(s, w, id, &m, &place, &why);
+	if (result == RESULT_OK && m->envelope.parent && queue_id_is_valid(m->envelope.parent, strlen(m->envelope.parent)))
+		result = settle_parent(s, m->envelope.parent, id);
+	switch (result) {
+	case RESULT_OK:
+		m->is_retry = !w->is_fresh;
+		add(s, m);
+		advance(s, m);
+		return;
+	case RESULT_RETRY:
+		scheduler_log("unable-to-load", id, &why);
+		put_back(s, w);
+		break;
+	case RESULT_PEER:
+		put_into_corrupt(s, id, place, &why);
+		break;
+	default:
+		break;
+	}
+	message_free(m);
+}
+
+/* New mail goes first, but retries get every second place, and never more than half of the room. */
+static struct waiting_heap *next_heap(struct scheduler *s)
+{
+	const struct waiting *retry = waiting_first(&s->retry);
+	bool is_due = retry && retry->due_seconds <= scheduler_now_seconds(s);
+
+	if (!is_due)
+		return s->fresh.count ? &s->fresh : NULL;
+	if (!s->fresh.count)
+		return &s->retry;
+	s->is_retry_turn = !s->is_retry_turn;
+	return s->is_retry_turn && s->active_retries < MESSAGES_MAX / 2 ? &s->retry : &s->fresh;
+}
+
+bool load_next(struct scheduler *s)
+{
+	struct waiting_heap *heap;
+	struct waiting next;
+
+	if (!s->table)
+		s->table = calloc(MESSAGES_TABLE, sizeof *s->table);
+	if (!s->table || s->is_ending || s->active >= MESSAGES_MAX || s->active_recipients >= RECIPIENTS_MAX)
+		return false;
+	heap = next_heap(s);
+	if (!heap)
+		return false;
+	waiting_pop(heap, &next);
+	load(s, &next);
+	return true;
+}

@@ -1,0 +1,20 @@
+/* When a message is tried again, warned about, given up: pure functions of times. */
+#ifndef QUEUED_SCHEDULE_H
+#define QUEUED_SCHEDULE_H
+
+#include "common/configuration.h"
+
+/* The wait after attempt ATTEMPT (the first is 1) in milliseconds: that entry of RETRY, the last one
+ * repeats, with 10 % less to 20 % more as CHANCE (0 .. SCHEDULE_CHANCE - 1) says, so that messages
+ * that failed together do not come back together. */
+enum { SCHEDULE_CHANCE = 1000 };
+uint64_t schedule_wait_ms(const struct seconds_list *retry, uint32_t attempt, uint32_t chance);
+
+/* The seconds from NOW_US until an attempt planned for PLANNED_US. What is past, or farther off than
+ * the longest wait of RETRY can be (a clock that jumped), is due now: 0. */
+uint32_t schedule_seconds_until(const struct seconds_list *retry, uint64_t now_us, uint64_t planned_us);
+
+/* Is a message that ARRIVED_US that old? Never when it seems to come from the future. */
+bool schedule_is_older(uint64_t now_us, uint64_t arrived_us, uint32_t age_seconds);
+
+#endif

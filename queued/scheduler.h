@@ -1,0 +1,178 @@
+/* The scheduler: one process in one event loop that owns the queue. What its files share:
+ *
+ *   scheduler.c  start, end, the wait for what is due
+ *   scan.c       what lies on disk at the start, what came new, what is left over
+ *   load.c       a message enters: from disk to struct message
+ *   dispatch.c   fair hand-over to the transports, their results
+ *   advance.c    what happens next to a message: try, make, report, put off, end
+ *   child.c      messages made from messages: forwards, parts of lists, reports
+ *   control.c    the admin's commands */
+#ifndef QUEUED_SCHEDULER_H
+#define QUEUED_SCHEDULER_H
+
+#include "common/channel.h"
+#include "common/commit.h"
+#include "common/configuration.h"
+#include "common/resolve.h"
+#include "queued/message.h"
+#include "queued/record.h"
+#include "queued/site.h"
+#include "queued/waiting.h"
+
+enum {
+	MESSAGES_MAX = 2000,		/* loaded at a time */
+	RECIPIENTS_MAX = 200000,	/* of loaded messages; one message may go over it */
+	RING_MAX = 128,			/* messages with recipients to hand over, before more are loaded */
+	TURN_RECIPIENTS = 10,		/* of one message, before the next has its turn */
+	JOB_RECIPIENTS = 100,		/* in one job at most */
+	TURN_BUDGET = 256,		/* steps before the loop gets its turn */
+	SCAN_SECONDS = 30,
+	LINES_MS = 500,			/* results wait that long for company before they are recorded */
+	STALLED_MS = 10000,		/* until what failed here (disk full) is tried again */
+};
+
+/* A job a transport has: one message, some recipients. */
+struct job {
+	struct message *message;	/* NULL: free */
+	uint32_t outstanding, generation, next_free;
+	struct transport *transport;
+};
+
+/* A helper that delivers. One row each (dispatch.c); remote mail will be the second. */
+struct transport {
+	const char *name;		/* the part's */
+	bool is_expected;		/* its mail waits while it is away; else it is deferred */
+	bool is_up;
+	uint32_t limit, in_flight;
+	struct channel channel;
+	struct scheduler *scheduler;
+};
+enum { TRANSPORT_LOCAL, TRANSPORT_REMOTE, TRANSPORTS };
+
+struct counters { uint64_t loaded, delivered, deferred, failed, done, reports; };
+
+struct scheduler {
+	const struct configuration *conf;
+	struct loop *loop;
+	struct queue_directories queue;
+	struct recorder *recorder;
+	struct committer *committer;
+	struct table_directory *tables;
+	struct resolver *resolver;
+	uint64_t started_us;
+
+	struct waiting_heap fresh, retry;
+	struct message **table;		/* loaded messages by ID; load.c's */
+	uint32_t active, active_retries, active_recipients;
+	bool is_retry_turn;
+	struct message *ring_first, **ring_end;		/* with recipients to hand over */
+	uint32_t ring_count;
+	struct message *listed_first, **listed_end;	/* with lines to record, oldest first */
+	struct site_table sites;
+	struct transport transports[TRANSPORTS];
+	struct job *jobs;
+	uint32_t job_count, job_free;
+
+	struct turn_end turn_end;
+	struct timer pump_timer, wait_timer, lines_timer, stalled_timer, scan_timer, sweep_timer, end_timer;
+	struct watch trigger;
+	char trigger_rest[QUEUE_TRIGGER_LENGTH];
+	size_t trigger_length;
+	struct scan *scan_state, *scan_new, *scan_tmp;	/* under way, or NULL */
+	unsigned skipped_scans, end_ticks;
+	bool is_ending;
+	stralloc foreign;		/* names in the queue that are not ours, said once */
+	int control_fd;
+	struct watch control;
+	struct control_client *clients;
+	struct counters counters;
+};
+
+/* ---- scheduler.c ---- */
+
+/* The part's main; queued.c opened what it needs. */
+struct scheduler_gifts { struct queue_directories queue; int lock, control; };
+int scheduler_run(const struct configuration *conf, const struct scheduler_gifts *gifts);
+/* Adds to the waiting ones. Without memory the next scan (or start) finds the message. */
+void scheduler_add_fresh(struct scheduler *s, const char *id, bool maybe_state);
+void scheduler_add_retry(struct scheduler *s, const char *id, uint64_t due_us);
+/* Asks for another turn of dispatch without delay. */
+void scheduler_pump_soon(struct scheduler *s);
+uint32_t scheduler_now_seconds(const struct scheduler *s);
+
+/* ---- scan.c ---- */
+
+enum result scan_start(struct scheduler *s, struct why *why);
+/* Looks through new/ again, now. */
+void scan_new_mail(struct scheduler *s);
+void scan_stop(struct scheduler *s);
+
+/* ---- load.c ---- */
+
+/* Loads the next waiting message that is due. false: there is none, or no room. */
+bool load_next(struct scheduler *s);
+struct message *load_find(const struct scheduler *s, const char *id);
+/* Drops a loaded message, which is in no list and not in flight. */
+void load_drop(struct scheduler *s, struct message *m);
+/* Calls EACH for every loaded message, which may drop it. */
+void load_each(struct scheduler *s, void (*each)(struct scheduler *s, struct message *m));
+/* Opens m->fd when it is closed. false: not now (logged). */
+bool load_reopen(struct scheduler *s, struct message *m);
+/* Where message ID lies, of new, cur, hold, corrupt; QUEUE_PLACES: nowhere. */
+enum queue_place load_place_of(struct scheduler *s, const char *id);
+
+/* ---- dispatch.c ---- */
+
+void dispatch_start(struct scheduler *s);
+void dispatch_greet(struct scheduler *s, const char *peer, int fd);
+/* Loads and hands over as much as limits allow; called at the end of each turn. */
+void dispatch_pump(struct scheduler *s);
+/* Puts M among those with recipients to hand over. */
+void dispatch_add(struct scheduler *s, struct message *m);
+/* Takes M's parked and ready recipients out of everything (for hold and remove). */
+void dispatch_withdraw(struct scheduler *s, struct message *m);
+/* A result from here: as if a transport had said it. */
+void dispatch_result(struct scheduler *s, struct message *m, uint32_t index, enum state_event event,
+                     const char *status, const char *words);
+void dispatch_result_from(struct scheduler *s, struct message *m, uint32_t index, enum state_event event,
+                          const char *status, const char *host, const char *words);
+bool dispatch_is_local(const struct scheduler *s, const char *address);
+
+/* ---- advance.c ---- */
+
+/* Decides what is next for M after anything about it changed. M may be gone afterwards. */
+void advance(struct scheduler *s, struct message *m);
+void advance_stalled(struct scheduler *s);
+void advance_unstall(struct scheduler *s, struct message *m);
+/* Something failed here, for now: M is looked at again in STALLED_MS. */
+void advance_stall(struct scheduler *s, struct message *m, const char *event, const struct why *why);
+/* Records M's lines. RECORDED is called when they are durable; on failure M stalls and it is tried again. */
+void advance_record(struct scheduler *s, struct message *m, uint64_t due_us, void (*recorded)(struct message *));
+/* Records the lines of messages that go on, once they are LINES_MS old. */
+void advance_flush_lines(struct scheduler *s);
+/* The same for all, at the end. */
+void advance_flush_all(struct scheduler *s);
+
+/* ---- child.c ---- */
+
+/* Starts the next forward or part that M owes (m->child is set), or gives its recipient a result, or stalls M. */
+void child_start_making(struct scheduler *s, struct message *m);
+/* Goes on with m->child after a record or a stall. */
+void child_continue(struct scheduler *s, struct message *m);
+/* Starts the next report of KIND (STATE_REPORT, STATE_WARNING) that M owes, or stalls M; false: it owes none. */
+bool child_start_report(struct scheduler *s, struct message *m, enum state_event kind);
+/* Is ID a message that is being made, or waits for its parent's record? */
+bool child_is_pending(const struct message *parent, const char *id);
+/* Did recipient INDEX fail for good in a report to the postmaster? Such mail goes to hold/. */
+bool child_is_hopeless(const struct scheduler *s, const struct message *m, uint32_t index);
+
+/* ---- control.c ---- */
+
+enum result control_start(struct scheduler *s, struct why *why);
+void control_stop(struct scheduler *s);
+
+/* ---- log lines about a message: event, id, why ---- */
+
+void scheduler_log(const char *event, const char *id, const struct why *why);
+
+#endif
