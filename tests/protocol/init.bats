@@ -86,7 +86,7 @@ init() { "$BIN/dawk" init "$SUITE/host" --domain local.example --domain two.exam
 @test "not as root everything runs as the caller, and init says so" {
 	if ((EUID == 0)); then
 		chown nobody "$SUITE"
-		run -0 setpriv --reuid nobody --clear-groups "$BIN/dawk" init "$SUITE/host" --domain local.example
+		run -0 setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups "$BIN/dawk" init "$SUITE/host" --domain local.example
 	else
 		run -0 init
 	fi
