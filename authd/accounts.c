@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Costs what a hash of `dawk user add` costs; its password is not known. */
-static const char stand_in_hash[] = "$y$j9T$ZHFTV0VYRG5KbnVsbA$Qm3nNHRrYxVrkSoVDSxHbqTUWOiNkVhlEXsSVzdfb6A";
+static const char stand_in_hash[] = "$y$j9T$dKq0mTzR8vWc1nXpLs5aY/$jqgihI2JRxAIMX3tm37SQ9RJx3MaMUp7doHJnfnJVDC";
 
 static struct {
 	const struct configuration *conf;
@@ -161,32 +161,41 @@ static enum result append_stand_in(stralloc *hashes, struct why *why)
 	return hashes->len ? RESULT_OK : append_hash(hashes, stand_in_hash, strlen(stand_in_hash), why);
 }
 
+/* Accounts of the system come after the table's mailboxes, as in delivery. */
+static enum result append_account_of_system(const char *key, stralloc *hashes, bool *is_known, struct why *why)
+{
+	char name[ADDRESS_MAX + 1];
+	const char *place;
+	size_t length;
+	enum result result;
+
+	*is_known = false;
+	if (!system_name(key, name, sizeof name))
+		return RESULT_OK;
+	result = table_find(accounts.users, key, strlen(key), &place, &length, why);
+	return result == RESULT_END ? append_system_hash(name, hashes, is_known, why) : result;
+}
+
 enum result accounts_hashes(const char *key, stralloc *hashes, enum account_source *source, struct why *why)
 {
 	const char *hash;
 	size_t length;
-	char name[ADDRESS_MAX + 1];
-	bool is_known = false;
+	bool is_known;
 	enum result result = table_find(accounts.hashes, key, strlen(key), &hash, &length, why);
 
-	*source = ACCOUNT_NONE;
+	*source = ACCOUNT_TABLE;
 	hashes->len = 0;
-	if (result == RESULT_OK) {
-		*source = ACCOUNT_TABLE;
+	if (result == RESULT_OK)
 		result = append_hash(hashes, hash, length, why);
-		if (result == RESULT_OK)
-			result = append_app_passwords(key, hashes, why);
-	} else if (result == RESULT_END) {
-		result = RESULT_OK;
-		if (system_name(key, name, sizeof name))
-			result = append_system_hash(name, hashes, &is_known, why);
-		if (is_known)
-			*source = ACCOUNT_SYSTEM;
-	}
+	if (result == RESULT_OK || result == RESULT_END)
+		result = append_app_passwords(key, hashes, why);
 	if (result != RESULT_OK || hashes->len)
 		return result;
-	*source = ACCOUNT_NONE;
-	return append_stand_in(hashes, why);
+	result = append_account_of_system(key, hashes, &is_known, why);
+	if (result != RESULT_OK)
+		return result;
+	*source = is_known ? ACCOUNT_SYSTEM : ACCOUNT_NONE;
+	return is_known ? RESULT_OK : append_stand_in(hashes, why);
 }
 
 enum result accounts_apop(const char *key, stralloc *secret, struct why *why)

@@ -163,7 +163,8 @@ static void login_succeed(struct login *login, const struct place *place)
 	login_end(login, LOGIN_OK, "", fd);
 }
 
-static void login_find_place(struct login *login)
+/* OTHERWISE: the mailbox to take when the tables have none; NULL: there has to be one. */
+static void login_find_place(struct login *login, const struct place *otherwise)
 {
 	struct why why = { 0 };
 	struct place place = { 0 };
@@ -171,11 +172,13 @@ static void login_find_place(struct login *login)
 
 	if (result == RESULT_OK) {
 		login_succeed(login, &place);
-		return;
+	} else if (result == RESULT_END && otherwise) {
+		login_succeed(login, otherwise);
+	} else {
+		if (result == RESULT_END)
+			why_set(&why, RESULT_RETRY, "there is a password but no mailbox: run `dawk update`");
+		login_later(login, words_later, &why);
 	}
-	if (result == RESULT_END)
-		why_set(&why, RESULT_RETRY, "there is a password but no mailbox: run `dawk update`");
-	login_later(login, words_later, &why);
 }
 
 /* ---- the checkpassword program ---- */
@@ -194,7 +197,7 @@ static void program_told(struct channel *channel, struct frame *f)
 		login_later(login, words_later, NULL);
 	} else if (f->value[PROGRAM_TELL_VERDICT].number == LOGIN_OK) {
 		memcpy(place.maildir + strlen(place.maildir), maildir, sizeof maildir);
-		login_succeed(login, &place);
+		login_find_place(login, &place);
 	} else {
 		channel_close(&login->program);
 		login_refuse(login);
@@ -260,7 +263,7 @@ static void check_done(struct check *check, enum result result, bool is_match)
 		why_set(&why, RESULT_RETRY, "the process that checks passwords died");
 		login_later(login, words_later, &why);
 	} else if (is_match && login->source != ACCOUNT_NONE) {
-		login_find_place(login);
+		login_find_place(login, NULL);
 	} else if (login->hashes_used < login->hashes.len) {
 		login_check_next(login);
 	} else {
@@ -312,7 +315,7 @@ static void login_by_apop(struct login *login)
 		login_later(login, words_later, &why);
 	} else if (is_match) {
 		login->source = ACCOUNT_TABLE;
-		login_find_place(login);
+		login_find_place(login, NULL);
 	} else {
 		login_refuse(login);
 	}
