@@ -47,7 +47,7 @@ three_messages() {
 		C: RETR 2
 		M: +OK 28 octets
 		S+ Subject: two
-		S+ ..dot
+		S+ .dot
 		S+ last
 		C: TOP 1 0
 		M: +OK
@@ -293,7 +293,7 @@ three_messages() {
 			C: NOOP
 			C: QUIT
 			M: +OK 23
-			M: +OK 28
+			M: +OK
 			S: +OK 3
 			S: -ERR
 			S: +OK

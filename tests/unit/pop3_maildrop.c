@@ -1,0 +1,118 @@
+/* link: authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o */
+#include "unit.h"
+#include "authd/maildrop.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct {
+	const char *name;
+	uint64_t time_key, octets, bytes;
+	size_t unique_length;
+} names[] = {
+	{ "1795300000.M123456P77_1.host,S=20,W=23:2,S", 1795300000123456, 23, 20, 38 },
+	{ "1795300000.M123456P77_1.host", 1795300000123456, MAILDROP_OCTETS_UNKNOWN, MAILDROP_OCTETS_UNKNOWN, 28 },
+	{ "1795300000.77.host:2,", 1795300000000000, MAILDROP_OCTETS_UNKNOWN, MAILDROP_OCTETS_UNKNOWN, 18 },
+	{ "1795300000.M99999999999999999999.h", 1795300000000000, MAILDROP_OCTETS_UNKNOWN, MAILDROP_OCTETS_UNKNOWN, 34 },
+	{ "99999999999999999999999.M1.h", 0, MAILDROP_OCTETS_UNKNOWN, MAILDROP_OCTETS_UNKNOWN, 28 },
+	{ "abc,W=5", 0, 5, MAILDROP_OCTETS_UNKNOWN, 7 },
+	{ "abc,W=5x", 0, MAILDROP_OCTETS_UNKNOWN, MAILDROP_OCTETS_UNKNOWN, 8 },
+	{ "abc,W=,S=7", 0, MAILDROP_OCTETS_UNKNOWN, 7, 10 },
+	{ "abc,W=99999999999999999", 0, MAILDROP_OCTETS_UNKNOWN, MAILDROP_OCTETS_UNKNOWN, 23 },
+	{ "abc:2,W=5", 0, MAILDROP_OCTETS_UNKNOWN, MAILDROP_OCTETS_UNKNOWN, 3 },
+	{ "1", 1000000, MAILDROP_OCTETS_UNKNOWN, MAILDROP_OCTETS_UNKNOWN, 1 },
+};
+
+static void names_tell(void)
+{
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct name_facts facts;
+		name_parse(names[i].name, strlen(names[i].name), &facts);
+		CHECK(facts.time_key == names[i].time_key);
+		CHECK(facts.octets == names[i].octets);
+		CHECK(facts.bytes == names[i].bytes);
+		CHECK(facts.unique_length == names[i].unique_length);
+	}
+}
+
+static void unique_ids(void)
+{
+	char id[MAILDROP_UIDL_MAX + 1], other[MAILDROP_UIDL_MAX + 1], text[300];
+
+	CHECK(name_unique_id("abc,S=1", 7, id) == 7);
+	CHECK_STRING(id, "abc,S=1");
+	memset(text, 'x', sizeof text);
+	CHECK(name_unique_id(text, 70, id) == 70);
+	CHECK(name_unique_id(text, 71, id) == 32);
+	CHECK(name_unique_id(text, 72, other) == 32);
+	CHECK(strcmp(id, other) != 0);
+	CHECK(name_unique_id("a b", 3, id) == 32);
+	CHECK(name_unique_id("\xc3\xa9", 2, other) == 32);
+	CHECK(strcmp(id, other) != 0);
+	/* the published value for "a", after the empty string's basis */
+	CHECK(name_unique_id("", 0, id) == 32);
+	CHECK_STRING(id, "6c62272e07bb014262b821756295c58d");
+}
+
+static char folder[] = "/tmp/dawk-unit.XXXXXX";
+
+static void touch(const char *name, const char *text)
+{
+	char path[300];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void make_folder(const char *name)
+{
+	char path[300];
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	CHECK(!mkdir(path, 0700));
+}
+
+static void maildrops(void)
+{
+	struct maildrop drop, second;
+	uint64_t removed, bytes;
+	struct why why;
+
+	CHECK(mkdtemp(folder) != NULL);
+	CHECK(maildrop_open("/nonexistent/dawk", &drop, &why) == RESULT_OK && drop.count == 0);
+	maildrop_close(&drop);
+	make_folder("new");
+	make_folder("cur");
+	make_folder("cur/1.subfolder");
+	touch("new/20.M1P1.h,S=2,W=3", "a\n");
+	touch("cur/3.M1P1.h:2,S", "b\nb");
+	touch("cur/20.M1P1.h,S=2,W=3:2,S", "a\n");	/* seen in both while it moves */
+	touch("new/.hidden", "x");
+	touch("new/20.M0P1.h", "c\n");
+	CHECK(maildrop_open(folder, &drop, &why) == RESULT_OK);
+	CHECK(drop.count == 3);
+	CHECK_STRING(maildrop_name(&drop, &drop.messages[0]), "3.M1P1.h:2,S");
+	CHECK_STRING(maildrop_name(&drop, &drop.messages[1]), "20.M0P1.h");
+	CHECK_STRING(maildrop_name(&drop, &drop.messages[2]), "20.M1P1.h,S=2,W=3:2,S");
+	CHECK(maildrop_open(folder, &second, &why) == RESULT_PEER);
+	maildrop_size_all(&drop);
+	CHECK(drop.messages[0].octets == 6 && drop.messages[1].octets == 3 && drop.messages[2].octets == 3);
+	drop.messages[0].is_deleted = drop.messages[2].is_deleted = true;
+	CHECK(maildrop_update(&drop, &removed, &bytes, &why) == RESULT_OK);
+	CHECK(removed == 2 && bytes == 5);
+	maildrop_close(&drop);
+	maildrop_close(&drop);
+}
+
+int main(void)
+{
+	UNIT_RUN(names_tell);
+	UNIT_RUN(unique_ids);
+	UNIT_RUN(maildrops);
+	return unit_end();
+}
