@@ -42,7 +42,7 @@ static void note_trouble(struct session *session, size_t address, const char *wo
 	}
 	site->hosts.addresses[address].bad_until_ms = loop_now_ms(remoted.loop) + SITE_ADDRESS_BAD_MS;
 	snprintf(session->trouble, sizeof session->trouble, "connect to %s[%s]:%u: %s",
-	         site->hosts.exchanges[site->hosts.addresses[address].exchange].name,
+	         site->route.is_ip ? "" : site->hosts.exchanges[site->hosts.addresses[address].exchange].name,
 	         ip_text(&site->hosts.addresses[address].ip, ip), site->route.port, words);
 }
 

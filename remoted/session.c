@@ -127,8 +127,14 @@ void session_free(struct session *session)
 
 void session_end_all(void)
 {
-	while (all_sessions)
-		session_fail(all_sessions, "4.3.2", "this host's mail service is being restarted");
+	while (all_sessions) {
+		struct session *session = all_sessions;
+		session->is_reused = false;	/* its job is not to be started once more */
+		if (session->job)
+			session_fail(session, "4.3.2", "this host's mail service is being restarted");
+		else
+			session_free(session);
+	}
 }
 
 /* ---- trouble ---- */
@@ -319,8 +325,9 @@ void session_connected(struct session *session, int fd, size_t address)
 		snprintf(session->where, sizeof session->where, "%s", site->route.path);
 	} else {
 		const struct host_address *a = &site->hosts.addresses[address];
-		snprintf(session->host, sizeof session->host, "%s", site->hosts.exchanges[a->exchange].name);
-		snprintf(session->where, sizeof session->where, "%s[%s]:%u", session->host, ip_text(&a->ip, ip), site->route.port);
+		const char *name = site->hosts.exchanges[a->exchange].name;
+		snprintf(session->host, sizeof session->host, site->route.is_ip ? "[%s]" : "%s", name);
+		snprintf(session->where, sizeof session->where, "%s[%s]:%u", site->route.is_ip ? "" : name, ip_text(&a->ip, ip), site->route.port);
 	}
 	session->reply = (struct reply){ 0 };
 	if (stream_open(&session->stream, remoted.loop, fd, session_ready, &why) != RESULT_OK) {

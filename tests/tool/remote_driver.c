@@ -1,0 +1,150 @@
+/* Plays queued to remoted: remote_driver FOLDER-OF-PROGRAMS CONF NEXT-HOP FROM FILE COUNT RCPT..
+ * asks for the site, then sends the message in FILE (content as it lies there) COUNT times to the
+ * recipients. Prints "site SITE" or "no-site VERDICT STATUS WORDS", then a line a recipient:
+ * "result JOB INDEX VERDICT STATUS HOST WORDS". Ends by itself after two minutes. */
+#include "common/channel.h"
+#include "common/queue.h"
+#include "common/service.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *const verdicts[] = { "?", "delivered", "deferred", "failed", "forwarded", "relayed" };
+static struct channel remoted_control, dnsd_control, pipe_to_remoted;
+static struct why why;
+
+static pid_t start(const char *folder, const char *program, const char *conf, struct channel *control)
+{
+	char path[4096];
+	int ends[2];
+	pid_t pid;
+
+	snprintf(path, sizeof path, "%s/%s", folder, program);
+	if (channel_pair(ends, &why) != RESULT_OK)
+		exit(2);
+	pid = fork();
+	if (pid == 0) {
+		dup2(ends[1], SERVICE_CONTROL);
+		execl(path, program, "-c", conf, (char *)NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	channel_open(control, NULL, ends[0], NULL, NULL, &why);
+	return pid;
+}
+
+static void give(struct channel *control, const char *peer, int fd)
+{
+	struct wire_value values[CHANNEL_FIELDS] = { [CHANNEL_PEER] = WIRE_STRING(peer) };
+
+	channel_send(control, FRAME_CHANNEL, values, fd, &why);
+	channel_flush(control, &why);
+}
+
+static void print_value(const struct frame *f, int i)
+{
+	if (f->value[i].length)
+		printf(" %.*s", (int)f->value[i].length, f->value[i].bytes);
+	else
+		printf(" -");
+}
+
+/* false: there is none. */
+static bool ask_site(const char *next_hop, char *site, size_t size)
+{
+	struct wire_value values[SITE_ASK_FIELDS] = {
+		[SITE_ASK_SERIAL] = WIRE_NUMBER(1), [SITE_ASK_NEXT_HOP] = WIRE_STRING(next_hop),
+	};
+	struct frame f;
+
+	channel_send(&pipe_to_remoted, FRAME_SITE_ASK, values, -1, &why);
+	if (channel_wait(&pipe_to_remoted, &f, 120000, &why) != RESULT_OK || f.type != FRAME_SITE_TELL)
+		exit(3);
+	if (f.value[SITE_TELL_VERDICT].number == DELIVERY_DELIVERED && frame_value_copy(&f, SITE_TELL_SITE, site, size)) {
+		printf("site %s\n", site);
+		return true;
+	}
+	printf("no-site %s", verdicts[f.value[SITE_TELL_VERDICT].number % 6]);
+	print_value(&f, SITE_TELL_STATUS);
+	print_value(&f, SITE_TELL_WORDS);
+	printf("\n");
+	return false;
+}
+
+static void send_job(unsigned job, const char *site, const char *next_hop, const char *from, const char *file,
+                     char **recipients, size_t count)
+{
+	char id[QUEUE_ID_LENGTH + 1];
+	struct stat st;
+	size_t i;
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st))
+		exit(2);
+	queue_id_make(id);
+	struct wire_value values[REMOTE_JOB_FIELDS] = {
+		[REMOTE_JOB_JOB] = WIRE_NUMBER(job), [REMOTE_JOB_ID] = WIRE_STRING(id), [REMOTE_JOB_SITE] = WIRE_STRING(site),
+		[REMOTE_JOB_NEXT_HOP] = WIRE_STRING(next_hop), [REMOTE_JOB_LENGTH] = WIRE_NUMBER(st.st_size),
+		[REMOTE_JOB_REVERSE_PATH] = WIRE_STRING(from), [REMOTE_JOB_COUNT] = WIRE_NUMBER(count),
+	};
+	channel_send(&pipe_to_remoted, FRAME_REMOTE_JOB, values, fd, &why);
+	for (i = 0; i < count; i++) {
+		struct wire_value recipient[REMOTE_RECIPIENT_FIELDS] = {
+			[REMOTE_RECIPIENT_JOB] = WIRE_NUMBER(job), [REMOTE_RECIPIENT_INDEX] = WIRE_NUMBER(i),
+			[REMOTE_RECIPIENT_ADDRESS] = WIRE_STRING(recipients[i]),
+		};
+		channel_send(&pipe_to_remoted, FRAME_REMOTE_RECIPIENT, recipient, -1, &why);
+	}
+}
+
+static void print_results(size_t count)
+{
+	struct frame f;
+
+	while (count--) {
+		if (channel_wait(&pipe_to_remoted, &f, 120000, &why) != RESULT_OK || f.type != FRAME_RESULT) {
+			printf("no result: %s\n", why.text);
+			exit(3);
+		}
+		printf("result %u %u %s", (unsigned)f.value[RESULT_JOB].number, (unsigned)f.value[RESULT_INDEX].number,
+		       verdicts[f.value[RESULT_VERDICT].number % 6]);
+		print_value(&f, RESULT_STATUS);
+		print_value(&f, RESULT_HOST);
+		print_value(&f, RESULT_WORDS);
+		printf("\n");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int to_remoted[2], to_dnsd[2];
+	unsigned job, jobs;
+	char site[1001];
+	pid_t pids[2];
+
+	if (argc < 8)
+		return 2;
+	pids[0] = start(argv[1], "dnsd", argv[2], &dnsd_control);
+	pids[1] = start(argv[1], "remoted", argv[2], &remoted_control);
+	if (channel_pair(to_remoted, &why) != RESULT_OK || channel_pair(to_dnsd, &why) != RESULT_OK)
+		return 2;
+	give(&remoted_control, "scheduler", to_remoted[1]);
+	give(&remoted_control, "dnsd", to_dnsd[0]);
+	give(&dnsd_control, "remoted", to_dnsd[1]);
+	channel_open(&pipe_to_remoted, NULL, to_remoted[0], NULL, NULL, &why);
+	jobs = (unsigned)strtoul(argv[6], NULL, 10);
+	if (ask_site(argv[3], site, sizeof site)) {
+		for (job = 0; job < jobs; job++)
+			send_job(job, site, argv[3], argv[4], argv[5], argv + 7, (size_t)argc - 7);
+		print_results((size_t)(argc - 7) * jobs);
+	}
+	channel_close(&remoted_control);
+	channel_close(&dnsd_control);
+	waitpid(pids[0], NULL, 0);
+	waitpid(pids[1], NULL, 0);
+	return 0;
+}
