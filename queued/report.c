@@ -189,10 +189,21 @@ static bool append_named(stralloc *out, const struct report_recipient *to)
 	       append_advice(out, to) && text_append_string(out, "\r\n");
 }
 
+/* What other hosts said may be anything. */
+static bool text_is_8bit(const struct report *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		if (!is_ascii(r->recipients[i].words) || !is_ascii(r->recipients[i].host))
+			return true;
+	return is_global(r);
+}
+
 static bool append_text_part(stralloc *out, const struct report *r)
 {
-	bool is_good = text_append_format(out, "\r\n--=_%s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-	                                  "Content-Transfer-Encoding: 8bit\r\n\r\n", r->id) && append_opening(out, r);
+	bool is_good = text_append_format(out, "\r\n--=_%s\r\nContent-Type: text/plain; charset=utf-8\r\n%s\r\n", r->id,
+	                                  text_is_8bit(r) ? "Content-Transfer-Encoding: 8bit\r\n" : "") && append_opening(out, r);
 	size_t i;
 
 	for (i = 0; i < r->count && i < NAMED_MAX && is_good; i++)
