@@ -90,10 +90,12 @@ static bool literal_is_ours(const struct session *s, const struct address *to)
 	struct address_ip ip;
 	char literal[NETWORK_TEXT_MAX + 8];
 
-	return to->is_literal && s->listener != LISTENER_LOCAL &&
-	       !getsockname(s->stream.fd, (struct sockaddr *)&address, &size) &&
-	       ip_from_sockaddr((struct sockaddr *)&address, &ip, NULL) &&
-	       text_equal_folded(ip_literal(&ip, literal), strlen(literal), to->domain, strlen(to->domain));
+	if (!to->is_literal || s->listener == LISTENER_LOCAL || getsockname(s->stream.fd, (struct sockaddr *)&address, &size))
+		return false;
+	if (!ip_from_sockaddr((struct sockaddr *)&address, &ip, NULL))
+		return false;
+	ip_literal(&ip, literal);
+	return text_equal_folded(literal, strlen(literal), to->domain, strlen(to->domain));
 }
 
 /* A host that we relay for might follow such a route itself, on our word. */
