@@ -69,7 +69,7 @@ static bool find_program(unsigned long inode, char *program, size_t size, char *
 		if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name) || !has_inode(entry->d_name, inode))
 			continue;
 		snprintf(path, sizeof path, "/proc/%.20s/exe", entry->d_name);
-		snprintf(pid, pid_size, "%s", entry->d_name);
+		snprintf(pid, pid_size, "%.20s", entry->d_name);
 		length = readlink(path, program, size - 1);
 	}
 	if (directory)

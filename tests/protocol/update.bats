@@ -1,0 +1,261 @@
+# dawk update, dawk explain, dawk check: tables from their sources, without a daemon.
+load ../lib/suite
+
+setup()    { suite_make; }
+teardown() { suite_stop; }
+
+# source NAME: the file of a table, from standard input
+source_is() { cat >"$SUITE/etc/$1"; }
+# What explain says of ADDRESS has to hold TEXT.
+explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
+
+@test "an update says what it compiled" {
+	run -0 $DAWK update
+	[[ $output == "users 3, secrets 0, aliases "*", routes 0, site 0, access 0" ]]
+	run -0 $DAWK update --quiet
+	[[ -z $output ]]
+}
+
+@test "compiled tables have the modes that keep hashes from daemons" {
+	[[ $(stat -c %a "$SUITE/etc/tables") == 755 && $(stat -c %a "$SUITE/etc/secret") == 700 ]]
+	[[ $(stat -c %a "$SUITE/etc/tables/users.cdb") == 644 && $(stat -c %a "$SUITE/etc/secret/users.cdb") == 600 ]]
+	grep -qF '$2b$04$' "$SUITE/etc/secret/users.cdb"
+	run -1 grep -qF '$2b$04$' "$SUITE/etc/tables/users.cdb"
+	[[ ! -e $SUITE/etc/tables/next && ! -e $SUITE/etc/secret/next ]]
+}
+
+@test "a user that is added is known after an update, and not before" {
+	suite_add_mailbox carol
+	run -67 $DAWK explain carol@local.example
+	$DAWK update
+	run -0 $DAWK explain carol@local.example
+	[[ $output == *"mailbox carol@local.example"* ]]
+}
+
+@test "empty fields of a user take their defaults, the others are taken as they are" {
+	cat >>"$SUITE/etc/users" <<-EOF
+		dora@local.example
+		emil@local.example::1234:1235:/home/emil/Maildir/:50M,100
+		fred@local.example::1234:1235:sub/fred.mbox
+	EOF
+	$DAWK update
+	explains dora@local.example "maildir $SUITE/mail/local.example/dora "
+	explains dora@local.example "quota none"
+	explains emil@local.example "maildir /home/emil/Maildir "
+	explains emil@local.example "uid 1234"
+	explains emil@local.example "gid 1235"
+	explains emil@local.example "quota 50M,100"
+	explains fred@local.example "mbox file $SUITE/mail/sub/fred.mbox"
+}
+
+@test "every fault of every source is listed with file and line, and nothing is replaced" {
+	before=$(sha256sum "$SUITE"/etc/tables/*.cdb "$SUITE"/etc/secret/*.cdb)
+	cat >>"$SUITE/etc/users" <<-'EOF'
+		gina@local.example:nonsense
+		gina@nowhere.example
+		gina@local.example::0
+		gina@local.example::::../x
+		gina@local.example:::::much
+		Alice@local.example
+		no-domain
+	EOF
+	source_is aliases <<-'EOF'
+		noentry
+		x@remote.example: alice@local.example
+		dup: alice@local.example
+		dup: bob@local.example
+		bad: two words
+		empty:
+		prog: |
+	EOF
+	echo 'example.net nonsense' | source_is routes
+	echo 'example.net tls=maybe' | source_is site
+	echo '10.0.0.1/8 allow' | source_is access
+	run -65 --separate-stderr $DAWK update
+	lines=$(wc -l <"$SUITE/etc/users")
+	for row in "users:$((lines - 6)): expected a password hash" "users:$((lines - 5)): expected a domain" "users:$((lines - 4)): expected a UID" \
+		"users:$((lines - 3)): expected a MAILDIR without" "users:$((lines - 2)): expected a QUOTA" \
+		"users:$((lines - 1)): expected each key once" "users:$lines: expected user@domain" \
+		"aliases:1: expected NAME" "aliases:2: expected a domain" "aliases:4: expected each key once" \
+		"aliases:5: expected an address" "aliases:6: expected members" "aliases:7: expected a program" \
+		"routes:1: expected smtp:" "site:1: expected tls=" "access:1: expected client:"; do
+		[[ $stderr == *"$SUITE/etc/$row"* ]] || { echo "missing: $row"; echo "$stderr"; return 1; }
+	done
+	[[ $stderr == *"nothing was changed"* ]]
+	[[ $(sha256sum "$SUITE"/etc/tables/*.cdb "$SUITE"/etc/secret/*.cdb) == "$before" ]]
+	[[ ! -e $SUITE/etc/tables/next && ! -e $SUITE/etc/secret/next ]]
+}
+
+@test "of many faults twenty are listed and the rest is counted" {
+	for i in {1..50}; do echo "broken line $i"; done | source_is routes
+	run -65 --separate-stderr $DAWK update
+	[[ $(grep -c "routes:" <<<"$stderr") == 20 && $stderr == *"and 30 more"* ]]
+}
+
+@test "a loop of aliases is an error that shows the way around" {
+	source_is aliases <<-'EOF'
+		one@local.example: two
+		two: three@local.example, alice@local.example
+		three@local.example: one@local.example
+	EOF
+	run -65 $DAWK update
+	[[ $output == *"found a loop: "*"one@local.example -> two -> three@local.example"* ]]
+}
+
+@test "a catch-all that leads to nobody is a loop" {
+	echo '@local.example: nobody-here@local.example' | source_is aliases
+	run -65 $DAWK update
+	[[ $output == *"aliases:1: "*"loop: @local.example -> @local.example"* ]]
+}
+
+@test "an alias that names itself needs the mailbox that it means" {
+	echo 'ghost@local.example: ghost@local.example' | source_is aliases
+	run -65 $DAWK update
+	[[ $output == *"aliases:1: expected a mailbox for ghost@local.example, which names itself only"* ]]
+	echo 'alice@local.example: alice@local.example, bob@local.example' | source_is aliases
+	run -0 $DAWK update
+	run -0 $DAWK explain alice@local.example
+	[[ $output == *"itself, its mailbox"*"the envelope would hold:"*"alice@local.example"*"bob@local.example" ]]
+}
+
+@test "aliases nested too deep are an error" {
+	{ for i in {1..25}; do echo "deep$i: deep$((i + 1))"; done; echo "deep26: alice@local.example"; } | source_is aliases
+	run -65 $DAWK update
+	[[ $output == *"nested less than 20 deep"* ]]
+}
+
+@test "a member without mailbox or alias is told, and does no harm" {
+	echo 'team@local.example: alice@local.example, typo@local.example' | source_is aliases
+	run -0 $DAWK update
+	[[ $output == *"aliases:1: warning: team@local.example has the member typo@local.example"* ]]
+}
+
+@test "a list of 100,000 members is included, each once, and stays one recipient" {
+	for i in {1..100000}; do echo "member$i@example.net"; done >"$SUITE/etc/members"
+	echo 'Member7@example.net, member7@EXAMPLE.net' >>"$SUITE/etc/members"
+	printf 'list@local.example: :include:members\nowner-list: alice@local.example\n' | source_is aliases
+	run -0 $DAWK update
+	run -0 $DAWK explain list@local.example
+	[[ $output == *"alias list@local.example with 100001 members (a long list"* ]]
+	[[ $output == *"failures are reported to owner-list@local.example"* ]]
+	[[ $output == *"the envelope would hold:"$'\n'"    list@local.example, failures to owner-list@local.example" ]]
+}
+
+@test "an included file may hold addresses only" {
+	printf 'alice@local.example\n|/bin/sh\n' >"$SUITE/etc/members"
+	echo 'list@local.example: :include:members' | source_is aliases
+	run -65 $DAWK update
+	[[ $output == *"etc/members:2: expected an address"* ]]
+	printf ':include:aliases\n' >"$SUITE/etc/members"
+	run -65 $DAWK update
+	[[ $output == *"etc/members:1: expected an address"* ]]
+	rm "$SUITE/etc/members"
+	run -65 $DAWK update
+	[[ $output == *"aliases:1: expected a file to include"* ]]
+}
+
+@test "programs and paths of aliases are kept with their quotes taken off" {
+	printf '%s\n' 'prog@local.example: "|/bin/cat -u, \"x\" >/dev/null", |/bin/true, /var/box,' \
+		'	/var/dir/, Alice@Local.Example' | source_is aliases
+	$DAWK update
+	run -0 $DAWK explain prog@local.example
+	[[ $output == *'program run as dawkx: /bin/cat -u, "x" >/dev/null'* && $output == *"dawkx: /bin/true"* ]]
+	[[ $output == *"mbox file written as dawkx: /var/box"* && $output == *"maildir written as dawkx: /var/dir/"* ]]
+	[[ $output == *"the envelope would hold:"*"prog@local.example"*"alice@local.example" ]]
+}
+
+@test "a source that others may write, or read where it is secret, is refused" {
+	chmod g+w "$SUITE/etc/aliases"
+	run -65 $DAWK update
+	[[ $output == *"etc/aliases: expected mode 0644 or stricter"* ]]
+	chmod g-w "$SUITE/etc/aliases"
+	chmod 640 "$SUITE/etc/users"
+	run -65 $DAWK update
+	[[ $output == *"etc/users: expected mode 0600 or stricter"* ]]
+}
+
+@test "a source that is missing is an empty table" {
+	rm -f "$SUITE/etc/aliases" "$SUITE/etc/routes" "$SUITE/etc/site" "$SUITE/etc/access" "$SUITE/etc/secrets"
+	run -0 $DAWK update
+	[[ $output == "users 3, secrets 0, aliases 0, routes 0, site 0, access 0" ]]
+}
+
+@test "routes are found by address, domain, domain above and star" {
+	source_is routes <<-'EOF'
+		one@route.example  smtp:[192.0.2.1]:2525
+		route.example      smtp:[relay.route.example]
+		.route.example     lmtp:unix:/run/x.sock
+		*                  smtp:[2001:db8::1]:587 secret=smart
+	EOF
+	echo '* concurrency=5 rate=10/s' | source_is site
+	$DAWK update
+	explains one@route.example "next hop smtp:[192.0.2.1]:2525"
+	explains two@route.example "next hop smtp:[relay.route.example]"
+	explains two@a.b.route.example "next hop lmtp:unix:/run/x.sock"
+	explains two@else.example "next hop smtp:[2001:db8::1]:587 secret=smart"
+	explains two@else.example "treated with concurrency=5 rate=10/s"
+}
+
+@test "keys of the access table come out in one form" {
+	source_is access <<-'EOF'
+		192.0.2.0/24 REJECT  go away
+		2001:DB8::1 allow
+		client:.Bad.Example defer
+		HELO:evil.example reject
+		Spam@Bad.Example reject
+		to:local.example allow
+		from:<> allow
+	EOF
+	$DAWK update
+	for text in 'client:192.0.2.0/24reject go away' 'client:2001:db8::1/128allow' 'client:.bad.exampledefer' \
+		'helo:evil.examplereject' 'from:spam@bad.examplereject' 'to:local.exampleallow' 'from:<>allow' 'prefixes4:24 6:128'; do
+		grep -qaF -- "$text" "$SUITE/etc/tables/access.cdb" || { echo "missing: $text"; return 1; }
+	done
+}
+
+@test "secrets of one address come together, and lie in the folder of secrets alone" {
+	(umask 077 && cat >"$SUITE/etc/secrets" <<-'EOF')
+		alice@local.example:phone:APOP:tanstaaf
+		route:smart:user:pass:word
+		alice@local.example:mail:crypt:$2b$04$x
+	EOF
+	run -0 $DAWK update
+	[[ $output == *"secrets 3"* ]]
+	grep -qaF 'phone:apop:tanstaaf' "$SUITE/etc/secret/secrets.cdb"
+	run -1 grep -raqF tanstaaf "$SUITE/etc/tables"
+	echo 'alice@local.example:phone:rot13:x' >>"$SUITE/etc/secrets"
+	run -65 $DAWK update
+	[[ $output == *"secrets:4: expected ADDRESS:NAME:SCHEME:VALUE"* ]]
+}
+
+@test "explain tells every look-up, and knows an unknown recipient from a known one" {
+	run -0 $DAWK explain Alice+shop@LOCAL.example
+	[[ $output == *"look up aliases alice+shop@local.example: not there"*"look up users   alice@local.example: found"* ]]
+	[[ $output == *"maildir $SUITE/mail/local.example/alice"* ]]
+	run -67 $DAWK explain nobody@local.example
+	[[ $output == *"unknown"*"550 5.1.1"* ]]
+	run -64 $DAWK explain 'not an address'
+	run -64 $DAWK explain
+}
+
+@test "check finds an edit that is not in force, a table that is missing and modes that are too wide" {
+	run -0 $DAWK check
+	[[ $output == *"all is well"* ]]
+	touch -d '+1 minute' "$SUITE/etc/aliases"
+	chmod 755 "$SUITE/etc/secret"
+	chmod 644 "$SUITE/etc/users"
+	rm "$SUITE/etc/tables/routes.cdb"
+	run -78 $DAWK check
+	[[ $output == *"etc/aliases was edited after its table was compiled"* ]]
+	[[ $output == *"chmod 0700 $SUITE/etc/secret"* && $output == *"chmod 0600 $SUITE/etc/users"* ]]
+	[[ $output == *"etc/tables/routes.cdb"*"run \`dawk update\`"* ]]
+}
+
+@test "check finds a port that another program holds" {
+	python3 -c 'import socket, sys, time
+s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.sleep(60)' "$SMTP_PORT" 3>&- 4>&- & holder=$!
+	wait_until port_is_open "$SMTP_PORT"
+	run $DAWK check
+	kill "$holder"
+	[[ $status == 78 && $output == *"listen-smtp 127.0.0.1:$SMTP_PORT is in use by "*python* ]]
+}
