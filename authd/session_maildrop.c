@@ -255,10 +255,18 @@ static enum result list_again(struct maildrop *drop, struct why *why)
 	return list_folders(drop, renew_message, why);
 }
 
+/* -1: errno tells; EINVAL: something other than a file. */
 static int open_file(const struct maildrop *drop, const struct message *message)
 {
-	return openat(drop->folder[message->is_new], maildrop_name(drop, message),
-	              O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = openat(drop->folder[message->is_new], maildrop_name(drop, message),
+	                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat status;
+
+	if (fd < 0 || (!fstat(fd, &status) && S_ISREG(status.st_mode)))
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	return -1;
 }
 
 enum result maildrop_open_message(struct maildrop *drop, struct message *message, int *fd, struct why *why)
