@@ -77,7 +77,9 @@ static enum result add_setting(stralloc *settings, const char *text, struct why 
 
 static enum result take_option(struct wish *wish, int option, const char *argument, struct why *why)
 {
-	if (argument && holds_control(argument))
+	if (!argument)
+		argument = "";
+	if (holds_control(argument))
 		return why_set(why, RESULT_NEVER, "an option's value can't hold a line end or control character");
 	switch (option) {
 	case OPTION_DOMAIN:

@@ -138,5 +138,5 @@ int command_queue(struct configuration *conf, int argc, char **argv)
 		return command_usage("queue", "%s wants %s", verb->name, verb->wants);
 	if (wish.has_filter && verb->what != LIST)
 		return command_usage("queue", "--to, --from, --age and --reason go with `list` alone");
-	return do_it(conf, verb, &wish, count, count ? argv + optind + 1 : NULL);
+	return do_it(conf, verb, &wish, count, argv + argc - count);
 }

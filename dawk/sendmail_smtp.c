@@ -106,7 +106,7 @@ static void note_extension(struct submission *s, const char *line)
 /* RFC 5321 4.2.1: "250-words" more lines, "250 words" the last. */
 static enum result read_reply(struct submission *s, struct why *why)
 {
-	char line[SUBMIT_LINE_MAX];
+	char line[SUBMIT_LINE_MAX] = "";
 	size_t length = 0;
 	s->words[0] = 0;
 	for (;;) {

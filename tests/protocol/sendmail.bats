@@ -32,8 +32,8 @@ is_for() { grep -qaxF -- "recipient $1" "$(queued_file)"; }
 	is_for alice@local.example
 	is_for bob@local.example
 	is_for postmaster@local.example
-	! grep -qai '^bcc' "$(queued_file)"
-	! grep -qa 'root@local.example,' "$(queued_file)"
+	run ! grep -qai '^bcc' "$(queued_file)"
+	run ! grep -qa 'root@local.example,' "$(queued_file)"
 	has_line 'Subject: hidden'
 }
 
@@ -45,7 +45,7 @@ is_for() { grep -qaxF -- "recipient $1" "$(queued_file)"; }
 @test "a line of a dot alone ends the message, except with -i" {
 	printf 'Subject: dots\n\none\n.\ntwo\n' | $SENDMAIL alice@local.example
 	has_line one
-	! grep -qa '^two' "$(queued_file)"
+	run ! grep -qa '^two' "$(queued_file)"
 	rm "$(queued_file)"
 	printf 'Subject: dots\n\none\n.\n..\n.two\n' | $SENDMAIL -i alice@local.example
 	has_line .
@@ -75,7 +75,7 @@ is_for() { grep -qaxF -- "recipient $1" "$(queued_file)"; }
 	run -67 $SENDMAIL nobody@local.example alice@local.example <<<"hello"
 	[[ $output == *"nobody@local.example: 550 5.1.1"* ]]
 	is_for alice@local.example
-	! is_for nobody@local.example
+	run ! is_for nobody@local.example
 }
 
 @test "while smtpd is down sendmail says so and exits 75" {

@@ -62,7 +62,7 @@ add() { user add "$@" <<<secret; }
 	run -0 user del alice@local.example
 	[[ $output == *"$SUITE/mail/local.example/alice"* ]]
 	[ -e "$SUITE/mail/local.example/alice/new/1" ]
-	! grep -q ^alice "$SUITE/etc/users"
+	run ! grep -q ^alice "$SUITE/etc/users"
 	run -67 user del alice@local.example
 }
 
