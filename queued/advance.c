@@ -4,6 +4,7 @@
 #include "queued/schedule.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 enum {
 	SITES_LINE_MAX = 20,		/* domains named in a "sites" line; "*" stands for more */
@@ -208,10 +209,12 @@ static void recorded_end(struct message *m)
 {
 	struct scheduler *s = m->scheduler;
 
-	if (m->wants_removal)
+	if (m->wants_removal) {
 		scheduler_log("message-removed", m->id, NULL);
-	else
+		control_answer(s, m->client, EX_OK, "%s is removed", m->id);
+	} else {
 		log_done(m);
+	}
 	s->counters.done++;
 	load_drop(s, m);
 }
@@ -225,6 +228,7 @@ static void end(struct scheduler *s, struct message *m)
 static void recorded_hold(struct message *m)
 {
 	scheduler_log("message-held", m->id, NULL);
+	control_answer(m->scheduler, m->client, EX_OK, "%s is held", m->id);
 	load_drop(m->scheduler, m);
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "common/state.h"
+#include "queued/errand.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,13 +11,6 @@
 #include <unistd.h>
 
 enum { MESSAGES_TABLE = 4096, LATER_SECONDS = 60 };
-
-/* A change on disk for a message that is not loaded. */
-struct errand {
-	struct record record;
-	struct scheduler *scheduler;
-	char child[QUEUE_ID_LENGTH + 1];	/* to be loaded afterwards, or "" */
-};
 
 /* The random part of an ID spreads well. */
 static size_t bucket_of(const char *id)
@@ -116,41 +110,13 @@ bool load_reopen(struct scheduler *s, struct message *m)
 	return false;
 }
 
-/* ---- changes on disk without a loaded message ---- */
-
-static void errand_done(struct record *record)
-{
-	struct errand *errand = container_of(record, struct errand, record);
-
-	if (record->result != RESULT_OK)
-		scheduler_log("unable-to-record", record->id, &record->why);
-	if (errand->child[0] && record->result == RESULT_OK)
-		scheduler_add_fresh(errand->scheduler, errand->child, true);	/* else the scan comes back to it */
-	stralloc_free(&record->lines);
-	free(errand);
-}
-
-static struct errand *errand_make(struct scheduler *s, const char *id, enum queue_place from, enum queue_place to)
-{
-	struct errand *errand = calloc(1, sizeof *errand);
-
-	if (!errand)
-		return NULL;
-	errand->scheduler = s;
-	memcpy(errand->record.id, id, QUEUE_ID_LENGTH);
-	errand->record.from = from;
-	errand->record.to = to;
-	errand->record.done = errand_done;
-	return errand;
-}
-
 static void put_into_corrupt(struct scheduler *s, const char *id, enum queue_place place, const struct why *why)
 {
 	struct errand *errand = errand_make(s, id, place, QUEUE_CORRUPT);
 
 	scheduler_log("message-corrupt", id, why);
 	if (errand)
-		recorder_submit(s->recorder, &errand->record);
+		errand_submit(errand);
 }
 
 /* ---- children: the parent's record is settled first ----
@@ -177,6 +143,12 @@ static bool is_unsettled(const stralloc *state, const char *child, struct state_
 	return is_open;
 }
 
+static void load_child(struct errand *errand)
+{
+	if (errand->record.result == RESULT_OK)	/* else the scan comes back to it */
+		scheduler_add_fresh(errand->scheduler, errand->child, true);
+}
+
 static bool append_made(struct scheduler *s, const char *parent, const char *child, const struct state_line *announced)
 {
 	struct state_line line = { .event = STATE_MADE, .index = announced->index, .time_us = time_real_us() };
@@ -188,10 +160,11 @@ static bool append_made(struct scheduler *s, const char *parent, const char *chi
 	memcpy(line.id, child, sizeof line.id);
 	memcpy(errand->child, child, sizeof errand->child);
 	if (!state_append_line(&errand->record.lines, &line)) {
-		free(errand);
+		errand_free(errand);
 		return false;
 	}
-	recorder_submit(s->recorder, &errand->record);
+	errand->then = load_child;
+	errand_submit(errand);
 	return true;
 }
 

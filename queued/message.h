@@ -73,6 +73,7 @@ struct message {
 	bool has_state, was_tried;	/* was_tried: an attempt of this round came back */
 	bool is_soon;			/* deferred because a helper was lost: tried again soon */
 	bool wants_hold, wants_removal;	/* the admin's wishes, as soon as nothing is in flight */
+	uint64_t client;		/* who waits for that to be durable; 0: nobody */
 	bool is_stalled;		/* something failed here: tried again in a while */
 	bool is_retry;			/* counts as such in scheduler */
 	bool is_in_ring, is_listed;	/* listed: has lines that are not recorded, in scheduler's list */

@@ -6,7 +6,7 @@
  *   dispatch.c   fair hand-over to the transports, their results
  *   advance.c    what happens next to a message: try, make, report, put off, end
  *   child.c      messages made from messages: forwards, parts of lists, reports
- *   control.c    the admin's commands */
+ *   control.c    the admin's commands, control_walk.c those that look at the whole queue */
 #ifndef QUEUED_SCHEDULER_H
 #define QUEUED_SCHEDULER_H
 
@@ -84,7 +84,9 @@ struct scheduler {
 	stralloc foreign;		/* names in the queue that are not ours, said once */
 	int control_fd;
 	struct watch control;
-	struct control_client *clients;
+	struct control_client *clients, *gone_clients;
+	uint64_t client_count;		/* ever: their numbers */
+	struct control_walk *walk;	/* a retry of a domain under way, or NULL */
 	struct counters counters;
 };
 
@@ -170,6 +172,11 @@ bool child_is_hopeless(const struct scheduler *s, const struct message *m, uint3
 
 enum result control_start(struct scheduler *s, struct why *why);
 void control_stop(struct scheduler *s);
+/* Answers client number CLIENT, if it is still there, in printf style. CODE: sysexits(3). */
+void control_answer(struct scheduler *s, uint64_t client, int code, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Makes what waits for DOMAIN due, some messages a turn, then answers. */
+void control_retry_domain(struct scheduler *s, uint64_t client, const char *domain);
+void control_walk_stop(struct scheduler *s);
 
 /* ---- log lines about a message: event, id, why ---- */
 

@@ -111,14 +111,36 @@ void waiting_hurry(struct waiting_heap *heap, size_t place)
 	up(heap, place);
 }
 
+static void restore(struct waiting_heap *heap)
+{
+	size_t i;
+
+	for (i = heap->count / 2; i-- > 0; )
+		down(heap, i);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, QUEUE_ID_LENGTH);
+}
+
+void waiting_hurry_these(struct waiting_heap *heap, const char *ids, size_t count)
+{
+	size_t i;
+
+	for (i = 0; count && i < heap->count; i++)
+		if (bsearch(heap->items[i].id, ids, count, QUEUE_ID_LENGTH, compare_ids))
+			heap->items[i].due_seconds = 0;
+	restore(heap);
+}
+
 void waiting_hurry_all(struct waiting_heap *heap)
 {
 	size_t i;
 
 	for (i = 0; i < heap->count; i++)
 		heap->items[i].due_seconds = 0;
-	for (i = heap->count / 2; i-- > 0; )
-		down(heap, i);
+	restore(heap);
 }
 
 void waiting_unite(struct waiting_heap *heap)

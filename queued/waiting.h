@@ -32,6 +32,8 @@ size_t waiting_find(const struct waiting_heap *heap, const char *id);
 void waiting_remove(struct waiting_heap *heap, size_t place);
 /* Makes the one at PLACE due now. Its place changes. */
 void waiting_hurry(struct waiting_heap *heap, size_t place);
+/* Makes those due now whose ID is one of COUNT at IDS, QUEUE_ID_LENGTH bytes each, sorted. */
+void waiting_hurry_these(struct waiting_heap *heap, const char *ids, size_t count);
 /* Makes all due now. */
 void waiting_hurry_all(struct waiting_heap *heap);
 /* Drops all but one of entries with the same ID; for a heap whose entries are all due alike. */
