@@ -17,8 +17,6 @@ struct disk {
 	const struct configuration *conf;
 	struct queue_directories queue;
 	int lock;
-	uid_t uid;	/* whose the queue is */
-	gid_t gid;
 	uint64_t count;
 	const char *domain;
 	struct view view;
@@ -33,12 +31,10 @@ static enum result take_lock(struct disk *disk, struct why *why)
 	snprintf(path, sizeof path, "%s/lock", disk->conf->queue);
 	if (fstat(disk->queue.place[QUEUE_CUR], &status) < 0)
 		return why_errno(why, RESULT_RETRY, "unable to look at the queue");
-	disk->uid = status.st_uid;
-	disk->gid = status.st_gid;
 	disk->lock = openat(disk->queue.root, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (disk->lock < 0)
 		return why_errno(why, RESULT_NEVER, "unable to open %s", path);
-	if (geteuid() == 0 && fchown(disk->lock, disk->uid, disk->gid) < 0)
+	if (geteuid() == 0 && fchown(disk->lock, status.st_uid, status.st_gid) < 0)
 		return why_errno(why, RESULT_NEVER, "unable to set the owner of %s", path);
 	if (flock(disk->lock, LOCK_EX | LOCK_NB) == 0)
 		return RESULT_OK;
@@ -55,19 +51,17 @@ static enum result sync_place(const struct disk *disk, enum queue_place place, s
 	return why_errno(why, RESULT_RETRY, "unable to write %s/%s", disk->conf->queue, queue_place_names[place]);
 }
 
-/* Makes ID due: its state's time becomes now. With MAKE a missing state is made, as cur/ wants one. */
-static enum result set_due(const struct disk *disk, const char *id, bool make, struct why *why)
+/* Makes ID due: its state's time becomes now. Without a state it is due anyway. */
+static enum result set_due(const struct disk *disk, const char *id, struct why *why)
 {
-	int fd = openat(disk->queue.place[QUEUE_STATE], id, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0600);
+	int fd = openat(disk->queue.place[QUEUE_STATE], id, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? RESULT_OK : why_errno(why, RESULT_RETRY, "unable to open the state of %s", id);
-	bool is_done = futimens(fd, NULL) == 0 && (!make || geteuid() != 0 || fchown(fd, disk->uid, disk->gid) == 0) && fsync(fd) == 0;
+	bool is_done = futimens(fd, NULL) == 0 && fsync(fd) == 0;
 	if (!is_done)
 		why_errno(why, RESULT_RETRY, "unable to write the state of %s", id);
 	close(fd);
-	if (!is_done)
-		return RESULT_RETRY;
-	return make ? sync_place(disk, QUEUE_STATE, why) : RESULT_OK;
+	return is_done ? RESULT_OK : RESULT_RETRY;
 }
 
 static enum result move(const struct disk *disk, const char *id, enum queue_place from, enum queue_place to, struct why *why)
@@ -91,8 +85,10 @@ static enum result release(const struct disk *disk, const char *id, enum queue_p
 {
 	if (place != QUEUE_HOLD)
 		return why_set(why, RESULT_NEVER, "%s is not held, but %s", id, view_place_word(place));
-	enum result result = set_due(disk, id, true, why);
-	return result == RESULT_OK ? move(disk, id, QUEUE_HOLD, QUEUE_CUR, why) : result;
+	/* as queued does it: what has no state was never deferred, and new/ is where that is looked for */
+	bool has_state = faccessat(disk->queue.place[QUEUE_STATE], id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	enum result result = set_due(disk, id, why);
+	return result == RESULT_OK ? move(disk, id, QUEUE_HOLD, has_state ? QUEUE_CUR : QUEUE_NEW, why) : result;
 }
 
 static enum result retry(const struct disk *disk, const char *id, enum queue_place place, struct why *why)
@@ -101,7 +97,7 @@ static enum result retry(const struct disk *disk, const char *id, enum queue_pla
 		return why_set(why, RESULT_NEVER, "%s is held; `dawk queue release %s` lets it go", id, id);
 	if (place == QUEUE_CORRUPT)
 		return why_set(why, RESULT_NEVER, "%s is corrupt and can't be tried", id);
-	return set_due(disk, id, false, why);
+	return set_due(disk, id, why);
 }
 
 /* The message first: a state without one is swept, a message without its state would begin anew. */

@@ -73,6 +73,14 @@ first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hb
 	queue_is_empty
 }
 
+@test "a message that was never deferred goes back to where new ones are" {
+	message new $second bob@client.example zoe@near.example
+	run -0 queue hold $second
+	[ -e "$SUITE/queue/hold/$second" ]
+	run -0 queue release $second
+	[ -e "$SUITE/queue/new/$second" ]
+}
+
 @test "retry by ID, by domain and flush make the time of the next attempt now" {
 	message cur $first carol@client.example dan@far.example
 	for what in "retry $first" "retry far.example" flush; do
