@@ -28,7 +28,12 @@ setup_file() {
 		to:bob@local.example defer come back
 		to:open.example relay
 	EOF
+	suite_add_mailbox roomy ':::50M'
+	suite_add_mailbox full ':::1k'
 	$DAWK update && suite_run
+	mkdir -p "$SUITE/mail/local.example/full/"{tmp,new,cur}
+	printf '1024S\n5000 1\n' >"$SUITE/mail/local.example/full/maildirsize"
+	[[ $(id -u) != 0 ]] || chown -R dawkm: "$SUITE/mail/local.example/full"
 }
 teardown_file() { suite_stop; }
 setup()         { rm -f "$SUITE"/queue/new/*; }
@@ -196,4 +201,27 @@ recipients() { sed -n '/^recipient /,/^Received:/p' "$SUITE"/queue/new/* | sed '
 	echo 'later@local.example: alice@local.example' >>"$SUITE/etc/aliases"
 	$DAWK update
 	rcpt '<later@local.example>' '250 2.1.5'
+}
+@test "a mailbox with a quota is asked about, replies of a pipelined group stay in order" {
+	run -0 talk smtpd <<-'EOF'
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<bob@client.example>
+		C: RCPT TO:<roomy@local.example>
+		C: RCPT TO:<nobody@local.example>
+		C: RCPT TO:<full@local.example>
+		C: RCPT TO:<alice@local.example>
+		C: DATA
+		S: 250 2.1.0
+		S: 250 2.1.5
+		S: 550 5.1.1
+		S: 452 4.2.2
+		S: 250 2.1.5
+		S: 354
+		C: .
+		S: 250 2.0.0
+	EOF
+	run -0 recipients
+	[[ $output == *"recipient roomy@local.example"*"recipient alice@local.example"* && $output != *full@* ]]
 }
