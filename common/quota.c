@@ -301,7 +301,6 @@ static void append_change(int fd, int root, int64_t bytes, int64_t messages)
 
 void quota_add(const char *path, const struct quota *quota, int64_t bytes, int64_t messages)
 {
-	enum { FLAGS = O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
 	int root, fd;
 	struct usage usage;
 
@@ -310,9 +309,9 @@ void quota_add(const char *path, const struct quota *quota, int64_t bytes, int64
 	root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (root < 0)
 		return;
-	fd = openat(root, "maildirsize", FLAGS);
-	if (fd < 0 && errno == ENOENT && recount(root, quota, &usage, NULL) == RESULT_OK && bytes > 0)
-		fd = openat(root, "maildirsize", FLAGS);	/* what went is not counted any more */
+	fd = openat(root, "maildirsize", O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		(void)recount(root, quota, &usage, NULL);	/* what is there by now includes the change */
 	if (fd >= 0)
 		append_change(fd, root, bytes, messages);
 	close(root);

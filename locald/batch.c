@@ -47,13 +47,54 @@ static void choose_folder(const struct target *target, char *path, size_t size)
 	snprintf(path, size, "%s", target->path);
 }
 
+static void finish_item(struct maildir_item *item, struct batch_item *owner)
+{
+	struct outcome outcome = { 0 };
+
+	if (item->result == RESULT_OK)
+		outcome_set(&outcome, DELIVERY_DELIVERED, "2.0.0", "delivered to maildir");
+	else
+		outcome_of_trouble(&outcome, &item->why);
+	outcome_merge(&owner->delivery->outcome, &outcome);
+	if (item->result == RESULT_OK && owner->quota_path != NULL)
+		quota_add(owner->quota_path, &owner->quota, (int64_t)item->bytes, 1);
+	free(owner->quota_path);
+	owner->quota_path = NULL;
+}
+
+/* Makes what is written durable; the deliveries know, and are answered later. */
+static void commit_items(struct batch *batch)
+{
+	maildir_commit(batch->items, batch->item_count);
+	for (size_t i = 0; i < batch->item_count; i++)
+		finish_item(&batch->items[i], &batch->owners[i]);
+	batch->item_count = 0;
+}
+
+/* The bytes of the batch that are on their way into the mailbox PATH: they count already. */
+static uint64_t pending_bytes(const struct batch *batch, const char *path)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < batch->item_count; i++)
+		if (batch->owners[i].quota_path != NULL && strcmp(batch->owners[i].quota_path, path) == 0)
+			bytes += batch->items[i].bytes;
+	return bytes;
+}
+
 /* false: over quota, DELIVERY knows. */
 static bool has_room(struct batch *batch, struct delivery *delivery, const struct target *target, const struct quota *quota)
 {
 	struct outcome outcome = { 0 };
 	struct why why = { 0 };
-	enum result result = quota_check(target->path, quota, batch->message.length, &why);
+	uint64_t pending = pending_bytes(batch, target->path);
+	enum result result;
 
+	if (pending > 0 && quota->messages > 0) {	/* messages are counted once they have arrived */
+		commit_items(batch);
+		pending = 0;
+	}
+	result = quota_check(target->path, quota, batch->message.length + target->prefix_length + pending, &why);
 	if (result == RESULT_OK)
 		return true;
 	if (result == RESULT_RETRY)
@@ -64,19 +105,6 @@ static bool has_room(struct batch *batch, struct delivery *delivery, const struc
 		outcome_set(&outcome, DELIVERY_DEFERRED, "4.2.2", "%s", why.text);
 	outcome_merge(&delivery->outcome, &outcome);
 	return false;
-}
-
-/* The quota is charged when the file is written, so that the next one of the batch, and other
- * deliverers, see it; taken back where the commit fails. */
-static void charge(struct batch *batch, const struct target *target, const struct quota *quota)
-{
-	struct batch_item *owner = &batch->owners[batch->item_count];
-
-	if (quota->bytes == 0 && quota->messages == 0)
-		return;
-	owner->quota = *quota;
-	owner->quota_path = strdup(target->path);
-	quota_add(target->path, quota, (int64_t)batch->items[batch->item_count].bytes, 1);
 }
 
 /* A process that lives for a few deliveries has its turn too: where the count starts differs. */
@@ -112,9 +140,11 @@ static void deliver_maildir(struct batch *batch, struct delivery *delivery, cons
 		take_trouble(delivery, &why);
 		return;
 	}
-	batch->owners[batch->item_count] = (struct batch_item){ .delivery = delivery };
-	charge(batch, target, &quota);
-	batch->item_count++;
+	batch->owners[batch->item_count++] = (struct batch_item){
+		.delivery = delivery,
+		.quota = quota,
+		.quota_path = quota.bytes > 0 || quota.messages > 0 ? strdup(target->path) : NULL,
+	};
 	sweep_sometimes(folder);
 }
 
@@ -147,20 +177,6 @@ void batch_deliver(struct batch *batch, struct delivery *delivery, const struct 
 	}
 }
 
-static void finish_item(struct maildir_item *item, struct batch_item *owner)
-{
-	struct outcome outcome = { 0 };
-
-	if (item->result == RESULT_OK)
-		outcome_set(&outcome, DELIVERY_DELIVERED, "2.0.0", "delivered to maildir");
-	else
-		outcome_of_trouble(&outcome, &item->why);
-	outcome_merge(&owner->delivery->outcome, &outcome);
-	if (item->result != RESULT_OK && owner->quota_path != NULL)
-		quota_add(owner->quota_path, &owner->quota, -(int64_t)item->bytes, -1);
-	free(owner->quota_path);
-}
-
 /* A send that fails is a channel that fails: the next wait tells. */
 static void answer(struct batch *batch, struct delivery *delivery)
 {
@@ -181,10 +197,8 @@ static void answer(struct batch *batch, struct delivery *delivery)
 
 void batch_commit(struct batch *batch)
 {
-	maildir_commit(batch->items, batch->item_count);
-	for (size_t i = 0; i < batch->item_count; i++)
-		finish_item(&batch->items[i], &batch->owners[i]);
+	commit_items(batch);
 	for (size_t i = 0; i < batch->delivery_count; i++)
 		answer(batch, &batch->deliveries[i]);
-	batch->item_count = batch->delivery_count = 0;
+	batch->delivery_count = 0;
 }

@@ -37,11 +37,6 @@ void lanes_open(struct loop *loop, const struct configuration *conf, const struc
 /* Queues PART for the lane of ACCOUNT and the folder BASE, made when new. false: no memory. */
 bool lane_add(struct part *part, const struct account *account, const char *base);
 
-/* A child ended: true if it was a deliverer. STATUS as of waitpid. */
-bool lanes_reap(pid_t pid, int status);
-/* Lets all idle deliverers go; the others end when their work is answered or the process ends. */
-void lanes_close(void);
-
 /* The account of a part's lane, for programs. */
 const struct account *lane_account(const struct lane *lane);
 

@@ -4,6 +4,7 @@
 #include "common/loop.h"
 #include "common/sandbox.h"
 #include "common/service.h"
+#include "deliverers.h"
 #include "job.h"
 #include "lane.h"
 #include "leaf.h"
@@ -63,7 +64,7 @@ static void child_ended(struct loop *its_loop, int signal_number)
 	(void)its_loop;
 	(void)signal_number;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!lanes_reap(pid, status))
+		if (!deliverers_reap(pid, status))
 			programs_reap(pid);
 }
 
@@ -123,7 +124,7 @@ int main(int argc, char **argv)
 		log_failure("unable-to-go-on", &why);
 		return EX_OSERR;
 	}
-	lanes_close();
+	deliverers_close();
 	log_flush();
 	return EX_OK;
 }

@@ -1,12 +1,12 @@
 /* Plays queued for locald alone: starts it, sends one message to the recipients of the command
  * line, prints what comes back.
  *
- *   locald_driver [-n REPEAT] [-p IN-FLIGHT] [-f FROM] [-q] LOCALD CONF MESSAGE RECIPIENT..
+ *   locald_driver [-n REPEAT] [-p IN-FLIGHT] [-f FROM] [-q] [-w] LOCALD CONF MESSAGE RECIPIENT..
  *
  * MESSAGE is a file with the content as it stands in the queue (CRLF). RECIPIENT: ADDRESS, or
  * ADDRESS=AS, or ADDRESS=AS=OWNER. Prints "forward INDEX ADDRESS" and "INDEX VERDICT STATUS WORDS" lines; with -n
  * the jobs are sent REPEAT times, at most IN-FLIGHT recipients at once, and with -q only the counts
- * are printed. Exit code 1: a recipient got no answer. */
+ * are printed; with -w it waits for a line of standard input before each job. Exit code 1: a recipient got no answer. */
 #include "common/channel.h"
 #include "common/queue.h"
 #include "common/service.h"
@@ -25,7 +25,7 @@ static const char *const verdicts[] = { "none", "delivered", "deferred", "failed
 static struct channel channel;
 static uint64_t repeat = 1, in_flight_max = 4096, length;
 static const char *from = "sender@client.example", *message_path;
-static bool is_quiet;
+static bool is_quiet, waits;
 static uint64_t counts[6], open_count;
 
 static void fail(const char *what)
@@ -136,14 +136,24 @@ static void take_options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "n:p:f:q")) != -1) {
+	while ((option = getopt(argc, argv, "n:p:f:qw")) != -1) {
 		if (option == 'f')
 			from = optarg;
 		else if (option == 'q')
 			is_quiet = true;
+		else if (option == 'w')
+			waits = true;
 		else if (option == '?' || !text_to_number(optarg, strlen(optarg), option == 'n' ? &repeat : &in_flight_max))
 			exit(64);
 	}
+}
+
+static void wait_for_line(void)
+{
+	int c;
+
+	while ((c = getchar()) != '\n' && c != EOF)
+		;
 }
 
 int main(int argc, char **argv)
@@ -156,7 +166,7 @@ int main(int argc, char **argv)
 
 	take_options(argc, argv);
 	if (argc - optind < 4) {
-		fprintf(stderr, "usage: locald_driver [-n REPEAT] [-p IN-FLIGHT] [-f FROM] [-q] LOCALD CONF MESSAGE RECIPIENT..\n");
+		fprintf(stderr, "usage: locald_driver [-n REPEAT] [-p IN-FLIGHT] [-f FROM] [-q] [-w] LOCALD CONF MESSAGE RECIPIENT..\n");
 		return 64;
 	}
 	message_path = argv[optind + 2];
@@ -170,8 +180,10 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	started = time_monotonic_ms();
 	for (uint64_t i = 0; i < repeat; i++) {
+		if (waits)
+			wait_for_line();
 		send_job(i, fd, argv + optind + 3, (size_t)(argc - optind - 3));
-		drain(in_flight_max);
+		drain(waits ? 0 : in_flight_max);
 	}
 	drain(0);
 	if (is_quiet || repeat > 1)
