@@ -15,22 +15,31 @@ static uint64_t leading_number(const char *text, const char *end, size_t *used)
 	return *used ? number : 0;
 }
 
-/* The value of ",S=" and the like: digits up to the next ',' or the end. */
-static uint64_t labelled_number(const char *name, size_t length, char label)
+/* The value of a field: digits up to the next ',' or the end. */
+static uint64_t field_number(const char *at, const char *end)
 {
-	const char mark[] = { ',', label, '=' };
-	const char *end = name + length;
-	const char *at = memmem(name, length, mark, sizeof mark);
-	uint64_t number;
 	size_t used;
+	uint64_t number = leading_number(at, end, &used);
 
-	if (!at)
-		return MAILDROP_OCTETS_UNKNOWN;
-	at += sizeof mark;
-	number = leading_number(at, end, &used);
 	if (!used || (at + used < end && at[used] != ',') || number >> 48)
 		return MAILDROP_OCTETS_UNKNOWN;
 	return number;
+}
+
+/* ",S=20,W=23", in any order. */
+static void parse_fields(const char *name, size_t length, struct name_facts *facts)
+{
+	const char *at = name, *end = name + length;
+
+	facts->octets = facts->bytes = MAILDROP_OCTETS_UNKNOWN;
+	while ((at = memchr(at, ',', (size_t)(end - at))) && ++at + 2 <= end) {
+		if (at[1] != '=')
+			continue;
+		if (at[0] == 'W')
+			facts->octets = field_number(at + 2, end);
+		else if (at[0] == 'S')
+			facts->bytes = field_number(at + 2, end);
+	}
 }
 
 /* "SECONDS.M123456P..." and the older "SECONDS.PID.host" */
@@ -54,8 +63,7 @@ void name_parse(const char *name, size_t length, struct name_facts *facts)
 
 	facts->unique_length = colon ? (size_t)(colon - name) : length;
 	facts->time_key = delivery_time(name, facts->unique_length);
-	facts->octets = labelled_number(name, facts->unique_length, 'W');
-	facts->bytes = labelled_number(name, facts->unique_length, 'S');
+	parse_fields(name, facts->unique_length, facts);
 }
 
 static bool is_unique_id(const char *name, size_t length)
