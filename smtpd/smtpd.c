@@ -24,11 +24,12 @@ static void raise_descriptor_limit(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return;
-	struct rlimit wanted = { .rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max };
-	if (limit.rlim_max < DESCRIPTORS_WANTED && geteuid() == 0)
-		wanted.rlim_cur = wanted.rlim_max = DESCRIPTORS_WANTED;
-	else if (wanted.rlim_cur > DESCRIPTORS_WANTED)
-		wanted.rlim_cur = DESCRIPTORS_WANTED;
+	struct rlimit wanted = { .rlim_cur = DESCRIPTORS_WANTED, .rlim_max = limit.rlim_max };
+	if (limit.rlim_max < DESCRIPTORS_WANTED)
+		wanted.rlim_max = DESCRIPTORS_WANTED;
+	if (!setrlimit(RLIMIT_NOFILE, &wanted))
+		return;
+	wanted.rlim_cur = wanted.rlim_max = limit.rlim_max;	/* not ours to raise: what there is */
 	setrlimit(RLIMIT_NOFILE, &wanted);
 }
 
