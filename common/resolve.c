@@ -206,12 +206,12 @@ static enum result try_address(struct resolver *resolver, const char *key, struc
 /* A folded local address, taken apart. */
 struct parts { char local[ADDRESS_LOCAL_MAX + 1]; const char *at_domain; };	/* "@example.org" */
 
-static void split_folded(const char *folded, struct parts *parts)
+static struct parts split_folded(const char *folded)
 {
-	const char *at = strrchr(folded, '@');
+	struct parts parts = { .at_domain = strrchr(folded, '@') };
 
-	snprintf(parts->local, sizeof parts->local, "%.*s", (int)(at - folded), folded);
-	parts->at_domain = at;
+	snprintf(parts.local, sizeof parts.local, "%.*s", (int)(parts.at_domain - folded), folded);
+	return parts;
 }
 
 /* The next separator to the left of BEFORE. Cuts the local part there. A local part in quotes has no
@@ -276,10 +276,9 @@ static void set_unknown(const struct resolver *resolver, const struct parts *par
 
 static enum result resolve_local(struct resolver *resolver, const char *folded, struct meaning_of *out, struct why *why)
 {
-	struct parts parts;
+	const struct parts parts = split_folded(folded);
 	enum result result;
 
-	split_folded(folded, &parts);
 	result = try_extensions(resolver, &parts, true, try_address, out, why);
 	if (result == RESULT_END)
 		result = try_extensions(resolver, &parts, false, try_alias, out, why);
@@ -358,20 +357,16 @@ bool resolve_owner(struct resolver *resolver, const char *folded, char *owner)
 {
 	static const char prefix[] = "owner-";
 	struct parts parts;
+	char bare[ADDRESS_LOCAL_MAX + 1];
 
 	if (strncmp(folded, prefix, sizeof prefix - 1) == 0 || *folded == '"' || !strchr(folded, '@'))
 		return false;
-	split_folded(folded, &parts);
+	parts = split_folded(folded);
 	if (strlen(parts.local) + sizeof prefix - 1 > ADDRESS_LOCAL_MAX)
 		return false;
-	snprintf(owner, ADDRESS_MAX + 1, "%s%s%s", prefix, parts.local, parts.at_domain);
-	if (key_exists(resolver->aliases, owner) || key_exists(resolver->users, owner))
-		return true;
-	owner[sizeof prefix - 1 + strlen(parts.local)] = '\0';
-	if (!key_exists(resolver->aliases, owner))
-		return false;
-	strncat(owner, parts.at_domain, ADDRESS_DOMAIN_MAX + 1);
-	return true;
+	snprintf(bare, sizeof bare, "%s%.*s", prefix, (int)(sizeof bare - sizeof prefix), parts.local);
+	snprintf(owner, ADDRESS_MAX + 1, "%s%s", bare, parts.at_domain);
+	return key_exists(resolver->aliases, owner) || key_exists(resolver->users, owner) || key_exists(resolver->aliases, bare);
 }
 
 enum result resolve_system_account(const char *local, struct meaning_of *out, char *home, struct why *why)

@@ -1,6 +1,7 @@
 /* `dawk check`: ports and the host's name. See check.h. */
 #include "check.h"
 #include "command.h"
+#include "common/text.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -18,18 +19,33 @@
 
 enum { RESOLVE_PATIENCE_MS = 3000, STATE_LISTEN = 0x0a };
 
-/* The inode of the socket that listens on PORT, out of FILE (proc(5), net/tcp). */
+enum { FIELD_LOCAL = 1, FIELD_STATE = 3, FIELD_INODE = 9, FIELDS };	/* of a line of net/tcp, proc(5) */
+
+/* "sl local:port remote:port state ...": is it a listener on PORT? */
+static bool read_listener(const char *line, unsigned port, unsigned long *inode)
+{
+	const char *at = line, *end = line + strlen(line), *field[FIELDS], *colon;
+	size_t length;
+
+	for (int i = 0; i < FIELDS; i++)
+		if (!text_next_word(&at, end, &field[i], &length))
+			return false;
+	colon = memchr(field[FIELD_LOCAL], ':', (size_t)(field[FIELD_LOCAL + 1] - field[FIELD_LOCAL]));
+	if (!colon || strtoul(colon + 1, NULL, 16) != port || strtoul(field[FIELD_STATE], NULL, 16) != STATE_LISTEN)
+		return false;
+	*inode = strtoul(field[FIELD_INODE], NULL, 10);
+	return true;
+}
+
+/* The inode of the socket that listens on PORT, out of FILE. */
 static bool find_inode_in(const char *file, unsigned port, unsigned long *inode)
 {
 	FILE *table = fopen(file, "re");
 	char line[512];
 	bool found = false;
 
-	while (table && !found && fgets(line, sizeof line, table)) {
-		unsigned local_port, state;
-		if (sscanf(line, "%*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu", &local_port, &state, inode) == 3)
-			found = local_port == port && state == STATE_LISTEN;
-	}
+	while (table && !found && fgets(line, sizeof line, table))
+		found = read_listener(line, port, inode);
 	if (table)
 		fclose(table);
 	return found;

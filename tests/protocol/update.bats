@@ -72,10 +72,10 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	echo 'example.net tls=maybe' | source_is site
 	echo '10.0.0.1/8 allow' | source_is access
 	run -65 --separate-stderr $DAWK update
-	lines=$(wc -l <"$SUITE/etc/users")
-	for row in "users:$((lines - 6)): expected a password hash" "users:$((lines - 5)): expected a domain" "users:$((lines - 4)): expected a UID" \
-		"users:$((lines - 3)): expected a MAILDIR without" "users:$((lines - 2)): expected a QUOTA" \
-		"users:$((lines - 1)): expected each key once" "users:$lines: expected user@domain" \
+	last=$(wc -l <"$SUITE/etc/users")
+	for row in "users:$((last - 6)): expected a password hash" "users:$((last - 5)): expected a domain" "users:$((last - 4)): expected a UID" \
+		"users:$((last - 3)): expected a MAILDIR without" "users:$((last - 2)): expected a QUOTA" \
+		"users:$((last - 1)): expected each key once" "users:$last: expected user@domain" \
 		"aliases:1: expected NAME" "aliases:2: expected a domain" "aliases:4: expected each key once" \
 		"aliases:5: expected an address" "aliases:6: expected members" "aliases:7: expected a program" \
 		"routes:1: expected smtp:" "site:1: expected tls=" "access:1: expected client:"; do
