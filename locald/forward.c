@@ -23,21 +23,36 @@ static void skip_between(const char **at, const char *end)
 	}
 }
 
+/* "odd, name"@example.org: these quotes belong to the address (RFC 5321 4.1.2). */
+static bool is_quoted_local(const char *at, const char *end)
+{
+	if (at == end || *at != '"')
+		return false;
+	for (at++; at < end && *at != '"' && *at != '\n'; at++)
+		if (*at == '\\' && at + 1 < end)
+			at++;
+	return at + 1 < end && at[0] == '"' && at[1] == '@';
+}
+
 /* The bytes up to the comma or line end outside quotes; quotes go, "\" keeps the next byte inside them. */
 static enum result take_text(const char **at, const char *end, char *out, size_t size, struct why *why)
 {
 	size_t length = 0;
-	bool is_inside = false;
+	bool is_inside = false, keeps_quotes = is_quoted_local(*at, end);
 
 	for (; *at < end && **at != '\n' && (is_inside || **at != ','); (*at)++) {
 		char c = **at;
 
 		if (c == '"') {
 			is_inside = !is_inside;
-			continue;
+			if (!keeps_quotes)
+				continue;
 		}
-		if (is_inside && c == '\\' && *at + 1 < end && (*at)[1] != '\n')
+		if (is_inside && c == '\\' && *at + 1 < end && (*at)[1] != '\n' && length + 2 < size) {
+			if (keeps_quotes)
+				out[length++] = c;
 			c = *++*at;
+		}
 		if (c == '\0' || length + 1 >= size)
 			return why_set(why, RESULT_NEVER, c == '\0' ? "an entry holds a NUL" : "an entry is too long");
 		out[length++] = c;

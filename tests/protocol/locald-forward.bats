@@ -1,0 +1,128 @@
+load ../lib/suite
+load ../lib/locald
+setup()    { locald_make --set 'system-users=yes'; home_of fred; }
+teardown() { suite_stop; }
+in_maildir() { [[ $(find "$HOME_OF/${2:-Maildir}/new" -type f 2>/dev/null | wc -l) -eq $1 ]]; }
+uid_of() { stat -c %u "$HOME_OF"; }
+
+@test "an account of the system has a mailbox in ~/Maildir, made on first delivery" {
+	run -0 deliver fred@local.example Fred+lists@local.example
+	[[ $(grep -c ' delivered ' <<<"$output") == 2 ]]
+	in_maildir 2
+	[[ $(stat -c '%u %a' "$HOME_OF/Maildir/new") == "$(uid_of) 700" ]]
+}
+
+@test "accounts of daemons and of root, and names that are none, have no mailbox" {
+	run -0 deliver root+x@local.example daemon@local.example nobody@local.example unheard@local.example
+	[[ $(grep -c ' failed 5.1.1 ' <<<"$output") -ge 3 ]]
+	[[ $output != *delivered* ]]
+}
+
+@test "an empty ~/.forward, or one of comments, means the mailbox" {
+	printf '# not now\n\n' | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == "0 delivered 2.0.0 delivered to maildir" ]]
+	in_maildir 1
+}
+
+@test "addresses in ~/.forward are forwarded, names without a domain at the user's own" {
+	printf 'carol@example.net, bob\n"odd, name"@example.org\n' | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == *"forward 0 carol@example.net"*"forward 0 bob@local.example"*'forward 0 "odd, name"@example.org'*"0 forwarded 2.0.0 forwarded"* ]]
+	in_maildir 0
+}
+
+@test "the own address and \\user keep a copy in the mailbox" {
+	printf '\\fred, carol@example.net\n' | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == *"forward 0 carol@example.net"*"0 forwarded 2.0.0 "* ]]
+	in_maildir 1
+	printf 'Fred@LOCAL.example\nfred\n' | forward_of fred
+	run -0 deliver fred+x@local.example
+	[[ $output == "0 delivered "* ]]
+	in_maildir 3
+}
+
+@test "a program of ~/.forward runs as the user, in the home, with the user's environment" {
+	printf '"|{ id -u; pwd; env; cat; } >got"\n' | forward_of fred
+	run -0 deliver -f bob@client.example fred+x@local.example
+	[[ $output == "0 delivered 2.0.0 program, exit code 0" ]]
+	[[ $(head -n 2 "$HOME_OF/got") == "$(uid_of)"$'\n'"$HOME_OF" ]]
+	grep -qx "HOME=$HOME_OF" "$HOME_OF/got"
+	grep -qx USER=fred "$HOME_OF/got"
+	grep -qx EXTENSION=x "$HOME_OF/got"
+	grep -qx 'Delivered-To: fred+x@local.example' "$HOME_OF/got"
+	in_maildir 0
+}
+
+@test "all kinds together give one result, the worst" {
+	printf '|exit 0\n~/box, ./Mail/\n\\fred\ncarol@example.net\n' | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == *"forward 0 carol@example.net"*"0 forwarded 2.0.0 forwarded"* ]]
+	[[ $(grep -c '^From ' "$HOME_OF/box") == 1 ]]
+	in_maildir 1
+	in_maildir 1 Mail
+	printf '|echo no; exit 77\n\\fred\n' | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == "0 failed 5.7.1 program, exit code 77: no" ]]
+}
+
+@test "a ~/.forward that others can write, a link, a device or nonsense defers the mail" {
+	echo carol@example.net | forward_of fred
+	chmod g+w "$HOME_OF/.forward"
+	run -0 deliver fred@local.example
+	[[ $output == "0 deferred 4.3.5 ~/.forward: "*"written by others"* ]]
+	rm "$HOME_OF/.forward"
+	ln -s /etc/hostname "$HOME_OF/.forward"
+	run -0 deliver fred@local.example
+	[[ $output == "0 deferred 4.3.5 ~/.forward: "* ]]
+	rm "$HOME_OF/.forward"
+	mkfifo "$HOME_OF/.forward"
+	run -0 deliver fred@local.example
+	[[ $output == "0 deferred 4.3.5 ~/.forward: "*"no regular file"* ]]
+	rm "$HOME_OF/.forward"
+	printf '"|open\ncarol@example.net\n' | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == "0 deferred 4.3.5 ~/.forward: a quote is not closed"* && $output != *forward\ 0* ]]
+	head -c 70000 /dev/zero | tr '\0' '\n' | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == "0 deferred 4.3.5 ~/.forward: "*"larger than"* ]]
+	in_maildir 0
+}
+
+@test "somebody else's file as ~/.forward is not believed" {
+	[[ $(id -u) == 0 ]] || return 0	# only root can give files away
+	echo carol@example.net | forward_of fred
+	chown 60001 "$HOME_OF/.forward"
+	run -0 deliver fred@local.example
+	[[ $output == "0 deferred 4.3.5 ~/.forward: "* ]]
+	chown 0 "$HOME_OF/.forward"
+	chmod 644 "$HOME_OF/.forward"
+	run -0 deliver fred@local.example
+	[[ $output == *"0 forwarded "* ]]
+}
+
+@test "a path of ~/.forward outside the home is out of reach" {
+	echo "$SUITE/out/box" | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == "0 deferred 4.2.0 "* ]]
+	[[ ! -e $SUITE/out/box ]]
+}
+
+@test "a message that fred's ~/.forward sent on does not come back to fred (RFC 5321 6.3)" {
+	echo carol@example.net | forward_of fred
+	printf 'Delivered-To: fred@local.example\n\nhello\n' | locald_message -
+	run -0 deliver fred@local.example
+	[[ $output == "0 failed 5.4.6 "* ]]
+}
+
+@test "many users at once each get theirs under their own uid" {
+	names=()
+	for i in $(seq 90); do home_of "user$i"; names+=("user$i@local.example"); done
+	run -0 deliver "${names[@]}"
+	[[ $(grep -c ' delivered ' <<<"$output") == 90 ]]
+	[[ $(find "$SUITE/home" -path '*/Maildir/new/*' -type f | wc -l) == 90 ]]
+	for i in 1 50 90; do
+		[[ $(stat -c %u "$SUITE/home/user$i/Maildir/new/"*) == "$(stat -c %u "$SUITE/home/user$i")" ]]
+	done
+}
