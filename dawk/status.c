@@ -26,6 +26,7 @@ enum {
 struct service_row {
 	const char *service, *listener;
 	struct why why;		/* why it is down; empty: it answers */
+	bool is_unknown;	/* the caller may not ask it */
 };
 
 static enum result await_banner(int fd, char expected, uint32_t more_ms, struct why *why)
@@ -85,12 +86,14 @@ struct report {
 static void print_service(struct report *report, const struct service_row *row)
 {
 	bool is_up = !*row->why.text;
-	report->down += !is_up;
+	report->down += !is_up && !row->is_unknown;
 	if (!report->is_json) {
-		printf("%-8s %-4s %s%s%s\n", row->service, is_up ? "up" : "DOWN", row->listener, is_up ? "" : ": ", row->why.text);
+		printf("%-8s %-4s %s%s%s\n", row->service, is_up ? "up" : row->is_unknown ? "?" : "DOWN", row->listener,
+		       is_up ? "" : ": ", row->why.text);
 		return;
 	}
-	printf("%s{\"service\":\"%s\",\"up\":%s,\"listener\":", report->is_first ? "" : ",", row->service, is_up ? "true" : "false");
+	printf("%s{\"service\":\"%s\",\"up\":%s,\"listener\":", report->is_first ? "" : ",", row->service,
+	       is_up ? "true" : row->is_unknown ? "null" : "false");
 	json_string(stdout, row->listener, strlen(row->listener));
 	fputs(",\"why\":", stdout);
 	json_string(stdout, row->why.text, strlen(row->why.text));
@@ -135,6 +138,9 @@ static void report_queued(struct report *report)
 	enum result result = queue_control(report->conf, "status", none, 1, true, &code, &row.why);
 	if (result == RESULT_END)
 		why_set(&row.why, RESULT_RETRY, "does not run");
+	row.is_unknown = row.why.errno_value == EACCES;
+	if (row.is_unknown)
+		why_set(&row.why, RESULT_RETRY, "only root may ask it");
 	print_service(report, &row);
 	if (result == RESULT_OK && !report->is_json)
 		queue_control(report->conf, "status", none, 1, false, &code, &row.why);
@@ -143,12 +149,11 @@ static void report_queued(struct report *report)
 static void report_services(struct report *report)
 {
 	const struct configuration *conf = report->conf;
+	/* listen-submissions and listen-pop3s speak TLS from the first byte: nobody opens them yet */
 	report_local(report);
 	report_listeners(report, "smtpd", &conf->listen_smtp, '2');
 	report_listeners(report, "smtpd", &conf->listen_submission, '2');
-	report_listeners(report, "smtpd", &conf->listen_submissions, 0);
 	report_listeners(report, "pop3d", &conf->listen_pop3, '+');
-	report_listeners(report, "pop3d", &conf->listen_pop3s, 0);
 	report_queued(report);
 }
 

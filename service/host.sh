@@ -122,9 +122,10 @@ use_systemd() {
 	systemctl start dawk.service
 }
 
-# Nothing here supervises anything (a container, say): our own runsvdir, in a session of its own.
+# Nothing here supervises anything (a container, say): our own runsvdir, in a session of its own,
+# with no descriptor of make or of who called it.
 use_own() {
-	setsid runsvdir -P "$SERVICES_DIR" </dev/null >/dev/null 2>&1 &
+	setsid runsvdir -P "$SERVICES_DIR" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
 }
 
 start_supervisor() {
@@ -197,10 +198,9 @@ wait_for() {
 	done
 }
 
-# Made since queued was started (an older one may lie there).
-has_fresh_socket() {
-	[ -n "$(find "$("$LIB/dawk" config run-directory)/queued" -newer "$SERVICES_DIR/queued/supervise/status" 2>/dev/null)" ]
-}
+# Each start of queued makes its socket anew.
+queued_socket() { stat -c '%i %z' "$("$LIB/dawk" config run-directory)/queued" 2>/dev/null || :; }
+has_fresh_socket() { [ -n "$(queued_socket)" ] && [ "$(queued_socket)" != "$socket_before" ]; }
 
 # Runs, is not the process of before, and has its ports.
 is_up() {	# service pid-before
@@ -217,6 +217,7 @@ is_up() {	# service pid-before
 # Before the supervisor sees it: a service without its port gets a `down` file, which goes again
 # when the port is free. What the admin stopped stays stopped.
 decide_what_starts() {
+	socket_before=$(queued_socket)
 	for service in $SERVICES; do
 		pid=$(pid_of "$service")
 		before="$before $service=$pid"

@@ -31,7 +31,7 @@ fetch() { curl -s -S --max-time 20 -u alice@local.example:secret "pop3://127.0.0
 		wait_until mails_are 1
 		fetch 1 | grep "^Subject: first"
 		[[ $(readlink /usr/bin/mailq) == /usr/local/lib/dawk/sendmail ]]
-		man -w dawk.conf | grep /usr/local/share/man/man5
+		[[ -s /usr/local/share/man/man5/dawk.conf.5 ]]
 	'
 }
 
@@ -129,7 +129,7 @@ s = socket.socket(); s.bind((\"127.0.0.1\", 25)); s.listen(); time.sleep(100)" &
 		wait_until mails_are 1
 		make -s uninstall
 		[[ ! -e /usr/local/lib/dawk && ! -e /usr/sbin/sendmail && ! -e /usr/local/share/man/man7/dawk.7 ]]
-		if grep -l /usr/local/lib/dawk/ /proc/[0-9]*/cmdline; then exit 1; fi
+		if ls -l /proc/[0-9]*/exe | grep /usr/local/lib/dawk/; then exit 1; fi
 		[[ -s /etc/dawk/dawk.conf && -s /etc/dawk/users ]]
 		mails_are 1
 		install
