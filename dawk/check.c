@@ -10,6 +10,7 @@
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -230,6 +231,41 @@ static void check_table(struct check *check, const char *source, const char *sub
 	check_readable(check, directory, name);
 }
 
+/* A file that the aliases include, by its NAME there: part of the same table. */
+static void check_include(struct check *check, const char *name, size_t length, const struct stat *compiled)
+{
+	const char *aliases = check->conf->aliases;
+	char path[PATH_MAX];
+	struct stat st;
+	int folder = *name == '/' ? 0 : (int)(strrchr(aliases, '/') - aliases) + 1;
+	int written = snprintf(path, sizeof path, "%.*s%.*s", folder, aliases, (int)length, name);
+
+	if (length == 0 || written < 0 || (size_t)written >= sizeof path || stat(path, &st) != 0)
+		return;		/* for `dawk update` to tell */
+	check_source(check, path, false);
+	if (is_older(compiled, &st))
+		check_finding(check, "run `dawk update`", "%s was edited after the aliases were compiled: the edit is not in force", path);
+}
+
+static void check_includes(struct check *check)
+{
+	static const char include[] = ":include:";
+	FILE *source = fopen(check->conf->aliases, "re");
+	char path[PATH_MAX], *line = NULL;
+	size_t size = 0;
+	struct stat compiled;
+
+	if (source && configuration_path(check->conf, "tables/aliases.cdb", path, sizeof path) && stat(path, &compiled) == 0)
+		while (getline(&line, &size, source) > 0)
+			for (const char *at = line; *line != '#' && (at = strstr(at, include)) != NULL; ) {
+				at += sizeof include - 1 + strspn(at + sizeof include - 1, " \t");
+				check_include(check, at, strcspn(at, ",\" \t\r\n"), &compiled);
+			}
+	free(line);
+	if (source)
+		fclose(source);
+}
+
 static void check_tables(struct check *check)
 {
 	const struct configuration *conf = check->conf;
@@ -246,6 +282,7 @@ static void check_tables(struct check *check)
 			check_source(check, rows[i].source, rows[i].source == conf->users || rows[i].source == conf->secrets);
 		check_table(check, rows[i].source, rows[i].subdirectory, rows[i].name);
 	}
+	check_includes(check);
 }
 
 static void check_space(struct check *check, const char *path)

@@ -251,6 +251,30 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	[[ $output == *"etc/tables/routes.cdb"*"run \`dawk update\`"* ]]
 }
 
+@test "check finds an edit in a file that the aliases include" {
+	echo alice@local.example >"$SUITE/etc/members"
+	printf 'x: bob@local.example\nlist@local.example: :include:members, bob@local.example\n' | source_is aliases
+	$DAWK update
+	run -0 $DAWK check
+	touch -d '+1 minute' "$SUITE/etc/members"
+	run -78 $DAWK check
+	[[ $output == *"etc/members was edited after the aliases were compiled"* ]]
+}
+
+@test "an instance of one's own is compiled without root, its mailboxes are its owner's" {
+	chmod 755 "$SUITE"
+	mkdir "$SUITE/own" && chown 12345:12345 "$SUITE/own"
+	own="setpriv --reuid=12345 --regid=12345 --clear-groups --inh-caps=-all"
+	$own "$BIN/dawk" init "$SUITE/own" --domain local.example --hostname mail.local.example
+	printf 'carol@local.example\n' >>"$SUITE/own/etc/users"
+	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" update
+	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" explain carol@local.example
+	[[ $output == *"written as uid 12345"*"gid 12345"* ]]
+	chown 54321 "$SUITE/own/etc/aliases"
+	run -65 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" update
+	[[ $output == *"etc/aliases: expected a file of yours or root's, found one of uid 54321"* ]]
+}
+
 @test "check finds a port that another program holds" {
 	python3 -c 'import socket, sys, time
 s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.sleep(60)' "$SMTP_PORT" 3>&- 4>&- & holder=$!
