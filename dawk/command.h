@@ -27,7 +27,7 @@ int command_code(enum result result);
 /* Writes "dawk COMMAND: TEXT" and a newline to standard error; returns CODE, so that a failure is a
  * line: return command_fail("user", EX_USAGE, "..."). */
 int command_fail(const char *command, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* The same with the text of WHY and the code of RESULT. */
+/* The same with the text of WHY and the code of RESULT; 77 where a right is missing. */
 int command_fail_why(const char *command, enum result result, const struct why *why);
 /* A wrong call: says what was wrong with it and how to see the usage. Returns EX_USAGE. */
 int command_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -69,7 +69,7 @@ static int act(const struct configuration *conf, const char *verb, char *const *
 	enum result result = queue_control(conf, verb, arguments, count, false, &code, &why);
 	if (result == RESULT_END)
 		return queue_act_on_disk(conf, verb, arguments, count);
-	return result == RESULT_OK ? code : command_fail("queue", result == RESULT_RETRY ? EX_TEMPFAIL : EX_NOPERM, "%s", why.text);
+	return result == RESULT_OK ? code : command_fail_why("queue", result, &why);
 }
 
 static int sites(const struct configuration *conf)

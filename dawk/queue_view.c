@@ -15,8 +15,11 @@ enum { PLACES = sizeof places / sizeof *places };
 
 enum result view_open_queue(const struct configuration *conf, struct queue_directories *queue, struct why *why)
 {
-	return queue_open(conf->queue, 1 << QUEUE_NEW | 1 << QUEUE_CUR | 1 << QUEUE_STATE | 1 << QUEUE_HOLD | 1 << QUEUE_CORRUPT,
-	                  queue, why);
+	enum result result = queue_open(conf->queue, 1 << QUEUE_NEW | 1 << QUEUE_CUR | 1 << QUEUE_STATE | 1 << QUEUE_HOLD | 1 << QUEUE_CORRUPT,
+	                                queue, why);
+	if (result != RESULT_OK && why->errno_value == EACCES)
+		snprintf(why->text, sizeof why->text, "the queue %.150s is root's to see", conf->queue);
+	return result;
 }
 
 void view_close_queue(struct queue_directories *queue)

@@ -1,6 +1,7 @@
 /* What the sub-commands share: failures with their exit codes, JSON strings, where the programs are. */
 #include "command.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,8 @@ int command_fail(const char *command, int code, const char *format, ...)
 
 int command_fail_why(const char *command, enum result result, const struct why *why)
 {
-	return command_fail(command, command_code(result), "%s", why->text);
+	bool is_forbidden = why->errno_value == EACCES || why->errno_value == EPERM;
+	return command_fail(command, is_forbidden ? EX_NOPERM : command_code(result), "%s", why->text);
 }
 
 int command_usage(const char *command, const char *format, ...)

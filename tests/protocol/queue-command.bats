@@ -142,3 +142,11 @@ first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hb
 	[[ $output == *"new      1, the oldest"* && $output == *"deferred 1, the oldest"* ]]
 	[[ $output == *"fails    1: 4.4.1 mx.far.example"* ]]
 }
+
+@test "the queue is not for others to see (sysexits 77)" {
+	((EUID == 0)) || return 0	# without root there is nobody else to be
+	for what in "queue" "queue flush" "user list"; do
+		run -77 setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups $DAWK $what
+		[ -n "$output" ]
+	done
+}
