@@ -26,7 +26,9 @@ struct login {
 	enum account_source source;
 	struct check check;
 	struct timer timer;		/* the answer to a failure, or the end of patience with the program */
-	struct channel program;
+	struct channel program;		/* to the keeper of the checkpassword program */
+	uint64_t program_verdict;	/* 0: not told yet */
+	struct place *place;		/* as the program said; NULL */
 	stralloc hashes;		/* each with its NUL */
 	size_t hashes_used;
 	char key[ADDRESS_MAX + 1];
@@ -53,6 +55,7 @@ static void login_free(struct login *login)
 	loop_unset_timer(logins.loop, &login->timer);
 	channel_close(&login->program);
 	free(login->hashes.s);
+	free(login->place);
 	explicit_bzero(login->secret, sizeof login->secret);
 	free(login);
 }
@@ -183,25 +186,47 @@ static void login_find_place(struct login *login, const struct place *otherwise)
 
 /* ---- the checkpassword program ---- */
 
+/* What the program said, acted on after the callback of the channel, which is part of LOGIN. */
+static void program_done(struct timer *timer)
+{
+	struct login *login = container_of(timer, struct login, timer);
+
+	switch (login->program_verdict) {
+	case LOGIN_OK:
+		login_find_place(login, login->place);
+		break;
+	case LOGIN_REFUSED:
+		login_refuse(login);
+		break;
+	default:
+		login_later(login, words_later, NULL);
+	}
+}
+
+static bool take_place(struct login *login, const struct frame *f)
+{
+	static const char maildir[] = "/Maildir";
+	struct place *place = calloc(1, sizeof *place);
+
+	login->place = place;
+	if (!place || !frame_value_copy(f, PROGRAM_TELL_HOME, place->maildir, sizeof place->maildir - sizeof maildir))
+		return false;
+	memcpy(place->maildir + strlen(place->maildir), maildir, sizeof maildir);
+	place->uid = (uid_t)f->value[PROGRAM_TELL_UID].number;
+	place->gid = (gid_t)f->value[PROGRAM_TELL_GID].number;
+	return true;
+}
+
 static void program_told(struct channel *channel, struct frame *f)
 {
 	struct login *login = container_of(channel, struct login, program);
-	struct place place = {
-		.uid = (uid_t)f->value[PROGRAM_TELL_UID].number, .gid = (gid_t)f->value[PROGRAM_TELL_GID].number,
-	};
-	static const char maildir[] = "/Maildir";
 
-	loop_unset_timer(logins.loop, &login->timer);
-	if (f->type != FRAME_PROGRAM_TELL || f->value[PROGRAM_TELL_VERDICT].number == LOGIN_LATER ||
-	    !frame_value_copy(f, PROGRAM_TELL_HOME, place.maildir, sizeof place.maildir - sizeof maildir)) {
-		login_later(login, words_later, NULL);
-	} else if (f->value[PROGRAM_TELL_VERDICT].number == LOGIN_OK) {
-		memcpy(place.maildir + strlen(place.maildir), maildir, sizeof maildir);
-		login_find_place(login, &place);
-	} else {
-		channel_close(&login->program);
-		login_refuse(login);
-	}
+	if (f->type == FRAME_PROGRAM_TELL)
+		login->program_verdict = f->value[PROGRAM_TELL_VERDICT].number;
+	if (login->program_verdict == LOGIN_OK && !take_place(login, f))
+		login->program_verdict = LOGIN_LATER;
+	channel_close(channel);
+	loop_set_timer(logins.loop, &login->timer, 0, program_done);	/* moves it, which can't fail */
 }
 
 static void program_lost(struct channel *channel, const struct why *why)
