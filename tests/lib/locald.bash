@@ -45,7 +45,7 @@ deliver() {
 		shift
 	done
 	env ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD=libnss_wrapper.so \
-		NSS_WRAPPER_PASSWD="$SUITE/passwd" NSS_WRAPPER_GROUP="$SUITE/group" \
+		NSS_WRAPPER_DISABLE_DEEPBIND=1 NSS_WRAPPER_PASSWD="$SUITE/passwd" NSS_WRAPPER_GROUP="$SUITE/group" \
 		timeout 120 "$BIN/../tool/locald_driver" "${options[@]}" "$BIN/locald" "$SUITE/etc/dawk.conf" "$SUITE/message" "$@" \
 		2>>"$SUITE/stderr/locald" 3>&- 4>&-
 }
