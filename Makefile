@@ -36,7 +36,7 @@ all: $(PROGRAMS:%=$(B)/bin/%)
 # libowfat's and tinycdb's -dev packages of Debian conflict; libowfat's is unpacked here.
 $(DEPS)/.ready:
 	mkdir -p $(DEPS)/include
-	cd $(DEPS) && apt-get download libowfat-dev && dpkg-deb -x libowfat-dev_*.deb owfat && rm libowfat-dev_*.deb
+	cd $(DEPS) && apt-get -q -o APT::Sandbox::User=root download libowfat-dev && dpkg-deb -x libowfat-dev_*.deb owfat && rm libowfat-dev_*.deb
 	ln -sfn ../owfat/usr/include $(DEPS)/include/libowfat
 	touch $@
 
@@ -72,7 +72,7 @@ $(B)/tool/%: tests/tool/%.c $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(LIBS)
 
-units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver
+units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 
