@@ -5,7 +5,6 @@
 #include "common/sandbox.h"
 
 #include <crypt.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -34,7 +33,6 @@ static bool is_strong(const char *hash)
 	}
 }
 
-/* DATA is 32 KB, too much for a stack. */
 static bool matches(struct crypt_data *data, const struct frame *f)
 {
 	char hash[513], secret[1025];
@@ -61,13 +59,13 @@ static enum result enter(struct why *why)
 
 int checker_run(int fd)
 {
-	struct crypt_data *data = calloc(1, sizeof *data);
+	static struct crypt_data data;	/* 32 KB, too much for a stack */
 	struct channel channel;
 	struct why why = { 0 };
 	struct frame f;
 
 	log_open("authd");
-	if (!data || enter(&why) != RESULT_OK || channel_open(&channel, NULL, fd, NULL, NULL, &why) != RESULT_OK) {
+	if (enter(&why) != RESULT_OK || channel_open(&channel, NULL, fd, NULL, NULL, &why) != RESULT_OK) {
 		log_failure("no-checker", &why);
 		return EX_OSERR;
 	}
@@ -76,7 +74,7 @@ int checker_run(int fd)
 
 		if (f.type != FRAME_CHECK_ASK)
 			break;
-		values[CHECK_TELL_MATCH].number = matches(data, &f);
+		values[CHECK_TELL_MATCH].number = matches(&data, &f);
 		if (channel_send(&channel, FRAME_CHECK_TELL, values, -1, &why) != RESULT_OK)
 			break;
 	}

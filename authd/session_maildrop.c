@@ -183,11 +183,21 @@ static void sort_messages(struct maildrop *drop)
 	drop->count = kept;
 }
 
-static enum result lock_maildrop(struct maildrop *drop, struct why *why)
+/* On a full or read-only disk the folder itself is locked: who has no room must be able to make some. */
+static enum result open_lock(struct maildrop *drop, struct why *why)
 {
 	drop->lock = openat(drop->root, "dawk-pop3.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-	if (drop->lock < 0)
-		return why_errno(why, result_of_errno(errno), "open dawk-pop3.lock");
+	if (drop->lock < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EROFS))
+		drop->lock = openat(drop->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return drop->lock < 0 ? why_errno(why, result_of_errno(errno), "open dawk-pop3.lock") : RESULT_OK;
+}
+
+static enum result lock_maildrop(struct maildrop *drop, struct why *why)
+{
+	enum result result = open_lock(drop, why);
+
+	if (result != RESULT_OK)
+		return result;
 	for (int tries = 0; flock(drop->lock, LOCK_EX | LOCK_NB); tries++) {
 		if (errno != EWOULDBLOCK)
 			return why_errno(why, RESULT_RETRY, "lock dawk-pop3.lock");

@@ -46,6 +46,8 @@ static const char *user(struct connection *c, const char *argument, size_t lengt
 
 	if (!c->may_log_in)
 		return authorization_error(c, say_no_clear);
+	while (length && argument[length - 1] == ' ')	/* people at a keyboard */
+		length--;
 	if (!credential_copy(argument, length, name, sizeof name))
 		return authorization_error(c, say_too_long);
 	if (remember_name(c, name))
