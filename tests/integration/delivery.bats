@@ -20,7 +20,7 @@ setup_file() {
 		suite_add_mailbox "m$i"
 		echo "m$i@local.example"
 	done >"$SUITE/etc/members"
-	suite_add_mailbox small ":::2000"
+	suite_add_mailbox small ":::50M,1"
 	mkdir "$SUITE/mail/out"
 	! id dawkx >/dev/null 2>&1 || chown dawkx: "$SUITE/mail/out"
 	$DAWK update
@@ -120,18 +120,35 @@ send_short() {	# TO..
 	wait_until delivered_to alice 1
 }
 
-@test "a full mailbox is told at RCPT (RFC 3463 x.2.2)" {
-	printf 'Subject: big\n\n%02000d\n' 0 | send_message bob@client.example small@local.example
+@test "a full mailbox is told at RCPT (RFC 3463 x.2.2), and taken again once its owner deleted something" {
+	send_short small@local.example
 	wait_until delivered_to small 1
-	wait_until queue_is_empty
-	run -0 talk smtpd <<-'EOF'
+	# authd's answers are remembered for some seconds
+	wait_until rcpt_says small '452 4.2.2'
+	run -0 talk pop3d <<-'EOF'
+		S: +OK
+		C: USER small@local.example
+		S: +OK
+		C: PASS secret
+		S: +OK
+		C: DELE 1
+		S: +OK
+		C: QUIT
+		S: +OK
+	EOF
+	wait_until rcpt_says small 250
+	send_short small@local.example
+	wait_until delivered_to small 1
+}
+rcpt_says() {	# USER CODE
+	talk smtpd <<-EOF
 		S: 220
 		C: EHLO client.example
 		S: 250
 		C: MAIL FROM:<bob@client.example>
 		S: 250
-		C: RCPT TO:<small@local.example>
-		S: 452 4.2.2
+		C: RCPT TO:<$1@local.example>
+		S: $2
 	EOF
 }
 

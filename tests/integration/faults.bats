@@ -67,13 +67,12 @@ code_for() {	# KB
 	wait_until delivered_to alice 1
 	wait_until queue_is_empty
 	empty_mailboxes
-	owner=$(stat -c %u:%g "$(maildir_of alice)")
-	chown 0:0 "$(maildir_of alice)"
-	chmod 700 "$(maildir_of alice)"
+	chown 0:0 "$(maildir_of alice)/tmp"
+	chmod 755 "$(maildir_of alice)/tmp"
 	send_to_alice
 	wait_until deferred 1
 	wait_until logged queued 'deferred.*alice|alice.*deferred'
-	chown "$owner" "$(maildir_of alice)"
+	chown --reference="$(maildir_of alice)" "$(maildir_of alice)/tmp"
 	run -0 $DAWK queue flush
 	wait_until delivered_to alice 1
 	wait_until queue_is_empty
