@@ -163,7 +163,7 @@ static void deliver_alias(struct recipient *recipient, const struct meaning_of *
 {
 	const char *at = meaning->members, *end = at + meaning->members_length, *member;
 	bool forwards = !meaning->has_programs && !meaning->names_itself;
-	struct account account;
+	struct account account = { 0 };
 	size_t length;
 
 	if (forwards && meaning->count > EXPAND_MEMBERS_MAX) {

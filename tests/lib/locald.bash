@@ -1,3 +1,4 @@
+# shellcheck disable=SC2119,SC2120	# the message is the caller's or the usual one
 # locald alone, with tests/tool/locald_driver in queued's place. After `load ../lib/suite`.
 #
 #   locald_make [dawk-init-args..]	an instance; $SUITE/message holds what is delivered

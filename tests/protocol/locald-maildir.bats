@@ -15,8 +15,8 @@ teardown() { suite_stop; }
 	run -0 deliver alice@local.example
 	file=$(message_of alice)
 	size=$(stat -c %s "$file")
-	lines=$(wc -l <"$file")
-	[[ $file == *".mail.local.example,S=$size,W=$((size + lines))" ]]
+	line_count=$(wc -l <"$file")
+	[[ $file == *".mail.local.example,S=$size,W=$((size + line_count))" ]]
 	[[ $(stat -c %a "$file") == 600 ]]
 }
 
