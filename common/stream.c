@@ -137,7 +137,7 @@ static enum result stream_hold(struct stream *stream, const char *bytes, size_t 
 {
 	size_t waiting = stream->unsent_length - stream->unsent_sent;
 
-	if (waiting > 0 && stream->unsent_sent > 0)
+	if (stream->unsent && stream->unsent_sent > 0)
 		memmove(stream->unsent, stream->unsent + stream->unsent_sent, waiting);
 	char *block = realloc(stream->unsent, waiting + length);
 	if (!block)

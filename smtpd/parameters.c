@@ -94,11 +94,10 @@ static unsigned notify_bit(const char *word, size_t length)
 static enum reply rcpt_notify(void *into, const struct parameter *p)
 {
 	struct rcpt_parameters *rcpt = into;
-	const char *at = p->value, *end = p->value + p->value_length;
 
-	if (rcpt->notify || !at)
+	if (rcpt->notify || !p->value)
 		return SAY_SYNTAX;
-	for (;;) {
+	for (const char *at = p->value, *end = at + p->value_length;;) {
 		const char *comma = memchr(at, ',', (size_t)(end - at)), *stop = comma ? comma : end;
 		unsigned bit = notify_bit(at, (size_t)(stop - at));
 		if (!bit || rcpt->notify & bit)

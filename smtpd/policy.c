@@ -21,7 +21,7 @@ static enum reply access_reply(struct session *s, enum result result, const stru
 }
 
 /* The local socket counts as one of ours, unless relaying is for nobody. */
-static bool policy_trusts(const struct session *s)
+bool policy_trusts(const struct session *s)
 {
 	const struct network_list *relay = &s->worker->conf->relay_networks;
 
@@ -37,10 +37,10 @@ enum reply policy_client(struct session *s)
 	struct access access;
 	struct why why;
 
-	s->is_trusted = s->may_relay = policy_trusts(s);
+	s->may_relay = s->is_trusted;
 	if (s->listener == LISTENER_LOCAL)
 		return SAY_GREETING;
-	enum result result = access_of_client(s->worker->access, &s->ip, NULL, &access, &why);
+	enum result result = access_of_client(s->worker->access, &s->ip, s->client_name, &access, &why);
 	if (result == RESULT_OK && access.action == ACCESS_RELAY && s->listener == LISTENER_SMTP)
 		s->may_relay = true;
 	return access_reply(s, result, &access, SAY_CLIENT_REJECTED, SAY_CLIENT_DEFERRED, SAY_GREETING);

@@ -6,8 +6,9 @@
 
 #include "session.h"
 
-/* SAY_GREETING, or why not. Sets is_trusted and may_relay. Here a look-up of the client's host name
- * would begin, whose answer leaves the session AT_GREETING until it comes. */
+/* Is it one of our own clients? */
+bool policy_trusts(const struct session *s);
+/* SAY_GREETING, or why not; its host name is known by now, when it has one. Sets may_relay. */
 enum reply policy_client(struct session *s);
 enum reply policy_helo(struct session *s, const char *helo);	/* SAY_HELO */
 /* A reverse-path without a domain gets ours when the client is trusted. SAY_SENDER_OK. */

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "ask.h"
+#include "hostname.h"
 #include "policy.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@ enum {
 	RECIPIENT_WAIT_MS = 30000,	/* for authd */
 	COMMIT_WAIT_MS = 600000,	/* RFC 5321 4.5.3.2.6: the client waits no longer */
 	LINGER_MS = 2000,
+	NAME_WAIT_MS = 5000,		/* for the client's host name, before it is greeted without */
 };
 
 static void session_fire(struct timer *timer);
@@ -32,7 +34,7 @@ const char *session_words(struct session *s, const char *format, ...)
 struct transaction_client session_client(const struct session *s)
 {
 	return (struct transaction_client){
-		.session_id = s->id, .helo = s->helo, .ip = s->ip, .uid = s->uid,
+		.session_id = s->id, .helo = s->helo, .client_name = s->client_name, .ip = s->ip, .uid = s->uid,
 		.is_local = s->listener == LISTENER_LOCAL, .is_extended = s->is_extended,
 		.is_submitted = s->listener != LISTENER_SMTP,
 	};
@@ -82,6 +84,7 @@ static void session_let_go(struct session *s)
 		s->worker->orphan_count++;
 	}
 	ask_cancel(s->worker->asks, s->ticket);
+	hostname_cancel(s->lookup);
 	transaction_free(s->transaction);
 }
 
@@ -99,6 +102,7 @@ static void session_free(struct session *s)
 	if (s->next)
 		s->next->link = s->link;
 	free(s->helo);
+	free(s->client_name);
 	free(s);
 	worker->session_count--;
 	worker_note_gone(worker);
@@ -137,12 +141,28 @@ void session_say(struct session *s, enum reply reply, const char *line, size_t l
 	}
 }
 
+/* Our own clients do not wait to be greeted. */
+static uint64_t session_greet_delay_ms(const struct session *s)
+{
+	return s->is_trusted ? 0 : (uint64_t)s->worker->conf->greet_delay_seconds * 1000;
+}
+
+/* Till the delay is over, and then for the host name. */
+static uint64_t session_greeting_wait_ms(const struct session *s)
+{
+	uint64_t delay = session_greet_delay_ms(s), waited = loop_now_ms(s->worker->loop) - s->started_ms;
+
+	if (waited < delay)
+		return delay - waited;
+	return s->lookup && waited < NAME_WAIT_MS ? NAME_WAIT_MS - waited : 0;
+}
+
 static uint64_t session_wait_ms(const struct session *s)
 {
 	uint64_t wait = (uint64_t)s->worker->conf->smtp_timeout_seconds * 1000, now = loop_now_ms(s->worker->loop);
 
 	switch (s->state) {
-	case AT_GREETING:	return (uint64_t)s->worker->conf->greet_delay_seconds * 1000;
+	case AT_GREETING:	return session_greeting_wait_ms(s);
 	case WAITS_RECIPIENT:	return RECIPIENT_WAIT_MS;
 	case WAITS_COMMIT:	return COMMIT_WAIT_MS;
 	case IS_LINGERING:	return LINGER_MS;
@@ -192,7 +212,7 @@ static void session_settle(struct session *s)
 		session_free(s);
 		return;
 	}
-	bool is_paused = sent == RESULT_RETRY || (s->stream.is_paused && s->state & (WAITS_RECIPIENT | WAITS_COMMIT));
+	bool is_paused = sent == RESULT_RETRY || (s->stream.is_paused && s->state & (WAITS_RECIPIENT | WAITS_COMMIT | AT_GREETING));
 	if (is_paused != s->stream.is_paused)
 		stream_pause(&s->stream, is_paused);
 }
@@ -244,7 +264,8 @@ static void session_read(struct session *s)
 static void session_ready(struct watch *watch, uint32_t events)
 {
 	struct session *s = container_of(container_of(watch, struct stream, watch), struct session, stream);
-	bool waits = s->state & (WAITS_RECIPIENT | WAITS_COMMIT) || s->stream.unsent;
+	bool waits = s->state & (WAITS_RECIPIENT | WAITS_COMMIT) || s->stream.unsent ||
+	             (s->state == AT_GREETING && session_greet_delay_ms(s) == 0);
 
 	if (events & EPOLLERR || (events & EPOLLHUP && waits))
 		session_lose(s, s->ending ? s->ending : ENDED_BY_CLIENT);
@@ -301,12 +322,26 @@ void session_recipient_told(struct session *s, enum recipient_verdict verdict)
 	session_resume(s);
 }
 
+/* When nothing is left to wait for. Judged here, since a host name is more particular than a network. */
 static void session_greet(struct session *s)
 {
-	session_words(s, "%s ESMTP dawk", s->worker->conf->hostname);
+	hostname_cancel(s->lookup);
+	s->lookup = NULL;
+	enum reply reply = policy_client(s);
+	if (reply == SAY_GREETING)
+		session_words(s, "%s ESMTP dawk", s->worker->conf->hostname);
 	s->state = AT_START;
 	s->has_moved = true;
-	session_say(s, SAY_GREETING, NULL, 0);
+	session_say(s, reply, NULL, 0);
+}
+
+static void session_named(struct session *s, const char *name)
+{
+	s->lookup = NULL;
+	s->client_name = name ? strdup(name) : NULL;
+	if (s->state == AT_GREETING && session_greeting_wait_ms(s) == 0)
+		session_greet(s);
+	session_settle(s);
 }
 
 static void session_fire(struct timer *timer)
@@ -315,7 +350,9 @@ static void session_fire(struct timer *timer)
 
 	switch (s->state) {
 	case AT_GREETING:
-		session_greet(s);
+		s->has_moved = true;
+		if (session_greeting_wait_ms(s) == 0)
+			session_greet(s);
 		break;
 	case WAITS_RECIPIENT:
 		ask_cancel(s->worker->asks, s->ticket);
@@ -369,15 +406,16 @@ static void session_link(struct session *s)
 
 static void session_welcome(struct session *s)
 {
-	enum reply reply = policy_client(s);
-
-	if (reply == SAY_GREETING && session_is_over_limit(s))
-		reply = SAY_TOO_MANY_CONNECTIONS;
+	s->is_trusted = policy_trusts(s);
 	s->state = AT_GREETING;
 	s->has_moved = true;
-	if (reply != SAY_GREETING)
-		session_say(s, reply, NULL, 0);
-	else if (s->worker->conf->greet_delay_seconds == 0 || s->is_trusted)
+	if (session_is_over_limit(s)) {
+		session_say(s, SAY_TOO_MANY_CONNECTIONS, NULL, 0);
+		return;
+	}
+	if (!s->is_trusted && s->listener != LISTENER_LOCAL && worker_wants_names(s->worker->conf, &s->ip))
+		s->lookup = hostname_ask(&s->worker->dns, &s->ip, s, session_named);
+	if (session_greeting_wait_ms(s) == 0)
 		session_greet(s);
 }
 

@@ -9,7 +9,7 @@
 
 /* Where a session is; commands.c names the states in which a command may come. */
 enum session_state {
-	AT_GREETING = 1,	/* the banner waits, greet-delay */
+	AT_GREETING = 1,	/* the banner waits: greet-delay, the client's host name */
 	AT_START = 2,		/* before HELO */
 	AT_HELLO = 4,		/* no transaction */
 	AT_MAIL = 8,		/* no recipient yet */
@@ -34,6 +34,8 @@ struct session {
 	struct session *next, **link;	/* in worker->sessions */
 	struct transaction *transaction;	/* NULL: none */
 	char *helo;			/* malloc'd */
+	char *client_name;		/* confirmed host name, malloc'd; NULL: none, or not known yet */
+	struct hostname *lookup;	/* of it, while under way */
 	uint64_t limits_key;
 	uint64_t started_ms;
 	uint64_t chunk_left;		/* bytes of this chunk to come */

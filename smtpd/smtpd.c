@@ -123,8 +123,9 @@ int main(int argc, char **argv)
 	const struct service_part parts[] = {
 		{ .name = "worker", .run = worker_run, .instances = conf->smtpd_workers, .died = worker_died },
 		{ .name = "authd", .program = "authd", .instances = 1, .is_essential = true },
+		{ .name = "dnsd", .program = "dnsd", .instances = worker_wants_names(conf, NULL) ? 1 : 0 },
 	};
-	const struct service_link links[] = { { "worker", "authd" } };
-	const struct service service = { "smtpd", conf, parts, sizeof parts / sizeof *parts, links, 1 };
+	const struct service_link links[] = { { "worker", "authd" }, { "worker", "dnsd" } };
+	const struct service service = { "smtpd", conf, parts, sizeof parts / sizeof *parts, links, sizeof links / sizeof *links };
 	return service_run(&service);
 }

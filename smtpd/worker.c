@@ -30,6 +30,20 @@ void worker_note_gone(struct worker *w)
 		loop_stop(w->loop);
 }
 
+bool worker_wants_names(const struct configuration *conf, const struct address_ip *ip)
+{
+	struct address_ip listener;
+
+	if (conf->resolver.count > 0)
+		return true;
+	if (ip)
+		return !ip_is_loopback(ip);
+	for (size_t i = 0; i < conf->listen_smtp.count; i++)
+		if (!ip_from_sockaddr((struct sockaddr *)&conf->listen_smtp.items[i].address, &listener, NULL) || !ip_is_loopback(&listener))
+			return true;
+	return false;
+}
+
 /* ---- listening ---- */
 
 static void listener_ready(struct watch *watch, uint32_t events);
@@ -109,11 +123,13 @@ static void listener_ready(struct watch *watch, uint32_t events)
 
 static void worker_greet(const char *peer, unsigned index, int fd)
 {
+	struct why why;
+
 	(void)index;
 	if (!strcmp(peer, "authd"))
 		asks_connect(worker.asks, fd);
-	else if (fd >= 0)
-		close(fd);
+	else if (!strcmp(peer, "dnsd") && dns_client_join(&worker.dns, fd, &why) != RESULT_OK)
+		log_failure("unable-to-ask-dnsd", &why);
 }
 
 static void worker_give_up(struct timer *timer)
@@ -170,6 +186,8 @@ static enum result worker_start(const struct configuration *conf, unsigned index
 		result = table_open(opening.tables, "access", &worker.access, why);
 	if (result == RESULT_OK)
 		result = resolver_make(conf, opening.tables, &worker.resolver, why);
+	if (result == RESULT_OK)
+		dns_client_init(&worker.dns, worker.loop);
 	if (result == RESULT_OK)
 		result = asks_make(worker.loop, session_recipient_told, &worker.asks);
 	if (result == RESULT_OK)

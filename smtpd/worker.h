@@ -5,6 +5,7 @@
 #include "common/channel.h"
 #include "common/commit.h"
 #include "common/configuration.h"
+#include "common/dns.h"
 #include "common/resolve.h"
 #include "common/limits.h"
 #include "reply.h"
@@ -33,6 +34,7 @@ struct worker {
 	struct table *access;
 	struct committer *committer;
 	struct asks *asks;
+	struct dns_client dns;
 	struct session *sessions;	/* all, linked */
 	size_t session_count;
 	size_t orphan_count;		/* commits under way whose client is gone */
@@ -47,6 +49,10 @@ struct worker {
  * must have been set by then. */
 extern struct opening opening;
 int worker_run(const struct configuration *conf, unsigned index);
+
+/* Are host names of clients looked up? Those of IP (NULL: of any client at all)? Loopback's only where a
+ * resolver is named: the system's knows nothing of it. */
+bool worker_wants_names(const struct configuration *conf, const struct address_ip *ip);
 
 /* A session or an orphaned commit is gone: ends the loop when the worker is ending and was waiting for it. */
 void worker_note_gone(struct worker *worker);
