@@ -35,19 +35,24 @@ delivered_numbers() { find "$SUITE/mail/local.example" -path '*/new/*' -type f -
 
 # Kills, one a round, each process of the service in turn; what ended by that is started again.
 kill_in_turn() {	# SERVICE ROUNDS COUNT
-	local round pids
+	local round pids whole
+	whole=$(group_members "$(suite_pid "$1")" | wc -l)
 	flood "$3"
 	for ((round = 1; round <= $2; round++)); do
 		WAIT_SECONDS=60 wait_until has_answered $((round * $3 / ($2 + 1)))
 		mapfile -t pids < <(group_members "$(suite_pid "$1")" | sort -n)
 		kill -KILL "${pids[round % ${#pids[@]}]}" 2>/dev/null || :
-		wait_until settled "$1"
+		wait_until settled "$1" "$whole"
 		suite_run
 	done
 	ends_with_all_delivered "$3"
 }
-# The service still runs with a part fewer or more, or it has ended as a whole.
-settled() { suite_is_running "$1" || [[ -n $(group_members "$(suite_pid "$1")") ]]; }
+# The service is whole again, or it has ended as a whole.
+settled() {	# SERVICE PROCESSES
+	local count
+	count=$(group_members "$(suite_pid "$1")" | wc -l)
+	if suite_is_running "$1"; then [[ $count -ge $2 ]]; else [[ $count -eq 0 ]]; fi
+}
 
 @test "smtpd: each process killed in turn, nothing answered is lost" {
 	kill_in_turn smtpd 8 1500

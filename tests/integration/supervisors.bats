@@ -30,7 +30,7 @@ works_under() {	# COMMAND..
 	wait_until all_ready
 	printf 'Subject: supervised\n\nhello\n' | send_message bob@client.example alice@local.example
 	wait_until delivered_to alice 1
-	wait_until has_logged smtpd alice@local.example
+	wait_until has_logged smtpd bob@client.example
 	wait_until has_logged queued alice@local.example
 	# a service that is killed as a whole comes back
 	opener=$(suite_processes | while read -r pid; do [[ $(readlink "/proc/$pid/exe") == */smtpd ]] && echo "$pid"; done | sort -n | head -n 1)

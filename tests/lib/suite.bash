@@ -137,7 +137,7 @@ suite_stop() {
 	if grep -sE 'AddressSanitizer|runtime error:|ThreadSanitizer|LeakSanitizer|bad system call' "$SUITE"/stderr/* "$SUITE"/log/*/current; then trouble=1; fi
 	if [[ $trouble == 1 || -z ${BATS_TEST_COMPLETED:-} ]]; then
 		for name in "$SUITE"/stderr/*; do
-			[[ -e $name ]] && { echo "--- ${name##*/} logged:"; tail -n 60 "$name"; }
+			[[ -e $name ]] && { echo "--- ${name##*/} logged:"; tail -n 25 "$name"; }
 		done
 	fi
 	awk -v below="$SUITE/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount
