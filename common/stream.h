@@ -10,7 +10,7 @@
 
 enum {
 	STREAM_READ_MAX = 65536,	/* most bytes of one read, and the shared buffer's size */
-	STREAM_KEEP_MAX = 16384,	/* most bytes a parser may leave over */
+	STREAM_KEEP_MAX = 81920,	/* most bytes a parser may leave over: a whole read while an answer is pending */
 	STREAM_OUT_MAX = 262144,	/* unsent bytes before stream_put refuses */
 };
 

@@ -318,7 +318,7 @@ void session_recipient_told(struct session *s, enum recipient_verdict verdict)
 	enum reply reply = recipient_reply(s, verdict);
 	if (reply == SAY_RECIPIENT_OK)
 		s->state = AT_RCPT;
-	session_say(s, reply, NULL, 0);
+	session_say(s, reply, s->transaction->asked->to.text, s->transaction->asked->to.length);
 	session_resume(s);
 }
 

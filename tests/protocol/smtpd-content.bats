@@ -369,3 +369,19 @@ send_content() {	# [--source ADDRESS]
 	run -0 content
 	[[ $output == *"with UTF8SMTP id"* ]]
 }
+
+@test "messages by BDAT, pipelined without waiting, are taken one after the other (RFC 3030 4.2, RFC 2920)" {
+	run -0 /usr/bin/python3 - "$SMTP_PORT" <<-'EOF'
+		import socket, sys
+		content = b"Subject: x\r\n\r\n" + b"y" * 900 + b"\r\n"
+		content += content[14:] * 20
+		one = b"MAIL FROM:<b@c.example>\r\nRCPT TO:<alice@local.example>\r\nBDAT %d LAST\r\n%s" % (len(content), content)
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		s.sendall(b"EHLO c.example\r\n" + one * 30 + b"QUIT\r\n")
+		got = b""
+		while more := s.recv(65536):
+		    got += more
+		assert got.count(b"250 2.0.0 queued as") == 30 and b"221 2.0.0" in got, got
+	EOF
+	[[ $(queued | wc -l) == 30 ]]
+}

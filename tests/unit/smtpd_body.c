@@ -125,9 +125,39 @@ static void a_chunk_is_looked_at_however_it_is_split(void)
 		}
 }
 
+/* Random texts of the four kinds of bytes: whole and byte by byte they must mean the same, and an end can only
+ * stand behind CRLF.CRLF. */
+static void random_texts_mean_the_same_whole_and_by_bytes(void)
+{
+	static char whole[64];
+	uint32_t seed = 1;
+	bool same = true;
+
+	for (int i = 0; i < 30000 && same; i++) {
+		char text[16] = "";
+		for (int at = 0; at < 15; at++) {
+			seed = seed * 1664525 + 1013904223;
+			text[at] = "\r\n.a\r\n"[(seed >> 24) % 6];
+		}
+		struct row row = { .in = text };
+		struct body a, b;
+		size_t end_a = 0, end_b = 0;
+		bool ended_a = feed_pieces(&row, 0, 15, &a, &end_a);
+		size_t length = out_length;
+		memcpy(whole, out, length);
+		bool ended_b = feed_pieces(&row, 0, 1, &b, &end_b);
+		same = ended_a == ended_b && end_a == end_b && length == out_length && !memcmp(whole, out, length) &&
+		       a.has_bare_newline == b.has_bare_newline && a.line_length == b.line_length;
+		if (ended_a && end_a > 3)
+			same = same && end_a >= 5 && !memcmp(text + end_a - 5, "\r\n.\r\n", 5);
+	}
+	CHECK(same);
+}
+
 int main(void)
 {
 	UNIT_RUN(content_is_the_same_however_it_is_split);
+	UNIT_RUN(random_texts_mean_the_same_whole_and_by_bytes);
 	UNIT_RUN(a_line_may_be_64_kilobytes_long_and_no_longer);
 	UNIT_RUN(a_chunk_is_looked_at_however_it_is_split);
 	return unit_end();
