@@ -114,7 +114,7 @@ static void ended(void)
 static void greet(const char *peer, unsigned index, int fd)
 {
 	(void)index;
-	dispatch_greet(the_scheduler, peer, fd);
+	transport_greet(the_scheduler, peer, fd);
 }
 
 /* ---- the start ---- */
@@ -167,7 +167,9 @@ static enum result start(struct scheduler *s, const struct scheduler_gifts *gift
 		return result;
 	s->turn_end.run = turn_ended;
 	loop_at_turn_end(s->loop, &s->turn_end);	/* before those of committer and channels: it feeds them */
-	dispatch_start(s);
+	s->ring_end = &s->ring_first;
+	s->listed_end = &s->listed_first;
+	transport_start(s);
 	result = recorder_start(s->loop, &s->queue, &s->recorder, why);
 	if (result == RESULT_OK)
 		result = committer_start(s->loop, s->queue.place[QUEUE_TMP], s->queue.place[QUEUE_NEW], -1, &s->committer, why);

@@ -3,9 +3,10 @@
  *   scheduler.c  start, end, the wait for what is due
  *   scan.c       what lies on disk at the start, what came new, what is left over
  *   load.c       a message enters: from disk to struct message
- *   dispatch.c   fair hand-over to the transports, their results
+ *   dispatch.c   who is next: fair among messages and sites
+ *   transport.c  the pipes to the programs that deliver
  *   advance.c    what happens next to a message: try, make, report, put off, end
- *   child.c      messages made from messages: forwards, parts of lists, reports
+ *   child.c      messages made from messages: child_making.c forwards and parts of lists, child_report.c reports
  *   control.c    the admin's commands, control_walk.c those that look at the whole queue */
 #ifndef QUEUED_SCHEDULER_H
 #define QUEUED_SCHEDULER_H
@@ -125,20 +126,30 @@ enum queue_place load_place_of(struct scheduler *s, const char *id);
 
 /* ---- dispatch.c ---- */
 
-void dispatch_start(struct scheduler *s);
-void dispatch_greet(struct scheduler *s, const char *peer, int fd);
 /* Loads and hands over as much as limits allow; called at the end of each turn. */
 void dispatch_pump(struct scheduler *s);
 /* Puts M among those with recipients to hand over. */
 void dispatch_add(struct scheduler *s, struct message *m);
 /* Takes M's parked and ready recipients out of everything (for hold and remove). */
 void dispatch_withdraw(struct scheduler *s, struct message *m);
+/* R is in flight at its site no more: who waits there is next. */
+void dispatch_leave_site(struct scheduler *s, struct recipient *r);
+/* A recipient's result: logged, counted, kept. */
+void dispatch_take_result(struct scheduler *s, struct message *m, uint32_t index, enum state_event event, const struct result_words *words);
 /* A result from here: as if a transport had said it. */
 void dispatch_result(struct scheduler *s, struct message *m, uint32_t index, enum state_event event,
                      const char *status, const char *words);
 void dispatch_result_from(struct scheduler *s, struct message *m, uint32_t index, enum state_event event,
                           const char *status, const char *host, const char *words);
 bool dispatch_is_local(const struct scheduler *s, const char *address);
+
+/* ---- transport.c ---- */
+
+void transport_start(struct scheduler *s);
+/* A pipe to PEER, one of the transports or none. */
+void transport_greet(struct scheduler *s, const char *peer, int fd);
+/* Hands COUNT recipients of M over, which are in flight already, with their places at their sites. */
+void transport_send(struct scheduler *s, struct message *m, struct transport *t, const uint32_t *indexes, uint32_t count);
 
 /* ---- advance.c ---- */
 
