@@ -23,7 +23,7 @@ inject() {
 	trace=$BATS_TEST_TMPDIR/trace
 	mapfile -t pids < <(group_members "$(suite_pid "$1")")
 	for pid in "${pids[@]}"; do set -- "$@" -p "$pid"; done
-	strace -f -o "$trace" -e "trace=$2" -e "signal=none" -e "inject=$2:$3" "${@:4}" 2>"$trace.attached" 3>&- &
+	strace -f -o "$trace" -e "trace=$2" -e "inject=$2:$3" "${@:4}" 2>"$trace.attached" 3>&- &
 	tracer=$!
 	wait_until is_attached "${#pids[@]}"
 }
