@@ -105,20 +105,25 @@ static bool folder_is_current(struct maildir_folder *folder)
 	return fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == folder->device && st.st_ino == folder->inode;
 }
 
-/* The last '/' ends the parent of PATH. */
-static enum result sync_parent(const char *path, struct why *why)
+/* Syncs the directories above PATH, up to LEVELS of them. One that may be passed through but not read
+ * ends it: what is above was not made for this mailbox. */
+static enum result sync_above(const char *path, int levels, struct why *why)
 {
-	char parent[4096];
-	const char *slash = strrchr(path, '/');
+	char parent[4096], *slash;
 	int fd, failed;
 
-	snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
-	fd = open(parent[0] != '\0' ? parent : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)	/* a parent that may be passed through but not read: its owner's file system decides */
-		return errno == EACCES ? RESULT_OK : why_errno(why, RESULT_RETRY, "open %s", parent);
-	failed = fsync(fd);
-	close(fd);
-	return failed == 0 ? RESULT_OK : why_errno(why, RESULT_RETRY, "sync %s", parent);
+	snprintf(parent, sizeof(parent), "%s", path);
+	for (; levels > 0 && (slash = strrchr(parent, '/')) != NULL; levels--) {
+		*slash = '\0';
+		fd = open(parent[0] != '\0' ? parent : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			return errno == EACCES ? RESULT_OK : why_errno(why, RESULT_RETRY, "open %s", parent);
+		failed = fsync(fd);
+		close(fd);
+		if (failed != 0)
+			return why_errno(why, RESULT_RETRY, "sync %s", parent);
+	}
+	return RESULT_OK;
 }
 
 /* Makes PATH and what is missing above it. */
@@ -135,7 +140,7 @@ static enum result make_path(const char *path, struct why *why)
 			continue;
 		part[i] = '\0';
 		if (mkdir(part, 0700) == 0) {
-			if (sync_parent(part, why) != RESULT_OK)
+			if (sync_above(part, 1, why) != RESULT_OK)
 				return RESULT_RETRY;
 		} else if (errno != EEXIST && (i == length || errno == ENOSPC || errno == EDQUOT)) {
 			return why_errno(why, RESULT_RETRY, "make %s", part);
@@ -193,6 +198,8 @@ static enum result folder_open(struct maildir_folder *folder, struct why *why)
 		result = open_part(root, folder->path, "new", &folder->new, &is_made, why);
 	if (result == RESULT_OK && is_made && fsync(root) != 0)
 		result = why_errno(why, RESULT_RETRY, "sync %s", folder->path);
+	if (result == RESULT_OK && is_made)	/* the spawner of locald may have made two levels just now */
+		result = sync_above(folder->path, 2, why);
 	if (result == RESULT_OK && fstat(folder->new, &st) != 0)
 		result = why_errno(why, RESULT_RETRY, "look at %s/new", folder->path);
 	if (cur >= 0)

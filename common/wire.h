@@ -46,7 +46,8 @@ enum {
 	M(SITE_ASK,        24, "site-ask",         "queued -> remoted",          NONE)  \
 	M(SITE_TELL,       25, "site-tell",        "remoted -> queued",          NONE)  \
 	M(REMOTE_JOB,      26, "remote-job",       "queued -> remoted",          ONE)   \
-	M(REMOTE_RECIPIENT, 27, "remote-recipient", "queued -> remoted",         NONE)
+	M(REMOTE_RECIPIENT, 27, "remote-recipient", "queued -> remoted",         NONE)  \
+	M(DONE,            28, "done",             "deliverer -> locald",        NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -92,13 +93,14 @@ enum {
 	F(LOCAL_RECIPIENT, OWNER, BYTES, WIRE_ADDRESS_MAX)
 /* What the spawner made of a recipient. KIND: enum delivery_kind. PATH: absolute. QUOTA: as in the
  * users table, may be empty. HOME: where a ~/.forward is looked for, empty for none. EXTENSION: of
- * user+extension. INDEX is the spawner's own number, which comes back in the answers. */
+ * user+extension. DONE: keys (8 bytes each) of what an earlier attempt did of a ~/.forward. INDEX is the
+ * spawner's own number, which comes back in the answers. */
 #define WIRE_DELIVER_TO(F) \
 	F(DELIVER_TO, JOB, NUMBER, 0) F(DELIVER_TO, INDEX, NUMBER, 0) F(DELIVER_TO, KIND, NUMBER, 0) \
 	F(DELIVER_TO, PATH, BYTES, WIRE_PATH_LENGTH_MAX) F(DELIVER_TO, QUOTA, BYTES, 64) \
 	F(DELIVER_TO, ADDRESS, BYTES, WIRE_ADDRESS_MAX) F(DELIVER_TO, AS, BYTES, WIRE_ORIGINAL_MAX) \
 	F(DELIVER_TO, OWNER, BYTES, WIRE_ADDRESS_MAX) F(DELIVER_TO, HOME, BYTES, WIRE_PATH_LENGTH_MAX) \
-	F(DELIVER_TO, EXTENSION, BYTES, 64)
+	F(DELIVER_TO, EXTENSION, BYTES, 64) F(DELIVER_TO, DONE, BYTES, 128)
 /* The end of one recipient of a job. VERDICT: enum delivery_verdict. STATUS: RFC 3463, "5.1.1".
  * HOST: the next hop that said WORDS, empty for here. */
 #define WIRE_RESULT(F) \
@@ -111,6 +113,10 @@ enum {
 /* A ~/.forward names a program: the spawner runs it under the deliverer's own uid. */
 #define WIRE_RUN(F) \
 	F(RUN, JOB, NUMBER, 0) F(RUN, INDEX, NUMBER, 0) F(RUN, COMMAND, BYTES, WIRE_PATH_LENGTH_MAX)
+
+/* One entry of a ~/.forward is done; the next attempt, if another one is deferred, leaves it out. */
+#define WIRE_DONE(F) \
+	F(DONE, JOB, NUMBER, 0) F(DONE, INDEX, NUMBER, 0) F(DONE, KEY, NUMBER, 0)
 
 /* The admin's commands to a running queued: VERB is hold, release, retry, remove, flush, status or
  * sites; ARGUMENT an ID or a domain or empty. Any number of rows (a line of key=value each), then

@@ -47,7 +47,18 @@ static void choose_folder(const struct target *target, char *path, size_t size)
 	snprintf(path, size, "%s", target->path);
 }
 
-static void finish_item(struct maildir_item *item, struct batch_item *owner)
+static void tell_done(struct batch *batch, const struct delivery *delivery, uint64_t key)
+{
+	struct wire_value values[DONE_FIELDS] = {
+		[DONE_JOB] = WIRE_NUMBER(delivery->job), [DONE_INDEX] = WIRE_NUMBER(delivery->index), [DONE_KEY] = WIRE_NUMBER(key),
+	};
+	struct why why;
+
+	if (key != 0)
+		(void)channel_send(batch->channel, FRAME_DONE, values, -1, &why);
+}
+
+static void finish_item(struct batch *batch, struct maildir_item *item, struct batch_item *owner)
 {
 	struct outcome outcome = { 0 };
 
@@ -56,6 +67,8 @@ static void finish_item(struct maildir_item *item, struct batch_item *owner)
 	else
 		outcome_of_trouble(&outcome, &item->why);
 	outcome_merge(&owner->delivery->outcome, &outcome);
+	if (item->result == RESULT_OK)
+		tell_done(batch, owner->delivery, owner->key);
 	if (item->result == RESULT_OK && owner->quota_path != NULL)
 		quota_add(owner->quota_path, &owner->quota, (int64_t)item->bytes, 1);
 	free(owner->quota_path);
@@ -67,7 +80,7 @@ static void commit_items(struct batch *batch)
 {
 	maildir_commit(batch->items, batch->item_count);
 	for (size_t i = 0; i < batch->item_count; i++)
-		finish_item(&batch->items[i], &batch->owners[i]);
+		finish_item(batch, &batch->items[i], &batch->owners[i]);
 	batch->item_count = 0;
 }
 
@@ -142,6 +155,7 @@ static void deliver_maildir(struct batch *batch, struct delivery *delivery, cons
 	}
 	batch->owners[batch->item_count++] = (struct batch_item){
 		.delivery = delivery,
+		.key = target->key,
 		.quota = quota,
 		.quota_path = quota.bytes > 0 || quota.messages > 0 ? strdup(target->path) : NULL,
 	};
@@ -159,6 +173,7 @@ static void deliver_mbox(struct batch *batch, struct delivery *delivery, const s
 		take_trouble(delivery, &why);
 		return;
 	}
+	tell_done(batch, delivery, target->key);
 	outcome_set(&outcome, DELIVERY_DELIVERED, "2.0.0", "delivered to mbox");
 	outcome_merge(&delivery->outcome, &outcome);
 }

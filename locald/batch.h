@@ -6,6 +6,7 @@
 #include "common/channel.h"
 #include "common/configuration.h"
 #include "common/maildir.h"
+#include "done.h"
 #include "outcome.h"
 #include "trace.h"
 
@@ -40,6 +41,8 @@ struct target {
 	char prefix[TRACE_PREFIX_MAX];
 	size_t prefix_length;
 	const char *reverse_path;	/* the owner's where there is one */
+	struct done done;
+	uint64_t key;			/* of an entry of a ~/.forward, which the spawner is told when it is done; else 0 */
 };
 
 struct batch {
@@ -50,6 +53,7 @@ struct batch {
 	size_t delivery_count;
 	struct batch_item {
 		struct delivery *delivery;
+		uint64_t key;
 		char *quota_path;	/* malloc'd; NULL: no quota */
 		struct quota quota;
 	} owners[BATCH_ITEMS_MAX];	/* of the item in the same place */

@@ -42,6 +42,12 @@ static bool take_target(const struct frame *f, struct target *target)
 {
 	static char owner[WIRE_ADDRESS_MAX + 1];
 
+	const struct wire_value *done = &f->value[DELIVER_TO_DONE];
+
+	target->key = 0;
+	target->done.count = done->length / sizeof(target->done.keys[0]);
+	if (done->length > 0)
+		memcpy(target->done.keys, done->bytes, target->done.count * sizeof(target->done.keys[0]));
 	target->kind = (enum delivery_kind)f->value[DELIVER_TO_KIND].number;
 	if (!frame_value_copy(f, DELIVER_TO_PATH, target->path, sizeof(target->path)) ||
 	    !frame_value_copy(f, DELIVER_TO_QUOTA, target->quota, sizeof(target->quota)) ||

@@ -113,7 +113,9 @@ static void take_result(struct deliverer *d, struct part *part, const struct fra
 	}
 	if (verdict != 0)	/* 0: all it had to do was to ask for programs */
 		outcome_set(&outcome, (enum delivery_verdict)verdict, status, "%.*s", (int)words->length, words->length > 0 ? words->bytes : "");
-	if (verdict == DELIVERY_DEFERRED)
+	if (verdict == DELIVERY_DELIVERED)
+		done_add(&part->recipient->done, part->key);
+	else if (verdict == DELIVERY_DEFERRED)
 		hooks->troubled(part);
 	recipient_report(part->recipient, &outcome);
 }
@@ -136,14 +138,14 @@ static bool take_forward(struct part *part, const struct frame *f)
 	return part->recipient->forwards++ < FORWARDS_MAX && recipient_forward(part->recipient, address->bytes, address->length);
 }
 
-/* JOB and INDEX are the first fields of all three. A deliverer may speak of its own parts alone. */
+/* JOB and INDEX are the first fields of all four. A deliverer may speak of its own parts alone. */
 static void take_frame(struct channel *channel, struct frame *f)
 {
 	struct deliverer *d = container_of(channel, struct deliverer, channel);
 	struct part *part = NULL;
 	bool is_good = true;
 
-	if (f->type == FRAME_RESULT || f->type == FRAME_FORWARD || f->type == FRAME_RUN)
+	if (f->type == FRAME_RESULT || f->type == FRAME_FORWARD || f->type == FRAME_RUN || f->type == FRAME_DONE)
 		part = deliverer_find(d, f->value[RESULT_JOB].number, f->value[RESULT_INDEX].number);
 	d->progress_ms = loop_now_ms(loop);
 	if (part == NULL) {
@@ -152,6 +154,8 @@ static void take_frame(struct channel *channel, struct frame *f)
 		is_good = false;
 	} else if (f->type == FRAME_RESULT) {
 		take_result(d, part, f);
+	} else if (f->type == FRAME_DONE) {
+		done_add(&part->recipient->done, f->value[DONE_KEY].number);
 	} else {
 		is_good = f->type == FRAME_RUN ? take_run(part, f) : take_forward(part, f);
 	}

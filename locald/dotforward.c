@@ -97,14 +97,26 @@ static bool is_self(const struct target *target, const char *name)
 	return text_equal_folded(name, length, target->address, local) || text_equal_folded(name, length, target->address, bare);
 }
 
-static void forward_to(struct batch *batch, struct delivery *delivery, const struct target *target, const char *text)
+/* Leaves out what an earlier attempt or another entry did. KEY names it among DONE. */
+static void deliver_once(struct batch *batch, struct delivery *delivery, struct done *done, uint64_t key, struct target *target)
+{
+	if (done_has(done, key)) {
+		merge(delivery, DELIVERY_DELIVERED, "2.0.0", "delivered before");
+		return;
+	}
+	done_add(done, key);
+	target->key = key;
+	batch_deliver(batch, delivery, target);
+}
+
+static void forward_to(struct batch *batch, struct delivery *delivery, struct target *target, const char *text)
 {
 	char whole[WIRE_PATH_LENGTH_MAX + WIRE_ADDRESS_MAX + 2];
 	struct address address;
 	struct why why = { 0 };
 
 	if (is_self(target, text)) {
-		batch_deliver(batch, delivery, target);
+		deliver_once(batch, delivery, &target->done, done_key("\\", 1), target);
 		return;
 	}
 	snprintf(whole, sizeof(whole), "%s%s", text, strchr(text, '@') != NULL ? "" : target->address + strcspn(target->address, "@"));
@@ -117,7 +129,7 @@ static void forward_to(struct batch *batch, struct delivery *delivery, const str
 }
 
 /* "~/x" and "./x" lie in the home; a trailing '/' makes a maildir. */
-static void deliver_path(struct batch *batch, struct delivery *delivery, const struct target *target, const char *text)
+static void deliver_path(struct batch *batch, struct delivery *delivery, struct target *target, const char *text)
 {
 	static struct target other;
 	size_t length;
@@ -137,10 +149,10 @@ static void deliver_path(struct batch *batch, struct delivery *delivery, const s
 	other.kind = other.path[length - 1] == '/' ? DELIVER_MAILDIR : DELIVER_MBOX;
 	while (length > 1 && other.path[length - 1] == '/')
 		other.path[--length] = '\0';
-	batch_deliver(batch, delivery, &other);
+	deliver_once(batch, delivery, &target->done, done_key(other.path, length), &other);
 }
 
-static void take_entry(struct batch *batch, struct delivery *delivery, const struct target *target, const struct forward_entry *entry)
+static void take_entry(struct batch *batch, struct delivery *delivery, struct target *target, const struct forward_entry *entry)
 {
 	switch (entry->kind) {
 	case ENTRY_ADDRESS:

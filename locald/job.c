@@ -148,6 +148,7 @@ static void take_recipient(struct frame *f)
 		return;
 	}
 	recipient->job = current;
+	done_load(current->id, recipient->address, &recipient->done);
 	recipient->next = current->recipients;
 	current->recipients = recipient;
 	current->open++;
@@ -218,7 +219,7 @@ static bool job_add_part(struct job *job, struct part *part)
 	return true;
 }
 
-struct part *part_make(struct recipient *recipient, enum delivery_kind kind, const char *path, const char *quota,
+struct part *part_make(struct recipient *recipient, uint64_t key, enum delivery_kind kind, const char *path, const char *quota,
                        const char *home, const char *extension)
 {
 	struct part *part = calloc(1, sizeof(*part) + strlen(path) + strlen(quota) + strlen(home) + strlen(extension) + 4);
@@ -229,6 +230,7 @@ struct part *part_make(struct recipient *recipient, enum delivery_kind kind, con
 		return NULL;
 	}
 	part->recipient = recipient;
+	part->key = key;
 	part->kind = kind;
 	at = add_string(part->strings, path, &part->path);
 	at = add_string(at, quota, &part->quota);
@@ -265,6 +267,8 @@ void recipient_report(struct recipient *recipient, struct outcome *outcome)
 		return;
 	if (recipient->outcome.verdict == 0)
 		outcome_set(&recipient->outcome, DELIVERY_DEFERRED, "4.3.5", "nothing says what to do for this recipient");
+	if (recipient->outcome.verdict == DELIVERY_DEFERRED)
+		done_store(job->id, recipient->address, &recipient->done);
 	if (!job->is_orphan && queued.fd >= 0)
 		send_result(recipient);
 	job->open--;

@@ -4,6 +4,7 @@
 #define LOCALD_JOB_H
 
 #include "common/channel.h"
+#include "done.h"
 #include "outcome.h"
 #include <sys/types.h>
 
@@ -31,6 +32,7 @@ struct recipient {
 	unsigned pending;		/* what has not reported yet: parts, programs, the routing itself */
 	unsigned forwards, programs;	/* asked for by a ~/.forward, bounded */
 	struct outcome outcome;
+	struct done done;		/* at an earlier attempt, and by now */
 	struct recipient *next;
 	const char *address, *as, *owner;	/* into strings; owner "" for none */
 	char strings[];
@@ -43,6 +45,7 @@ struct part {
 	struct lane *lane;
 	struct deliverer *deliverer;	/* NULL: waits in its lane */
 	struct part *next, *previous;	/* in the lane's queue, then among what its deliverer has */
+	uint64_t key;			/* done_key */
 	enum delivery_kind kind;
 	const char *path, *quota, *home, *extension;	/* into strings */
 	char strings[];
@@ -54,7 +57,7 @@ bool jobs_are_open(void);		/* is there a queued? */
 size_t jobs_count(void);
 
 /* Makes a part of RECIPIENT, which then waits for it. NULL: no memory. */
-struct part *part_make(struct recipient *recipient, enum delivery_kind kind, const char *path, const char *quota,
+struct part *part_make(struct recipient *recipient, uint64_t key, enum delivery_kind kind, const char *path, const char *quota,
                        const char *home, const char *extension);
 
 /* One pending thing of RECIPIENT is over; OUTCOME is taken (empty afterwards). The last one sends the

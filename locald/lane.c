@@ -150,6 +150,7 @@ static void send_part(struct deliverer *d, struct part *part)
 		[DELIVER_TO_OWNER] = WIRE_STRING(recipient->owner),
 		[DELIVER_TO_HOME] = WIRE_STRING(part->home),
 		[DELIVER_TO_EXTENSION] = WIRE_STRING(part->extension),
+		[DELIVER_TO_DONE] = WIRE_BYTES((const char *)recipient->done.keys, recipient->done.count * sizeof(recipient->done.keys[0])),
 	};
 	struct why why;
 

@@ -36,7 +36,8 @@ bool path_is_below(const char *path, const char *directory)
 	return strncmp(path, directory, length) == 0 && path[length] == '/' && path[length + 1] != '\0';
 }
 
-/* Makes NAME in PARENT and gives it to ACCOUNT (NULL: root keeps it). There by now: as good. */
+/* Makes NAME in PARENT and gives it to ACCOUNT (NULL: root keeps it). There by now: as good. The deliverer
+ * syncs it: this process waits for no disk. */
 static enum result make_directory(int parent, const char *name, mode_t mode, const struct account *account, struct why *why)
 {
 	enum result result = RESULT_OK;
@@ -52,8 +53,6 @@ static enum result make_directory(int parent, const char *name, mode_t mode, con
 	close(fd);
 	if (result != RESULT_OK)
 		unlinkat(parent, name, AT_REMOVEDIR);
-	else if (fsync(parent) != 0)
-		result = why_errno(why, RESULT_RETRY, "sync the directory above %s", name);
 	return result;
 }
 
@@ -69,8 +68,6 @@ static enum result make_mbox(int parent, const char *name, const struct account 
 	close(fd);
 	if (result != RESULT_OK)
 		unlinkat(parent, name, 0);
-	else if (fsync(parent) != 0)
-		result = why_errno(why, RESULT_RETRY, "sync the directory above %s", name);
 	return result;
 }
 

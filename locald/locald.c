@@ -77,7 +77,15 @@ static void run_forward_program(struct part *part, const char *command)
 		.home = part->home,
 	};
 
-	program_add(part->recipient, &user, command);
+	uint64_t key = done_key(command, strlen(command)) ^ 2;	/* no path's */
+	struct outcome outcome = { 0 };
+
+	if (!done_has(&part->recipient->done, key)) {
+		program_add(part->recipient, &user, key, command);
+		return;
+	}
+	outcome_set(&outcome, DELIVERY_DELIVERED, "2.0.0", "run at an earlier attempt");
+	recipient_report(part->recipient, &outcome);
 }
 
 static void forget_mailbox(const struct part *part)

@@ -211,18 +211,21 @@ static enum result put_message(struct writer *writer, struct content *content, s
 	return put(writer, "\n", 1, why);
 }
 
-static enum result open_mbox(const char *path, int *fd, bool *is_made, struct why *why)
+/* *IS_NEW: its name may not be durable yet. */
+static enum result open_mbox(const char *path, int *fd, bool *is_new, struct why *why)
 {
 	struct stat st;
 
 	*fd = open(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	*is_made = *fd < 0 && errno == ENOENT;
-	if (*is_made)
+	if (*fd < 0 && errno == ENOENT)
 		*fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (*fd < 0)
 		return why_errno(why, RESULT_RETRY, "open %s", path);
-	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
+	*is_new = true;
+	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		*is_new = st.st_size == 0;
 		return RESULT_OK;
+	}
 	close(*fd);
 	return why_set(why, RESULT_RETRY, "write to %s: it is no regular file", path);
 }
@@ -276,7 +279,7 @@ enum result mbox_deliver(const char *path, const char *reverse_path, const char 
 	uint64_t deadline_ms = time_monotonic_ms() + LOCK_WAIT_MS;
 	char lock[PATH_ROOM];
 	struct content content;
-	bool is_held, is_made;
+	bool is_held, is_new;
 	enum result result;
 	int fd;
 
@@ -286,12 +289,12 @@ enum result mbox_deliver(const char *path, const char *reverse_path, const char 
 	result = dotlock(lock, deadline_ms, &is_held, why);
 	if (result != RESULT_OK)
 		return result;
-	result = open_mbox(path, &fd, &is_made, why);
+	result = open_mbox(path, &fd, &is_new, why);
 	if (result == RESULT_OK) {
 		result = lock_file(fd, path, deadline_ms, why);
 		if (result == RESULT_OK)
 			result = append(fd, reverse_path, prefix, prefix_length, &content, why);
-		if (result == RESULT_OK && is_made)
+		if (result == RESULT_OK && is_new)
 			result = sync_parent(path, why);
 		close(fd);
 	}

@@ -12,6 +12,7 @@
 
 struct program {
 	struct recipient *recipient;
+	uint64_t key;
 	struct program_user user;	/* its strings lie in STRINGS */
 	const char *command, *extension;
 	pid_t pid;			/* 0: waits */
@@ -136,6 +137,8 @@ static void take_frame(struct channel *channel, struct frame *f)
 		return;		/* its end is then what counts */
 	(void)frame_value_copy(f, RESULT_STATUS, status, sizeof(status));
 	outcome_set(&outcome, (enum delivery_verdict)verdict, status, "%.*s", (int)words->length, words->length > 0 ? words->bytes : "");
+	if (verdict == DELIVERY_DELIVERED)
+		done_add(&program->recipient->done, program->key);
 	program_report(program, &outcome);
 }
 
@@ -208,7 +211,7 @@ static char *add_string(char *at, const char *string, const char **field)
 	return at + length;
 }
 
-void program_add(struct recipient *recipient, const struct program_user *user, const char *command)
+void program_add(struct recipient *recipient, const struct program_user *user, uint64_t key, const char *command)
 {
 	const char *login = user->account.login != NULL ? user->account.login : "";
 	struct program *program = calloc(1, sizeof(*program) + strlen(user->name) + strlen(user->home) + strlen(login) + strlen(command) + 4);
@@ -221,6 +224,7 @@ void program_add(struct recipient *recipient, const struct program_user *user, c
 		return;
 	}
 	program->recipient = recipient;
+	program->key = key;
 	program->channel.fd = -1;
 	program->user.account = user->account;
 	at = add_string(program->strings, user->name, &program->user.name);

@@ -74,15 +74,23 @@ static bool may_become(struct recipient *recipient, const struct account *accoun
 	return false;
 }
 
-/* BASE: NULL for the usual one. */
-static void deliver(struct recipient *recipient, const struct account *account, enum delivery_kind kind, const char *path,
+static bool is_done(struct recipient *recipient, uint64_t key)
+{
+	if (!done_has(&recipient->done, key))
+		return false;
+	report(recipient, DELIVERY_DELIVERED, "2.0.0", "delivered at an earlier attempt");
+	return true;
+}
+
+/* KEY: done_key, 0 where the entries of a ~/.forward have keys of their own. HOME: "" where none is looked for. */
+static void deliver(struct recipient *recipient, const struct account *account, uint64_t key, enum delivery_kind kind, const char *path,
                     const char *quota, const char *home, const char *extension)
 {
 	char base[4096];
 	struct why why = { 0 };
 	struct part *part;
 
-	if (!may_become(recipient, account))
+	if (is_done(recipient, key) || !may_become(recipient, account))
 		return;
 	if (leaf_prepare(conf, path, kind == DELIVER_MBOX, account, &why) != RESULT_OK) {
 		struct outcome outcome = { 0 };
@@ -96,7 +104,7 @@ static void deliver(struct recipient *recipient, const struct account *account, 
 		snprintf(base, sizeof(base), "%s", home);
 	else
 		route_base(conf, path, base);
-	part = part_make(recipient, kind, path, quota, home, extension);
+	part = part_make(recipient, key, kind, path, quota, home, extension);
 	if (part == NULL) {
 		report(recipient, DELIVERY_DEFERRED, "4.3.1", "out of memory");
 	} else if (!lane_add(part, account, base)) {
@@ -109,7 +117,7 @@ static void deliver_mailbox(struct recipient *recipient, const struct meaning_of
 {
 	struct account account = { meaning->uid, meaning->gid, NULL };
 
-	deliver(recipient, &account, meaning->is_mbox ? DELIVER_MBOX : DELIVER_MAILDIR, meaning->maildir, meaning->quota, "", meaning->extension);
+	deliver(recipient, &account, done_key("\\", 1), meaning->is_mbox ? DELIVER_MBOX : DELIVER_MAILDIR, meaning->maildir, meaning->quota, "", meaning->extension);
 }
 
 /* ---- aliases ---- */
@@ -134,6 +142,7 @@ static bool aliases_identity(struct recipient *recipient, struct account *accoun
 static void take_member(struct recipient *recipient, const struct account *account, const char *member, size_t length)
 {
 	char text[WIRE_PATH_LENGTH_MAX + 1];
+	uint64_t key = done_key(member, length);
 
 	if (length >= sizeof(text)) {
 		report(recipient, DELIVERY_DEFERRED, "4.3.5", "a member of the alias is too long");
@@ -144,16 +153,16 @@ static void take_member(struct recipient *recipient, const struct account *accou
 	if (text[0] == '|') {
 		struct program_user user = { .account = *account, .name = aliases_account, .home = "/" };
 
-		if (may_become(recipient, account)) {
+		if (!is_done(recipient, key) && may_become(recipient, account)) {
 			recipient->pending++;
-			program_add(recipient, &user, text + 1 + strspn(text + 1, " \t"));
+			program_add(recipient, &user, key, text + 1 + strspn(text + 1, " \t"));
 		}
 	} else if (text[length - 1] == '/') {
 		while (length > 1 && text[length - 1] == '/')
 			text[--length] = '\0';
-		deliver(recipient, account, DELIVER_MAILDIR, text, "", "", "");
+		deliver(recipient, account, key, DELIVER_MAILDIR, text, "", "", "");
 	} else {
-		deliver(recipient, account, DELIVER_MBOX, text, "", "", "");
+		deliver(recipient, account, key, DELIVER_MBOX, text, "", "", "");
 	}
 }
 
@@ -198,7 +207,7 @@ static enum result deliver_account(struct recipient *recipient, const struct mea
 	if (result != RESULT_OK)
 		return result;
 	account = (struct account){ system_meaning.uid, system_meaning.gid, local };
-	deliver(recipient, &account, system_meaning.is_mbox ? DELIVER_MBOX : DELIVER_MAILDIR, system_meaning.maildir,
+	deliver(recipient, &account, 0, system_meaning.is_mbox ? DELIVER_MBOX : DELIVER_MAILDIR, system_meaning.maildir,
 	        system_meaning.quota, home, meaning->extension);
 	return RESULT_OK;
 }

@@ -42,7 +42,7 @@ deliver() {
 	local options=()
 	while [[ $1 == -* ]]; do
 		options+=("$1")
-		[[ $1 == -[qw] ]] || { options+=("$2"); shift; }
+		[[ $1 == -[qwi] ]] || { options+=("$2"); shift; }
 		shift
 	done
 	env ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD=libnss_wrapper.so \

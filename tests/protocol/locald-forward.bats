@@ -40,7 +40,7 @@ uid_of() { stat -c %u "$HOME_OF"; }
 	printf 'Fred@LOCAL.example\nfred\n' | forward_of fred
 	run -0 deliver fred+x@local.example
 	[[ $output == "0 delivered "* ]]
-	in_maildir 3
+	in_maildir 2	# one copy for both entries
 }
 
 @test "a program of ~/.forward runs as the user, in the home, with the user's environment" {
@@ -65,6 +65,25 @@ uid_of() { stat -c %u "$HOME_OF"; }
 	printf '|echo no; exit 77\n\\fred\n' | forward_of fred
 	run -0 deliver fred@local.example
 	[[ $output == "0 failed 5.7.1 program, exit code 77: no" ]]
+}
+
+@test "what is done of a deferred recipient is not done again" {
+	mkfifo "$SUITE/go"
+	exec {go}<>"$SUITE/go"
+	printf '\\fred\n~/box\n"|cat >>one"\n"|test -e mended || exit 75; cat >>two"\ncarol@example.net\n' | forward_of fred
+	deliver -w -n 2 -i fred@local.example <"$SUITE/go" >"$SUITE/results" &
+	driver=$!
+	echo >&$go
+	wait_until grep -qs '^0 deferred 4.3.0 program, exit code 75' "$SUITE/results"
+	touch "$HOME_OF/mended"
+	echo >&$go
+	wait "$driver"
+	exec {go}>&-
+	grep -q '^0 forwarded ' "$SUITE/results"
+	in_maildir 1
+	[[ $(grep -c '^From ' "$HOME_OF/box") == 1 ]]
+	[[ $(grep -c '^Return-Path' "$HOME_OF/one") == 1 ]]
+	[[ $(grep -c '^Return-Path' "$HOME_OF/two") == 1 ]]
 }
 
 @test "a ~/.forward that others can write, a link, a device or nonsense defers the mail" {

@@ -141,7 +141,7 @@ teardown() { suite_stop; }
 	deliver -w -n 3 alice@local.example <"$SUITE/go" >"$SUITE/results" &
 	driver=$!
 	echo >&$go
-	wait_until grep -q '^0 delivered' "$SUITE/results"
+	wait_until grep -qs '^0 delivered' "$SUITE/results"
 	mv "$(maildir_of alice)" "$SUITE/old"
 	echo >&$go
 	wait_until has_lines 2

@@ -116,6 +116,22 @@ process_is_gone() { [[ ! -e /proc/$1 ]] || grep -q '^State:.*Z' "/proc/$1/status
 	[[ $output == *"1 deferred 4.3.0 program, exit code 75: wait"* ]]
 }
 
+@test "members of a deferred alias that are done are not done again" {
+	mkfifo "$SUITE/go"
+	exec {go}<>"$SUITE/go"
+	aliases_add "two@local.example: \"|cat >>$SUITE/out/one\", \"|test -e $SUITE/out/mended || exit 75\""
+	deliver -w -n 2 -i two@local.example <"$SUITE/go" >"$SUITE/results" &
+	driver=$!
+	echo >&$go
+	wait_until grep -qs '^0 deferred 4.3.0 program, exit code 75' "$SUITE/results"
+	touch "$SUITE/out/mended"
+	echo >&$go
+	wait "$driver"
+	exec {go}>&-
+	grep -q '^0 delivered ' "$SUITE/results"
+	[[ $(grep -c '^Return-Path' "$SUITE/out/one") == 1 ]]
+}
+
 @test "an alias that names itself also delivers to its mailbox" {
 	aliases_add "alice@local.example: alice@local.example, \"|cat >$SUITE/out/copy\", bob@local.example"
 	run -0 deliver alice@local.example

@@ -1,12 +1,13 @@
 /* Plays queued for locald alone: starts it, sends one message to the recipients of the command
  * line, prints what comes back.
  *
- *   locald_driver [-n REPEAT] [-p IN-FLIGHT] [-f FROM] [-q] [-w] LOCALD CONF MESSAGE RECIPIENT..
+ *   locald_driver [-n REPEAT] [-p IN-FLIGHT] [-f FROM] [-q] [-w] [-i] LOCALD CONF MESSAGE RECIPIENT..
  *
  * MESSAGE is a file with the content as it stands in the queue (CRLF). RECIPIENT: ADDRESS, or
  * ADDRESS=AS, or ADDRESS=AS=OWNER. Prints "forward INDEX ADDRESS" and "INDEX VERDICT STATUS WORDS" lines; with -n
  * the jobs are sent REPEAT times, at most IN-FLIGHT recipients at once, and with -q only the counts
- * are printed; with -w it waits for a line of standard input before each job. Exit code 1: a recipient got no answer. */
+ * are printed; with -w it waits for a line of standard input before each job;
+ * with -i all jobs have one queue ID. Exit code 1: a recipient got no answer. */
 #include "common/channel.h"
 #include "common/queue.h"
 #include "common/service.h"
@@ -25,7 +26,7 @@ static const char *const verdicts[] = { "none", "delivered", "deferred", "failed
 static struct channel channel;
 static uint64_t repeat = 1, in_flight_max = 4096, length;
 static const char *from = "sender@client.example", *message_path;
-static bool is_quiet, waits;
+static bool is_quiet, waits, is_one_id;
 static uint64_t counts[6], open_count;
 
 static void fail(const char *what)
@@ -66,10 +67,11 @@ static pid_t start_locald(const char *program, const char *conf, int *control, i
 
 static void send_job(uint64_t job, int fd, char **recipients, size_t count)
 {
-	char id[QUEUE_ID_LENGTH + 1];
+	static char id[QUEUE_ID_LENGTH + 1];
 	struct why why = { 0 };
 
-	queue_id_make(id);
+	if (id[0] == '\0' || !is_one_id)
+		queue_id_make(id);
 	struct wire_value values[LOCAL_JOB_FIELDS] = {
 		[LOCAL_JOB_JOB] = WIRE_NUMBER(job), [LOCAL_JOB_ID] = WIRE_STRING(id), [LOCAL_JOB_ARRIVED_US] = WIRE_NUMBER(time_real_us()),
 		[LOCAL_JOB_LENGTH] = WIRE_NUMBER(length), [LOCAL_JOB_REVERSE_PATH] = WIRE_STRING(from), [LOCAL_JOB_COUNT] = WIRE_NUMBER(count),
@@ -136,13 +138,15 @@ static void take_options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "n:p:f:qw")) != -1) {
+	while ((option = getopt(argc, argv, "n:p:f:qwi")) != -1) {
 		if (option == 'f')
 			from = optarg;
 		else if (option == 'q')
 			is_quiet = true;
 		else if (option == 'w')
 			waits = true;
+		else if (option == 'i')
+			is_one_id = true;
 		else if (option == '?' || !text_to_number(optarg, strlen(optarg), option == 'n' ? &repeat : &in_flight_max))
 			exit(64);
 	}
@@ -166,7 +170,7 @@ int main(int argc, char **argv)
 
 	take_options(argc, argv);
 	if (argc - optind < 4) {
-		fprintf(stderr, "usage: locald_driver [-n REPEAT] [-p IN-FLIGHT] [-f FROM] [-q] [-w] LOCALD CONF MESSAGE RECIPIENT..\n");
+		fprintf(stderr, "usage: locald_driver [-n REPEAT] [-p IN-FLIGHT] [-f FROM] [-q] [-w] [-i] LOCALD CONF MESSAGE RECIPIENT..\n");
 		return 64;
 	}
 	message_path = argv[optind + 2];
