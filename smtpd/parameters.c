@@ -165,6 +165,13 @@ static enum reply take_parameter(const struct parameter_row *row, void *into, co
 	return words_set(SAY_PARAMETER_UNKNOWN, words, p.keyword, p.keyword_length);
 }
 
+static bool is_ascii(const char *text)
+{
+	while ((unsigned char)*text >= 1 && (unsigned char)*text < 0x80)
+		text++;
+	return !*text;
+}
+
 /* The rest of the line behind the path. */
 static enum reply take_parameters(const struct parameter_row *rows, void *into, const char *at, const char *end, struct why *words)
 {
@@ -224,7 +231,7 @@ enum reply parameters_of_rcpt(const char *text, size_t length, bool is_utf8, str
 	if (rcpt->to.length == 0)
 		return words_set(SAY_BAD_RECIPIENT, words, "empty", 5);
 	enum reply reply = take_parameters(rcpt_rows, rcpt, at + used, end, words);
-	if (reply == SAY_OK && rcpt->to.needs_smtputf8 && !is_utf8)
+	if (reply == SAY_OK && !is_utf8 && (rcpt->to.needs_smtputf8 || !is_ascii(rcpt->orcpt)))
 		return SAY_NEEDS_SMTPUTF8;
 	return reply;
 }

@@ -57,6 +57,7 @@ static const struct {
 	{ "TO:<a@b.example> NOTIFY=SUCCESS,FAILURE,delay", false, SAY_OK, NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY, "" },
 	{ "TO:<a@b.example> ORCPT=rfc822;a+2Bb@c.example", false, SAY_OK, 0, "rfc822;a+2Bb@c.example" },
 	{ "TO:<a@b.example> ORCPT=utf-8;\xc3\xb6@c.example", true, SAY_OK, 0, "utf-8;\xc3\xb6@c.example" },
+	{ "TO:<a@b.example> ORCPT=utf-8;\xc3\xb6@c.example", false, SAY_NEEDS_SMTPUTF8, 0, NULL },
 	{ "TO:<\xc3\xb6@b.example>", true, SAY_OK, 0, "" },
 	{ "TO:<\xc3\xb6@b.example>", false, SAY_NEEDS_SMTPUTF8, 0, NULL },
 	{ "TO:<>", false, SAY_BAD_RECIPIENT, 0, NULL },
