@@ -7,12 +7,12 @@
 #   deliver_in_background NAME ..	the same; results in $SUITE/NAME, pid in $driver: `wait` for it
 #   home_of NAME			an account of the system for locald, with this home
 #   users_add LINE.. / aliases_add LINE..	and `dawk update`
-# Owners: $VIRTUAL (mailboxes), $PROGRAMS (aliases), by name.
-
-if [[ $(id -u) == 0 ]]; then VIRTUAL=dawkm PROGRAMS=dawkx; else VIRTUAL=$(id -un) PROGRAMS=$VIRTUAL; fi
+# Owners: $VIRTUAL (mailboxes), $PROGRAMS (aliases), uids.
 
 locald_make() {
 	suite_make "$@" || return 1
+	VIRTUAL=$(id -u) PROGRAMS=$VIRTUAL
+	if [[ $VIRTUAL == 0 ]]; then VIRTUAL=$(id -u dawkm) PROGRAMS=$(id -u dawkx); fi
 	chmod 755 "$SUITE"
 	locald_message </dev/null
 	mkdir -p "$SUITE/out" "$SUITE/home"

@@ -32,11 +32,11 @@ teardown() { suite_stop; }
 
 @test "the domain's folder belongs to root, the mailbox to its account alone" {
 	run -0 deliver alice@local.example
-	[[ $(stat -c '%U %a' "$SUITE/mail/local.example") == "$(id -un) 755" ]]
+	[[ $(stat -c '%u %a' "$SUITE/mail/local.example") == "$(id -u) 755" ]]
 	for folder in "" /tmp /new /cur; do
-		[[ $(stat -c '%U %a' "$(maildir_of alice)$folder") == "$VIRTUAL 700" ]]
+		[[ $(stat -c '%u %a' "$(maildir_of alice)$folder") == "$VIRTUAL 700" ]]
 	done
-	[[ $(stat -c %U "$(message_of alice)") == "$VIRTUAL" ]]
+	[[ $(stat -c %u "$(message_of alice)") == "$VIRTUAL" ]]
 }
 
 @test "a mailbox elsewhere is made with the folders above it" {

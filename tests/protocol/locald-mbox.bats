@@ -25,7 +25,7 @@ mbox() { echo "$SUITE/mail/mb.mbox"; }
 		>From x
 
 	EOF
-	[[ $(stat -c '%U %a' "$(mbox)") == "$VIRTUAL 600" ]]
+	[[ $(stat -c '%u %a' "$(mbox)") == "$VIRTUAL 600" ]]
 }
 
 @test "a stock reader finds every message of an mbox, byte by byte" {
@@ -87,8 +87,7 @@ waits_for_lock() { [[ $(locald_processes | wc -l) == 2 ]]; }
 	touch "$SUITE/boxes/own.mbox.lock"
 	deliver_in_background results own@local.example alice@local.example
 	wait_until delivers_to_both
-	deliverer=$(for pid in $(locald_processes); do grep -qs "^Uid:.*[[:space:]]$(id -u "$VIRTUAL")" "/proc/$pid/status" && echo "$pid"; done)
-	for pid in $deliverer; do
+	for pid in $(pgrep -P "$(locald_processes | head -n 1)"); do
 		grep -q "$SUITE/mail/" <(readlink "/proc/$pid/fd/"* 2>/dev/null) || kill -KILL "$pid"
 	done
 	wait "$driver"

@@ -4,7 +4,7 @@ setup()    { locald_make; }
 teardown() { suite_stop; }
 
 @test "a program reads the message with its trace lines and LF line ends, as dawkx, in /" {
-	aliases_add "prog@local.example: \"|{ id -un; pwd; cat; } >$SUITE/out/got\""
+	aliases_add "prog@local.example: \"|{ id -u; pwd; cat; } >$SUITE/out/got\""
 	run -0 deliver -f bob@client.example prog@local.example
 	[[ $output == "0 delivered 2.0.0 program, exit code 0" ]]
 	diff "$SUITE/out/got" - <<-EOF
