@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -18,6 +19,7 @@ enum {
 	OUTPUT_MAX = 1024,		/* kept; more is read and dropped */
 	PIECE = 32 << 10,
 	ENVIRONMENT_MAX = 32,
+	USUAL_FILES = 1024,
 	AFTER_END_MS = 200,		/* for output that is still in the pipe */
 };
 
@@ -85,6 +87,17 @@ static void make_environment(struct environment *environment, const struct progr
 		put(environment, "TZ", zone);
 }
 
+/* This suite takes all the descriptors it may; programs that use select(2) must not get such numbers. */
+static void usual_limits(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur <= USUAL_FILES)
+		return;
+	files.rlim_cur = USUAL_FILES;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 /* Never returns. The process group lets the keeper end all of it. */
 static void become_program(const struct program_task *task, int input, int output)
 {
@@ -92,6 +105,7 @@ static void become_program(const struct program_task *task, int input, int outpu
 	char *const arguments[] = { "sh", "-c", (char *)(uintptr_t)task->command, NULL };
 
 	setpgid(0, 0);
+	usual_limits();
 	signal(SIGPIPE, SIG_DFL);
 	if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || close_range(3, ~0u, 0) != 0)
 		_exit(EX_OSERR);

@@ -33,13 +33,14 @@ teardown() { suite_stop; }
 }
 
 @test "it has three descriptors, no signal blocked, and may raise its rights if it can" {
-	aliases_add "prog@local.example: \"|ls /proc/self/fd >$SUITE/out/fds; grep -E '^(SigBlk|SigIgn|NoNewPrivs|Seccomp):' /proc/self/status >$SUITE/out/status\""
+	aliases_add "prog@local.example: \"|ls /proc/self/fd >$SUITE/out/fds; grep -E '^(SigBlk|SigIgn|NoNewPrivs|Seccomp):' /proc/self/status >$SUITE/out/status; ulimit -n >>$SUITE/out/status\""
 	run -0 deliver prog@local.example
 	[[ $(tr '\n' ' ' <"$SUITE/out/fds") == "0 1 2 3 " ]]	# 3: what ls reads
 	grep -q 'SigBlk:.*0000000000000000' "$SUITE/out/status"
 	grep -q 'SigIgn:.*0000000000000000' "$SUITE/out/status"
 	grep -q 'NoNewPrivs:.*0' "$SUITE/out/status"
 	grep -q 'Seccomp:.*0' "$SUITE/out/status"
+	(( $(tail -n 1 "$SUITE/out/status") <= 1024 ))
 }
 
 @test "exit codes of sysexits(3) decide, and its words come along" {
