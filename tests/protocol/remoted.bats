@@ -1,0 +1,165 @@
+# remoted alone: a driver plays queued, a server with odd manners plays the next host.
+load ../lib/suite
+
+setup() {
+	SUITE_SERVICES="" suite_make
+	mkdir "$SUITE/odd"
+	printf 'Subject: hi\r\n\r\n.a dot\r\nhello\r\n' >"$SUITE/message"
+}
+teardown() {
+	[[ -z ${ODD_PID:-} ]] || { kill "$ODD_PID" 2>/dev/null; wait "$ODD_PID" 2>/dev/null || true; }
+	rm -rf "$SUITE"
+}
+
+odd_server() {
+	"$TOOLS/odd-server.py" "$SUITE/odd" "$@" </dev/null >/dev/null 2>&1 3>&- 4>&- &
+	ODD_PID=$!
+	wait_until test -e "$SUITE/odd/port"
+	ODD_PORT=$(cat "$SUITE/odd/port")
+}
+route() { echo "odd.example ${1:-smtp:[127.0.0.1]:$ODD_PORT}" >"$SUITE/etc/routes"; $DAWK update >/dev/null; }
+# send_it COUNT RCPT..: its lines about results in $output
+send_it() {
+	run -0 "${BIN%/bin}/tool/remote_driver" "$BIN" "$SUITE/etc/dawk.conf" odd.example bob@client.example "$SUITE/message" "$@"
+}
+commands() { cat "$SUITE/odd/commands"; }
+
+@test "a message reaches the next host whole, its dots stuffed (RFC 5321 4.5.2)" {
+	odd_server
+	route
+	send_it 1 alice@odd.example
+	[[ $output == *"result 0 0 relayed 2.0.0 [127.0.0.1] 250 2.0.0 taken"* ]]
+	cmp "$SUITE/odd/message.1" <(printf 'Subject: hi\r\n\r\n..a dot\r\nhello\r\n.\r\n')
+}
+
+@test "a CR or LF alone leaves as CRLF, so that nothing can be read in two ways (RFC 5321 2.3.8)" {
+	odd_server
+	route
+	printf 'a\n.\nb\r.\rc\r\n.\r\nd' >"$SUITE/message"
+	send_it 1 alice@odd.example
+	cmp "$SUITE/odd/message.1" <(printf 'a\r\n..\r\nb\r\n..\r\nc\r\n..\r\nd\r\n.\r\n')
+}
+
+@test "a host that knows no EHLO gets HELO (RFC 5321 3.2)" {
+	odd_server no-ehlo
+	route
+	send_it 1 alice@odd.example
+	[[ $output == *"0 0 relayed"* ]]
+	commands | grep -q '^HELO mail.local.example$'
+}
+
+@test "each recipient gets its own verdict (RFC 5321 3.3)" {
+	odd_server 'rcpt=nobody:550 5.1.1 no such user' 'rcpt=full:452 4.2.2 no room' 'rcpt=old:552 too many'
+	route
+	send_it 1 alice@odd.example nobody@odd.example full@odd.example old@odd.example
+	[[ $output == *"0 0 relayed 2.0.0"* ]]
+	[[ $output == *"0 1 failed 5.1.1 [127.0.0.1] 550 5.1.1 no such user"* ]]
+	[[ $output == *"0 2 deferred 4.2.2 [127.0.0.1] 452 4.2.2 no room"* ]]
+	[[ $output == *"0 3 deferred 4."*"552 too many"* ]]
+	commands | grep -c '^RCPT' | grep -qx 4
+}
+
+@test "the same without PIPELINING: one command at a time (RFC 2920)" {
+	odd_server no-pipelining slow 'rcpt=nobody:550 5.1.1 no such user'
+	route
+	send_it 1 alice@odd.example nobody@odd.example
+	[[ $output == *"0 0 relayed 2.0.0"* && $output == *"0 1 failed 5.1.1"* ]]
+}
+
+@test "no content goes out when no recipient was taken, and a 354 in spite of it is ended empty" {
+	odd_server 'at=rcpt:550 5.7.1 go away' 'at=data:354 go on'
+	route
+	send_it 1 alice@odd.example bob@odd.example
+	[[ $output == *"0 0 failed 5.7.1"* && $output == *"0 1 failed 5.7.1"* ]]
+	cmp "$SUITE/odd/message.1" <(printf '.\r\n')
+}
+
+@test "a multi-line reply is one reply, and its words are kept (RFC 5321 4.2.1)" {
+	odd_server 'at=rcpt:550-5.1.1 no such user\r\n550 5.1.1 ask the postmaster'
+	route
+	send_it 1 alice@odd.example
+	[[ $output == *"failed 5.1.1 [127.0.0.1] 550 5.1.1 no such user / 5.1.1 ask the postmaster"* ]]
+}
+
+@test "a lost connection defers, at every point of the session (RFC 5321 4.5.4.1)" {
+	local state
+	for state in greet ehlo mail rcpt data dot; do
+		rm -f "$SUITE"/odd/*
+		odd_server "drop=$state"
+		route
+		send_it 1 alice@odd.example
+		[[ $output == *"0 0 deferred 4.4."* ]] || { echo "$state: $output"; false; }
+		kill "$ODD_PID"
+		wait "$ODD_PID" || :
+	done
+}
+
+@test "garbage, endless replies and endless lines end the session in bounded time and defer" {
+	local habit
+	for habit in 'at=mail:hello there' endless=mail long=rcpt endless=greet 'at=rcpt:250-a\r\n550 b' 'at=dot:999 x'; do
+		rm -f "$SUITE"/odd/*
+		odd_server "$habit"
+		route
+		send_it 1 alice@odd.example
+		[[ $output == *"0 0 deferred 4.4.2"* || $output == *"0 0 deferred 4.4.1"* ]] || { echo "$habit: $output"; false; }
+		kill "$ODD_PID"
+		wait "$ODD_PID" || :
+	done
+}
+
+@test "a 421 defers with the host's words" {
+	odd_server 'at=mail:421 4.3.2 closing for tea'
+	route
+	send_it 1 alice@odd.example
+	[[ $output == *"deferred 4.3.2 [127.0.0.1] 421 4.3.2 closing for tea"* ]]
+}
+
+@test "an unreachable host defers, and says which address refused" {
+	route "smtp:[127.0.0.1]:1"
+	send_it 1 alice@odd.example
+	[[ $output == *"deferred 4.4.1 - connect to [127.0.0.1]:1: Connection refused"* ]]
+}
+
+@test "a message larger than the host's SIZE is reported, not sent (RFC 1870)" {
+	odd_server size=10
+	route
+	send_it 1 alice@odd.example
+	[[ $output == *"failed 5.3.4"* ]]
+	[[ ! -e $SUITE/odd/message.1 ]]
+}
+
+@test "8-bit text for a host without 8BITMIME is reported, never damaged (RFC 6152 3)" {
+	odd_server no-8bitmime
+	route
+	printf 'Subject: hi\r\n\r\ngr\xc3\xbc\xc3\x9fe\r\n' >"$SUITE/message"
+	send_it 1 alice@odd.example
+	[[ $output == *"failed 5.6.3"* ]]
+	printf 'Subject: hi\r\n\r\nplain\r\n' >"$SUITE/message"
+	send_it 1 alice@odd.example
+	[[ $output == *"relayed 2.0.0"* ]]
+}
+
+@test "many messages go over few connections, which are kept for a while" {
+	odd_server
+	route
+	send_it 20 alice@odd.example
+	[[ $(grep -c 'relayed 2.0.0' <<<"$output") == 20 ]]
+	[[ $(find "$SUITE/odd" -name "message.*" | wc -l) == 20 ]]
+}
+
+@test "LMTP gives each recipient its own answer after the data (RFC 2033 4.2)" {
+	odd_server lmtp 'rcpt=nobody:550 5.1.1 no such user' 'dot=full:452 4.2.2 no room'
+	route "lmtp:[127.0.0.1]:$ODD_PORT"
+	send_it 1 alice@odd.example nobody@odd.example full@odd.example bob@odd.example
+	[[ $output == *"0 0 delivered 2.0.0"* && $output == *"0 1 failed 5.1.1"* ]]
+	[[ $output == *"0 2 deferred 4.2.2"* && $output == *"0 3 delivered 2.0.0"* ]]
+	commands | grep -q '^LHLO '
+}
+
+@test "LMTP goes over a Unix socket too (RFC 2033)" {
+	odd_server lmtp "unix=$SUITE/odd.socket"
+	chmod 755 "$SUITE"
+	route "lmtp:unix:$SUITE/odd.socket"
+	send_it 1 alice@odd.example
+	[[ $output == *"0 0 delivered 2.0.0"* ]]
+}
