@@ -10,7 +10,8 @@ const char *const state_event_names[STATE_EVENTS] = {
 	[STATE_SITES] = "sites",         [STATE_DEFERRED] = "deferred",   [STATE_DELIVERED] = "delivered",
 	[STATE_RELAYED] = "relayed",     [STATE_FORWARDED] = "forwarded", [STATE_EXPANDED] = "expanded",
 	[STATE_FAILED] = "failed",       [STATE_FORWARD] = "forward",     [STATE_PART] = "part",
-	[STATE_REPORT] = "report",       [STATE_WARNING] = "warning",     [STATE_MADE] = "made",
+	[STATE_REPORT] = "report",       [STATE_WARNING] = "warning",     [STATE_SUCCESS] = "success",
+	[STATE_MADE] = "made",
 };
 
 /* What stands behind index, event and time. */
@@ -19,7 +20,8 @@ static const enum shape shapes[STATE_EVENTS] = {
 	[STATE_SITES] = SHAPE_SITES,      [STATE_DEFERRED] = SHAPE_RESULT,  [STATE_DELIVERED] = SHAPE_RESULT,
 	[STATE_RELAYED] = SHAPE_RESULT,   [STATE_FORWARDED] = SHAPE_RESULT, [STATE_EXPANDED] = SHAPE_RESULT,
 	[STATE_FAILED] = SHAPE_RESULT,    [STATE_FORWARD] = SHAPE_ID,       [STATE_PART] = SHAPE_PART,
-	[STATE_REPORT] = SHAPE_ID,        [STATE_WARNING] = SHAPE_ID,       [STATE_MADE] = SHAPE_ID,
+	[STATE_REPORT] = SHAPE_ID,        [STATE_WARNING] = SHAPE_ID,       [STATE_SUCCESS] = SHAPE_ID,
+	[STATE_MADE] = SHAPE_ID,
 };
 
 bool state_is_final(enum state_event event)

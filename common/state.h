@@ -36,8 +36,9 @@ enum state_event {
 	STATE_FORWARD,		/* index, time, id: the message that the mailbox's forward addresses get */
 	STATE_PART,		/* index, time, offset, id, words: a part of a long list; OFFSET is where the next
 				 * part begins in the list, or STATE_OFFSET_END; words is its last member */
-	STATE_REPORT,		/* index, time, id: the last report, about the group of recipient index */
+	STATE_REPORT,		/* index, time, id: the report of failures about the group of recipient index */
 	STATE_WARNING,		/* index, time, id: the same for a delay warning */
+	STATE_SUCCESS,		/* 0, time, id: the report of successes */
 	STATE_MADE,		/* index, time, id: the message ID is durable in the queue */
 	STATE_EVENTS
 };

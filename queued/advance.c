@@ -309,7 +309,7 @@ static void finish_round(struct scheduler *s, struct message *m)
 		put_off(s, m);
 		return;
 	}
-	if (child_start_report(s, m, STATE_REPORT))
+	if (child_start_report(s, m, STATE_REPORT) || child_start_report(s, m, STATE_SUCCESS))
 		return;
 	if (!hold_hopeless(s, m))
 		end(s, m);

@@ -278,8 +278,12 @@ static void finish_child(struct scheduler *s, struct message *m, struct child *c
 		m->recipients[child->index].is_reported = true;
 		s->counters.reports++;
 		break;
-	default:
+	case STATE_WARNING:
 		m->recipients[child->index].is_warned = true;
+		s->counters.reports++;
+		break;
+	default:
+		m->is_success_told = true;
 		s->counters.reports++;
 		break;
 	}

@@ -32,30 +32,41 @@ bool child_is_hopeless(const struct scheduler *s, const struct message *m, uint3
 	       is_for_postmaster(s, &m->envelope.recipients[index]);
 }
 
-/* Is something about the recipient owed in a report of KIND? The event it tells, or STATE_SITES. */
-static enum state_event owed(const struct scheduler *s, const struct message *m, uint32_t index, enum state_event kind)
+/* Is something about the recipient owed in a report of KIND? */
+static bool is_owed(const struct scheduler *s, const struct message *m, uint32_t index, enum state_event kind)
 {
 	const struct recipient *r = &m->recipients[index];
 	enum state_event event = (enum state_event)r->event;
-	bool is_right_phase = r->phase == (kind == STATE_WARNING ? PHASE_DEFERRED : PHASE_FINAL);
+	bool is_target_null = !*message_report_target(m, index, event);
 
-	if (!is_right_phase || event == STATE_SITES || !message_wants_report(m, index, event) || child_is_hopeless(s, m, index))
-		return STATE_SITES;
-	if (event != STATE_FAILED && !*message_report_target(m, index, event))
-		return STATE_SITES;	/* nobody to tell, RFC 3461 6.1 */
-	return event;
+	if (event == STATE_SITES || !message_wants_report(m, index, event))
+		return false;
+	switch (kind) {
+	case STATE_REPORT:
+		return r->phase == PHASE_FINAL && event == STATE_FAILED && !child_is_hopeless(s, m, index);
+	case STATE_WARNING:	/* no sender, nobody to tell of it (RFC 3461 6.1) */
+		return r->phase == PHASE_DEFERRED && !is_target_null;
+	default:
+		return r->phase == PHASE_FINAL && event != STATE_FAILED && !is_target_null;
+	}
 }
 
 /* Reports are grouped by whom they go to. A group is known by its first recipient, whatever that one's state, so
- * that it is the same one in every attempt. */
+ * that it is the same one in every attempt. Successes are all told to the reverse-path: group 0. */
 static uint32_t group_of(const struct message *m, const char *target)
 {
 	uint32_t i;
 
-	for (i = 0; i < m->envelope.recipient_count; i++)
-		if (strcmp(message_report_target(m, i, STATE_FAILED), target) == 0 || strcmp(m->envelope.from, target) == 0)
-			return i;
-	return 0;
+	for (i = 0; strcmp(message_report_target(m, i, STATE_FAILED), target) != 0; i++)
+		;
+	return i;
+}
+
+static bool is_told(const struct message *m, enum state_event kind, uint32_t group)
+{
+	if (kind == STATE_SUCCESS)
+		return m->is_success_told;
+	return kind == STATE_WARNING ? m->recipients[group].is_warned : m->recipients[group].is_reported;
 }
 
 static bool find_group(const struct scheduler *s, const struct message *m, enum state_event kind, const char **target, uint32_t *group)
@@ -63,13 +74,11 @@ static bool find_group(const struct scheduler *s, const struct message *m, enum 
 	uint32_t i;
 
 	for (i = 0; i < m->envelope.recipient_count; i++) {
-		enum state_event event = owed(s, m, i, kind);
-
-		if (event == STATE_SITES)
+		if (!is_owed(s, m, i, kind))
 			continue;
-		*target = message_report_target(m, i, event);
-		*group = group_of(m, *target);
-		if (kind == STATE_WARNING ? !m->recipients[*group].is_warned : !m->recipients[*group].is_reported)
+		*target = message_report_target(m, i, (enum state_event)m->recipients[i].event);
+		*group = kind == STATE_SUCCESS ? 0 : group_of(m, *target);
+		if (!is_told(m, kind, *group))
 			return true;
 	}
 	return false;
@@ -85,9 +94,9 @@ static struct report_recipient *collect(const struct scheduler *s, const struct 
 	for (i = 0; all && i < m->envelope.recipient_count; i++) {
 		const struct envelope_recipient *e = &m->envelope.recipients[i];
 		const struct outcome *o = m->recipients[i].outcome;
-		enum state_event event = owed(s, m, i, kind);
+		enum state_event event = (enum state_event)m->recipients[i].event;
 
-		if (event == STATE_SITES || strcmp(message_report_target(m, i, event), target) != 0)
+		if (!is_owed(s, m, i, kind) || strcmp(message_report_target(m, i, event), target) != 0)
 			continue;
 		all[(*count)++] = (struct report_recipient){
 			.address = e->address, .as = e->as, .orcpt = e->orcpt, .event = event, .status = o ? o->status : "5.0.0",
@@ -121,23 +130,13 @@ static bool look_at_content(struct scheduler *s, struct message *m, struct repor
 	return true;
 }
 
-static bool tells_failure(const struct report *report)
-{
-	size_t i;
-
-	for (i = 0; i < report->count; i++)
-		if (report->recipients[i].event == STATE_FAILED)
-			return true;
-	return false;
-}
-
 static enum result plan_report(struct scheduler *s, struct message *m, struct report *report, struct plan *plan, struct why *why)
 {
 	static const struct envelope_recipient plain;
 	bool is_8bit, needs_smtputf8;
 	enum result result;
 
-	report->third = report_choose_third(&m->envelope, tells_failure(report), s->conf->message_size_limit_bytes);
+	report->third = report_choose_third(&m->envelope, plan->kind == STATE_REPORT, s->conf->message_size_limit_bytes);
 	plan->copy_at = (off_t)m->envelope.content_offset;
 	plan->copy_length = m->envelope.content_length;
 	if (!look_at_content(s, m, report, &plan->copy_length))

@@ -110,10 +110,23 @@ bool load_reopen(struct scheduler *s, struct message *m)
 	return false;
 }
 
+/* A directory, a link: not made by us, not ours to move. */
+static bool is_foreign(struct scheduler *s, const char *id, enum queue_place place)
+{
+	struct stat st;
+
+	return fstatat(s->queue.place[place], id, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode);
+}
+
 static void put_into_corrupt(struct scheduler *s, const char *id, enum queue_place place, const struct why *why)
 {
-	struct errand *errand = errand_make(s, id, place, QUEUE_CORRUPT);
+	struct errand *errand;
 
+	if (is_foreign(s, id, place)) {
+		scan_say_foreign(s, place, id);
+		return;
+	}
+	errand = errand_make(s, id, place, QUEUE_CORRUPT);
 	scheduler_log("message-corrupt", id, why);
 	if (errand)
 		errand_submit(errand);
@@ -206,7 +219,8 @@ static enum result find_file(struct scheduler *s, const char *id, bool is_fresh,
 	if (*fd >= 0)
 		return RESULT_OK;
 	if (errno != ENOENT)
-		return why_errno(why, errno == ELOOP ? RESULT_PEER : RESULT_RETRY, "unable to open %s/%s", queue_place_names[*place], id);
+		return why_errno(why, errno == ELOOP || errno == ENXIO ? RESULT_PEER : RESULT_RETRY, "unable to open %s/%s",
+		                 queue_place_names[*place], id);
 	if (!is_fresh && load_place_of(s, id) == QUEUE_PLACES)
 		unlinkat(s->queue.place[QUEUE_STATE], id, 0);	/* a state without a message */
 	return RESULT_END;

@@ -215,6 +215,9 @@ static bool apply_made(struct message *message, const struct announced *a)
 	case STATE_WARNING:
 		r->is_warned = true;
 		return true;
+	case STATE_SUCCESS:
+		message->is_success_told = true;
+		return true;
 	case STATE_FORWARD:	/* its result's line follows or was lost */
 		if (r->phase != PHASE_FINAL)
 			message_set_result(message, a->index, STATE_FORWARDED, time_real_us(), &words);

@@ -26,7 +26,7 @@ struct outcome {
 struct recipient {
 	uint8_t phase;			/* enum recipient_phase */
 	uint8_t event;			/* enum state_event: the last result; STATE_SITES: none yet */
-	bool is_reported, is_warned;	/* as the first of its group: the final report, the warning is made */
+	bool is_reported, is_warned;	/* as the first of its group: the report of failures, the warning is made */
 	bool is_list_done;		/* all parts of its list are made */
 	uint32_t attempts;
 	uint32_t job;			/* while flying */
@@ -71,6 +71,7 @@ struct message {
 	uint32_t attempts;		/* most of any recipient */
 	uint64_t due_us;		/* the next attempt, once put off */
 	bool has_state, was_tried;	/* was_tried: an attempt of this round came back */
+	bool is_success_told;		/* the report of successes is made */
 	bool is_soon;			/* deferred because a helper was lost: tried again soon */
 	bool wants_hold, wants_removal;	/* the admin's wishes, as soon as nothing is in flight */
 	uint64_t client;		/* who waits for that to be durable; 0: nobody */

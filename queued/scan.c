@@ -31,8 +31,7 @@ struct scan {
 
 /* ---- names ---- */
 
-/* A file that is not ours is left alone and named once. */
-static void say_foreign(struct scheduler *s, enum queue_place place, const char *name)
+void scan_say_foreign(struct scheduler *s, enum queue_place place, const char *name)
 {
 	size_t length = strlen(name) + 1, at = 0;
 	struct log_line line;
@@ -113,7 +112,7 @@ static void scan_name(struct scan *scan, const char *name)
 	           queue_id_is_valid(name, length - 1)) {
 		unlinkat(scan->scheduler->queue.place[QUEUE_STATE], name, 0);	/* a rewrite that was not finished */
 	} else {
-		say_foreign(scan->scheduler, scan->place, name);
+		scan_say_foreign(scan->scheduler, scan->place, name);
 	}
 }
 

@@ -108,6 +108,8 @@ uint32_t scheduler_now_seconds(const struct scheduler *s);
 enum result scan_start(struct scheduler *s, struct why *why);
 /* Looks through new/ again, now. */
 void scan_new_mail(struct scheduler *s);
+/* A file that is not ours is left alone and named in the log once. */
+void scan_say_foreign(struct scheduler *s, enum queue_place place, const char *name);
 void scan_stop(struct scheduler *s);
 
 /* ---- load.c ---- */
@@ -172,7 +174,7 @@ void advance_flush_all(struct scheduler *s);
 void child_start_making(struct scheduler *s, struct message *m);
 /* Goes on with m->child after a record or a stall. */
 void child_continue(struct scheduler *s, struct message *m);
-/* Starts the next report of KIND (STATE_REPORT, STATE_WARNING) that M owes, or stalls M; false: it owes none. */
+/* Starts the next report of KIND (STATE_REPORT, STATE_WARNING, STATE_SUCCESS) that M owes, or stalls M; false: it owes none. */
 bool child_start_report(struct scheduler *s, struct message *m, enum state_event kind);
 /* Is ID a message that is being made, or waits for its parent's record? */
 bool child_is_pending(const struct message *parent, const char *id);

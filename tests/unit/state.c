@@ -36,6 +36,7 @@ static void lines(void)
 		{ "4 forward 17 " ID "\n", "4 forward 17 " ID "\n" },
 		{ "0 report 17 " ID "\n0 made 18 " ID "\n", "0 report 17 " ID "\n0 made 18 " ID "\n" },
 		{ "0 warning 17 " ID "\n", "0 warning 17 " ID "\n" },
+		{ "0 success 17 " ID "\n", "0 success 17 " ID "\n" },
 		/* torn at the end of the file */
 		{ "0 delivered 17 2.0.0 - saved", "" },
 		{ "0 delivered 17 2.0.0 - saved\n1 fail", "0 delivered 17 2.0.0 - saved\n" },

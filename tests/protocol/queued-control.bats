@@ -1,0 +1,75 @@
+# The control socket, as `dawk queue` uses it.
+load ../lib/queued
+setup() {
+	queued_start --set 'retry = 1h'
+	behave 'full@local.example deferred 4.2.2 mailbox is full'
+}
+teardown() { suite_stop; }
+
+deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$QUEUE/cur/$id" && echo "$id"; }
+
+@test "retry, flush and retry of a domain make mail due at once" {
+	one=$(deferred full@local.example)
+	two=$(deferred zoe@elsewhere.example)
+	attempts() { [[ $(grep -c '^0 deferred' "$QUEUE/state/$1") -eq $2 ]]; }
+	$DAWK queue retry "$one"
+	wait_until attempts "$one" 2
+	$DAWK queue retry elsewhere.example
+	wait_until attempts "$two" 2
+	attempts "$one" 2
+	run ! $DAWK queue retry nowhere.example
+	[[ $output == *'nothing waits for nowhere.example'* ]]
+	$DAWK queue flush
+	wait_until attempts "$one" 3
+	wait_until attempts "$two" 3
+}
+
+@test "a held message is in hold/ when the command returns, and waits for its release" {
+	id=$(deferred full@local.example)
+	$DAWK queue hold "$id"
+	[[ -e $QUEUE/hold/$id ]]
+	behave
+	$DAWK queue flush
+	suite_restart queued
+	$DAWK queue flush
+	run ! $DAWK queue retry "$id"
+	[[ -e $QUEUE/hold/$id ]]
+	$DAWK queue release "$id"
+	wait_until handed_to full@local.example 1
+	wait_until queue_is_empty
+}
+
+@test "a removed message is gone when the command returns, without a report" {
+	id=$(deferred full@local.example)
+	$DAWK queue remove "$id"
+	queue_is_empty
+	run ! $DAWK queue remove "$id"
+	[[ $output == *"there is no message $id"* ]]
+	[[ ! -s $FAKE/delivered ]]
+}
+
+@test "a message on its way is held, or removed, when its deliveries have ended" {
+	behave 'alice@local.example hang' 'full@local.example deferred 4.2.2 full'
+	id=$(put bob@local.example alice@local.example full@local.example)
+	wait_until logged queued "deferred id=$id"
+	run -0 $DAWK queue hold "$id"
+	[[ $output == *'as soon as'* ]]
+	for pid in $(group_members "$(suite_pid queued)"); do
+		if grep -qa bin/locald "/proc/$pid/cmdline"; then kill -KILL "$pid"; fi
+	done
+	wait_until test -e "$QUEUE/hold/$id"
+}
+
+@test "nonsense costs a client its connection, nobody else anything" {
+	python3 - "$SUITE/run/queued" <<-'END'
+		import socket, sys
+		for bytes in (b"x" * 5000, b"\xff\xff\xff\xff", b"\x03\x00\x00\x00\x01\x63\x00"):
+		    s = socket.socket(socket.AF_UNIX)
+		    s.settimeout(5)
+		    s.connect(sys.argv[1])
+		    s.sendall(bytes)
+		    assert s.recv(10) == b""
+	END
+	[[ $(stat -c %a "$SUITE/run/queued") == 600 ]]
+	$DAWK queue flush
+}
