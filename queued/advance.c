@@ -113,11 +113,14 @@ static void record(struct scheduler *s, struct message *m, enum queue_place to, 
 	memcpy(r->id, m->id, sizeof r->id);
 	if (m->lines.len && !m->has_state && !r->lines.len)
 		add_sites(m);	/* without memory: a state without that line does as well */
-	if (text_append(&r->lines, m->lines.s, m->lines.len))
-		m->lines.len = 0;
-	if (text_append(&m->record_children, m->children.s, m->children.len))
-		m->children.len = 0;
 	unlist(s, m);
+	if (!stralloc_readyplus(&m->record_children, m->children.len) || !text_append(&r->lines, m->lines.s, m->lines.len)) {
+		advance_stall(s, m, "unable-to-record", &(struct why){ .text = "out of memory" });
+		return;
+	}
+	m->lines.len = 0;
+	text_append(&m->record_children, m->children.s, m->children.len);
+	m->children.len = 0;
 	r->from = m->place;
 	r->to = to;
 	r->unlinks = unlinks;
@@ -317,6 +320,8 @@ static void finish_round(struct scheduler *s, struct message *m)
 
 void advance(struct scheduler *s, struct message *m)
 {
+	if (s->is_over)
+		return;
 	if (m->ready && !m->wants_hold && !m->wants_removal)
 		dispatch_add(s, m);
 	if ((m->ready || m->parked) && (m->wants_hold || m->wants_removal))

@@ -62,7 +62,7 @@ static void take_overflow(struct scheduler *s, struct site *site)
 		return;
 	while (room-- && site->overflow.count) {
 		waiting_pop(&site->overflow, &w);
-		waiting_push(w.is_fresh ? &s->fresh : &s->retry, &w);
+		scheduler_add(s, w.is_fresh ? &s->fresh : &s->retry, &w);
 	}
 }
 
@@ -207,9 +207,18 @@ static bool fits_frames(const struct envelope *e, uint32_t index)
 
 enum step { STEP_TAKEN, STEP_ELSEWHERE, STEP_GONE };
 
+/* The mailbox: without extension (RFC 5233), letters of either case. */
 static struct site *site_for(struct scheduler *s, const char *address)
 {
-	return site_get(&s->sites, address, SITE_LOCAL_LIMIT);
+	char name[WIRE_ADDRESS_MAX + 1];
+	const char *at = strrchr(address, '@');
+	size_t length = at ? (size_t)(at - address) : strlen(address), cut = strcspn(address, s->conf->subaddress);
+
+	if (cut && cut < length)
+		length = cut;
+	snprintf(name, sizeof name, "%.*s%s", (int)length, address, at ? at : "");
+	text_lower(name, strlen(name));
+	return site_get(&s->sites, name, SITE_LOCAL_LIMIT);
 }
 
 /* What becomes of one ready recipient: into the job, parked, made into messages, deferred. */

@@ -267,7 +267,7 @@ static void put_back(struct scheduler *s, const struct waiting *w)
 	if (w->is_fresh)
 		return;		/* the next scan of new/ finds it */
 	later.due_seconds = scheduler_now_seconds(s) + LATER_SECONDS;
-	waiting_push(&s->retry, &later);
+	scheduler_add(s, &s->retry, &later);
 }
 
 static void load(struct scheduler *s, const struct waiting *w)

@@ -45,8 +45,6 @@ static void set_outcome(struct message *message, uint32_t index, uint64_t time_u
 
 	if (!o)
 		return;
-	free(r->outcome);
-	r->outcome = o;
 	o->time_us = time_us;
 	memset(o->status, 0, sizeof o->status);
 	memcpy(o->status, words->status, strnlen(words->status, STATE_STATUS_MAX));
@@ -56,6 +54,8 @@ static void set_outcome(struct message *message, uint32_t index, uint64_t time_u
 	o->words = o->host + words->host_length + 1;
 	memcpy(o->words, words->words, words->words_length);
 	o->words[words->words_length] = '\0';
+	free(r->outcome);	/* only now: WORDS may point into it */
+	r->outcome = o;
 }
 
 /* What no report will name need not be remembered. */
@@ -94,11 +94,11 @@ void message_set_result(struct message *message, uint32_t index, enum state_even
 	                           .host_length = words->host_length, .words = words->words, .words_length = words->words_length };
 
 	memcpy(line.status, words->status, strnlen(words->status, STATE_STATUS_MAX));
+	message_add_line(message, &line);
 	apply_result(message, &line);
 	if (!state_is_final(event))
 		message_set_phase(message, index, PHASE_DEFERRED);
 	message->was_tried = true;
-	message_add_line(message, &line);
 }
 
 void message_drop_making(struct message *message, uint32_t index)

@@ -47,12 +47,21 @@ void scheduler_pump_soon(struct scheduler *s)
 		loop_set_timer(s->loop, &s->pump_timer, 0, pump_fired);
 }
 
+/* A message that nobody remembers would lie until the next start: without memory, this is the time for one. */
+void scheduler_add(struct scheduler *s, struct waiting_heap *heap, const struct waiting *w)
+{
+	if (waiting_push(heap, w))
+		return;
+	log_failure("ended", &(struct why){ .text = "out of memory for messages that wait" });
+	loop_stop(s->loop);
+}
+
 void scheduler_add_fresh(struct scheduler *s, const char *id, bool maybe_state)
 {
 	struct waiting w = { .is_fresh = true, .maybe_state = maybe_state };
 
 	memcpy(w.id, id, QUEUE_ID_LENGTH);
-	waiting_push(&s->fresh, &w);
+	scheduler_add(s, &s->fresh, &w);
 }
 
 void scheduler_add_retry(struct scheduler *s, const char *id, uint64_t due_us)
@@ -60,7 +69,7 @@ void scheduler_add_retry(struct scheduler *s, const char *id, uint64_t due_us)
 	struct waiting w = { .due_seconds = scheduler_now_seconds(s) + schedule_seconds_until(&s->conf->retry, time_real_us(), due_us) };
 
 	memcpy(w.id, id, QUEUE_ID_LENGTH);
-	waiting_push(&s->retry, &w);
+	scheduler_add(s, &s->retry, &w);
 }
 
 static void wait_for_due(struct scheduler *s)
@@ -202,8 +211,9 @@ int scheduler_run(const struct configuration *conf, const struct scheduler_gifts
 		return EX_TEMPFAIL;
 	}
 	result = loop_run(s->loop, &why);
-	recorder_stop(s->recorder);
+	s->is_over = true;
 	committer_stop(s->committer);
+	recorder_stop(s->recorder);
 	if (result != RESULT_OK)
 		log_failure("ended", &why);
 	log_flush();

@@ -30,12 +30,15 @@ enum {
 	SCAN_SECONDS = 30,
 	LINES_MS = 500,			/* results wait that long for company before they are recorded */
 	STALLED_MS = 10000,		/* until what failed here (disk full) is tried again */
+	WATCH_SECONDS = 60,		/* between two looks for jobs without an answer */
+	ANSWER_SECONDS = 900,		/* beyond program-timeout, for a job to be answered */
 };
 
 /* A job a transport has: one message, some recipients. */
 struct job {
 	struct message *message;	/* NULL: free */
 	uint32_t outstanding, generation, next_free;
+	uint64_t started_ms;
 	struct transport *transport;
 };
 
@@ -75,13 +78,13 @@ struct scheduler {
 	uint32_t job_count, job_free;
 
 	struct turn_end turn_end;
-	struct timer pump_timer, wait_timer, lines_timer, stalled_timer, scan_timer, sweep_timer, end_timer;
+	struct timer pump_timer, wait_timer, lines_timer, stalled_timer, scan_timer, sweep_timer, watch_timer, end_timer;
 	struct watch trigger;
 	char trigger_rest[QUEUE_TRIGGER_LENGTH];
 	size_t trigger_length;
 	struct scan *scan_state, *scan_new, *scan_tmp;	/* under way, or NULL */
 	unsigned skipped_scans, end_ticks;
-	bool is_ending;
+	bool is_ending, is_over;	/* nothing new is begun; the loop has ended */
 	stralloc foreign;		/* names in the queue that are not ours, said once */
 	int control_fd;
 	struct watch control;
@@ -96,7 +99,8 @@ struct scheduler {
 /* The part's main; queued.c opened what it needs. */
 struct scheduler_gifts { struct queue_directories queue; int lock, control; };
 int scheduler_run(const struct configuration *conf, const struct scheduler_gifts *gifts);
-/* Adds to the waiting ones. Without memory the next scan (or start) finds the message. */
+/* Adds to the waiting ones; without memory the scheduler ends, to be started afresh. */
+void scheduler_add(struct scheduler *s, struct waiting_heap *heap, const struct waiting *w);
 void scheduler_add_fresh(struct scheduler *s, const char *id, bool maybe_state);
 void scheduler_add_retry(struct scheduler *s, const char *id, uint64_t due_us);
 /* Asks for another turn of dispatch without delay. */

@@ -36,6 +36,7 @@ static struct job *job_make(struct scheduler *s, struct message *m, struct trans
 	s->jobs[*slot].message = m;
 	s->jobs[*slot].transport = t;
 	s->jobs[*slot].outstanding = 0;
+	s->jobs[*slot].started_ms = loop_now_ms(s->loop);
 	return &s->jobs[*slot];
 }
 
@@ -216,14 +217,16 @@ static void take_result(struct scheduler *s, struct message *m, struct frame *f)
 		dispatch_take_result(s, m, index, verdicts[verdict].event, &words);
 }
 
-/* The job and the recipient a frame speaks of. NULL: it speaks of nothing that is in flight. */
-static struct job *job_of(struct scheduler *s, struct transport *t, const struct frame *f)
+/* The job and the recipient a frame speaks of. NULL: it speaks of nothing that is in flight; *IS_LATE: of what
+ * was given up before. */
+static struct job *job_of(struct scheduler *s, struct transport *t, const struct frame *f, bool *is_late)
 {
 	uint64_t number = f->value[RESULT_JOB].number, index = f->value[RESULT_INDEX].number;
 	uint32_t slot = (uint32_t)number;
 	struct job *job = slot < s->job_count ? &s->jobs[slot] : NULL;
 	struct message *m = job ? job->message : NULL;
 
+	*is_late = job && job->generation != (uint32_t)(number >> 32);
 	if (!m || job->transport != t || job->generation != (uint32_t)(number >> 32) || index >= m->envelope.recipient_count ||
 	    m->recipients[index].phase != PHASE_FLYING || m->recipients[index].job != slot)
 		return NULL;
@@ -241,12 +244,13 @@ static void finish_one(struct scheduler *s, struct job *job)
 static bool take_frame(struct scheduler *s, struct transport *t, struct frame *f)
 {
 	struct job *job = NULL;
+	bool is_late = false;
 	struct message *m;
 
 	if (f->type == FRAME_RESULT || f->type == FRAME_FORWARD)	/* both begin with job and index */
-		job = job_of(s, t, f);
+		job = job_of(s, t, f, &is_late);
 	if (!job)
-		return false;
+		return is_late;
 	m = job->message;
 	if (f->type == FRAME_FORWARD)
 		return take_forward(m, f) == RESULT_OK;
@@ -273,7 +277,7 @@ static void transport_frame(struct channel *channel, struct frame *f)
 /* ---- a transport comes and goes ---- */
 
 /* Its jobs become deferrals: what was delivered without a word is delivered again. */
-static void fail_job(struct scheduler *s, uint32_t slot)
+static void fail_job(struct scheduler *s, uint32_t slot, const char *words)
 {
 	struct message *m = s->jobs[slot].message;
 	uint32_t i;
@@ -285,7 +289,7 @@ static void fail_job(struct scheduler *s, uint32_t slot)
 		drop_forward(m, i);
 		dispatch_leave_site(s, &m->recipients[i]);
 		finish_one(s, &s->jobs[slot]);
-		dispatch_result(s, m, i, STATE_DEFERRED, "4.3.0", "the delivering program ended unexpectedly");
+		dispatch_result(s, m, i, STATE_DEFERRED, "4.3.0", words);
 	}
 	advance(s, m);
 }
@@ -307,7 +311,22 @@ static void transport_lost(struct channel *channel, const struct why *why)
 	}
 	for (slot = 0; slot < s->job_count; slot++)
 		if (s->jobs[slot].message && s->jobs[slot].transport == t)
-			fail_job(s, slot);
+			fail_job(s, slot, "the delivering program ended unexpectedly");
+}
+
+/* Every wait has a limit: what a transport does not answer is taken from it. */
+static void watch_fired(struct timer *timer)
+{
+	struct scheduler *s = container_of(timer, struct scheduler, watch_timer);
+	uint64_t limit_ms = ((uint64_t)s->conf->program_timeout_seconds + ANSWER_SECONDS) * 1000;
+	uint32_t slot;
+
+	for (slot = 0; slot < s->job_count; slot++)
+		if (s->jobs[slot].message && s->jobs[slot].started_ms + limit_ms < loop_now_ms(s->loop)) {
+			scheduler_log("transport-silent", s->jobs[slot].message->id, NULL);
+			fail_job(s, slot, "the delivering program gave no answer in time");
+		}
+	loop_set_timer(s->loop, timer, WATCH_SECONDS * 1000, watch_fired);
 }
 
 void transport_start(struct scheduler *s)
@@ -325,6 +344,7 @@ void transport_start(struct scheduler *s)
 		s->transports[i].channel.fd = -1;
 		s->transports[i].scheduler = s;
 	}
+	watch_fired(&s->watch_timer);
 }
 
 void transport_greet(struct scheduler *s, const char *peer, int fd)

@@ -56,9 +56,9 @@ teardown() { suite_stop; }
 	suite_end queued
 	printf '0 deliv' >>"$QUEUE/state/$id"
 	suite_run
-	$DAWK queue flush
-	wait_until state_says "$id" '^0 deliv$'
-	[[ $(grep -c '^0 deferred' "$QUEUE/state/$id") -ge 2 ]]
+	tried_again() { [[ $(grep -c '^0 deferred' "$QUEUE/state/$id") -ge 2 ]]; }
+	wait_until tried_again
+	state_says "$id" '^0 deliv$'
 	behave
 	$DAWK queue flush
 	wait_until queue_is_empty
