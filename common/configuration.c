@@ -50,6 +50,7 @@ static const struct name names[] = {
 	{ "greet-delay", VALUE_SECONDS, AT(greet_delay_seconds), 0, 60, "0s", "wait before the banner, to catch early talkers" },
 	{ "clear-login", VALUE_NETWORKS, AT(clear_login), 0, 0, "127.0.0.0/8 ::1/128", "POP3 clients that may send passwords without TLS" },
 	{ "bare-newline", VALUE_BARE_NEWLINE, AT(bare_newline), 0, 0, "reject", "what a lone CR or LF in content gets" },
+	{ "sender-domain-check", VALUE_YES_NO, AT(sender_domain_check), 0, 0, "yes", "refuse senders of other hosts whose domain does not exist" },
 	{ "vrfy", VALUE_YES_NO, AT(vrfy), 0, 0, "no", "VRFY says whether a mailbox exists" },
 	{ "expn-networks", VALUE_NETWORKS, AT(expn_networks), 0, 0, "none", "clients that may use EXPN" },
 	{ "retry", VALUE_WAITS, AT(retry), 1, 30 * DAY, "5m 15m 15m 30m 1h 2h 4h", "waits between attempts; the last repeats" },

@@ -34,6 +34,7 @@ struct configuration {
 	uint32_t connect_timeout_seconds, greeting_timeout_seconds, command_timeout_seconds, data_timeout_seconds;
 	uint32_t greet_delay_seconds;	/* wait before the banner to catch early talkers, 0: none */
 	enum bare_newline bare_newline;
+	bool sender_domain_check;	/* a stranger's reverse-path has to have a domain that takes mail */
 	bool vrfy;			/* VRFY says the truth instead of 252 */
 	struct seconds_list retry;
 	uint32_t delay_warning_seconds, queue_lifetime_seconds;

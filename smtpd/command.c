@@ -69,12 +69,14 @@ static enum reply mail(struct session *s, const char *arg, size_t length)	/* RFC
 	if (parameters.size_bytes > s->worker->conf->message_size_limit_bytes)
 		return SAY_TOO_BIG;		/* RFC 1870 6.1 */
 	reply = policy_sender(s, &parameters.from);
-	if (reply != SAY_SENDER_OK)
+	if (reply != SAY_SENDER_OK && reply != SAY_NOTHING)
 		return reply;
 	s->transaction = transaction_make(s->worker, s, &parameters);
 	if (!s->transaction)
 		return SAY_NO_MEMORY;
 	s->transaction->is_normalizing = s->is_trusted || s->worker->conf->bare_newline == BARE_NEWLINE_NORMALIZE;
+	if (reply == SAY_NOTHING)
+		return session_ask_sender(s);
 	s->state = AT_MAIL;
 	return SAY_SENDER_OK;
 }

@@ -64,6 +64,21 @@ static bool policy_add_domain(struct session *s, struct address *address)
 	return length > 0 && (size_t)length < sizeof text && address_parse(text, (size_t)length, address, NULL) == RESULT_OK;
 }
 
+/* Of strangers, where look-ups are made at all; our own domains are known. */
+static bool wants_domain_check(const struct session *s, const struct address *from)
+{
+	const struct configuration *conf = s->worker->conf;
+	char folded[ADDRESS_MAX + 1];
+
+	if (!conf->sender_domain_check || s->may_relay || s->is_authenticated || s->listener == LISTENER_LOCAL)
+		return false;
+	if (!*from->domain || from->is_literal || !worker_wants_names(conf, NULL))
+		return false;
+	address_fold(from, folded);
+	const char *domain = strrchr(folded, '@') + 1;
+	return !configuration_is_local_domain(conf, domain, strlen(domain)) && !configuration_is_relay_domain(conf, domain, strlen(domain));
+}
+
 enum reply policy_sender(struct session *s, struct address *from)
 {
 	struct access access;
@@ -72,7 +87,8 @@ enum reply policy_sender(struct session *s, struct address *from)
 	if (from->length > 0 && !*from->domain && !(s->is_trusted && policy_add_domain(s, from)))
 		return SAY_SENDER_NEEDS_DOMAIN;
 	enum result result = access_of_sender(s->worker->access, from, &access, &why);
-	return access_reply(s, result, &access, SAY_REJECTED, SAY_DEFERRED, SAY_SENDER_OK);
+	enum reply known = access.action == ACCESS_NONE && wants_domain_check(s, from) ? SAY_NOTHING : SAY_SENDER_OK;
+	return access_reply(s, result, &access, SAY_REJECTED, SAY_DEFERRED, known);
 }
 
 /* ---- recipient ---- */

@@ -11,7 +11,8 @@ bool policy_trusts(const struct session *s);
 /* SAY_GREETING, or why not; its host name is known by now, when it has one. Sets may_relay. */
 enum reply policy_client(struct session *s);
 enum reply policy_helo(struct session *s, const char *helo);	/* SAY_HELO */
-/* A reverse-path without a domain gets ours when the client is trusted. SAY_SENDER_OK. */
+/* A reverse-path without a domain gets ours when the client is trusted. SAY_SENDER_OK; SAY_NOTHING: its domain
+ * has to be looked up. */
 enum reply policy_sender(struct session *s, struct address *from);
 /* SAY_RECIPIENT_OK: worker->meaning says what RCPT->to means; SAY_NOTHING: authd is asked about it
  * and session_recipient_told will be called. RCPT->to gets its domain where it lacked one. */

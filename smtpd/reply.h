@@ -30,6 +30,9 @@
 	R(HELO_NEEDS_NAME,    501, "5.5.4",  GO_ON,    "say your name, like HELO host.example") \
 	R(BAD_SENDER,         501, "5.1.7",  GO_ON,    "bad reverse-path: %") \
 	R(BAD_RECIPIENT,      501, "5.1.3",  GO_ON,    "bad recipient: %") \
+	R(SENDER_UNKNOWN,     550, "5.1.8",  GO_ON,    "the sender's domain % does not exist: nobody could answer") \
+	R(SENDER_TAKES_NO_MAIL, 550, "5.7.27", GO_ON,  "the sender's domain % takes no mail (null MX): nobody could answer") \
+	R(SENDER_LATER,       451, "4.4.3",  GO_ON,    "the sender's domain % can't be looked up now, try again later") \
 	R(SENDER_NEEDS_DOMAIN, 553, "5.1.7", GO_ON,    "the reverse-path needs a domain") \
 	R(RECIPIENT_NEEDS_DOMAIN, 553, "5.1.3", GO_ON, "the recipient needs a domain") \
 	R(NOT_NOW,            503, "5.5.1",  GO_ON,    "%") \

@@ -3,6 +3,7 @@
 #include "ask.h"
 #include "hostname.h"
 #include "policy.h"
+#include "sender.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 enum {
 	RECIPIENT_WAIT_MS = 30000,	/* for authd */
+	SENDER_WAIT_MS = 20000,		/* for dnsd */
 	COMMIT_WAIT_MS = 600000,	/* RFC 5321 4.5.3.2.6: the client waits no longer */
 	LINGER_MS = 2000,
 	NAME_WAIT_MS = 5000,		/* for the client's host name, before it is greeted without */
@@ -85,6 +87,7 @@ static void session_let_go(struct session *s)
 	}
 	ask_cancel(s->worker->asks, s->ticket);
 	hostname_cancel(s->lookup);
+	sender_cancel(s->sender);
 	transaction_free(s->transaction);
 }
 
@@ -163,6 +166,7 @@ static uint64_t session_wait_ms(const struct session *s)
 
 	switch (s->state) {
 	case AT_GREETING:	return session_greeting_wait_ms(s);
+	case WAITS_SENDER:	return SENDER_WAIT_MS;
 	case WAITS_RECIPIENT:	return RECIPIENT_WAIT_MS;
 	case WAITS_COMMIT:	return COMMIT_WAIT_MS;
 	case IS_LINGERING:	return LINGER_MS;
@@ -212,7 +216,7 @@ static void session_settle(struct session *s)
 		session_free(s);
 		return;
 	}
-	bool is_paused = sent == RESULT_RETRY || (s->stream.is_paused && s->state & (WAITS_RECIPIENT | WAITS_COMMIT | AT_GREETING));
+	bool is_paused = sent == RESULT_RETRY || (s->stream.is_paused && s->state & (WAITS_ELSEWHERE | AT_GREETING));
 	if (is_paused != s->stream.is_paused)
 		stream_pause(&s->stream, is_paused);
 }
@@ -264,7 +268,7 @@ static void session_read(struct session *s)
 static void session_ready(struct watch *watch, uint32_t events)
 {
 	struct session *s = container_of(container_of(watch, struct stream, watch), struct session, stream);
-	bool waits = s->state & (WAITS_RECIPIENT | WAITS_COMMIT) || s->stream.unsent ||
+	bool waits = s->state & WAITS_ELSEWHERE || s->stream.unsent ||
 	             (s->state == AT_GREETING && session_greet_delay_ms(s) == 0);
 
 	if (events & EPOLLERR || (events & EPOLLHUP && waits))
@@ -322,6 +326,33 @@ void session_recipient_told(struct session *s, enum recipient_verdict verdict)
 	session_resume(s);
 }
 
+/* The reply may change the state, so that the transaction of a refused sender goes after it. */
+static void session_sender_judged(struct session *s, enum reply reply)
+{
+	struct transaction *t = s->transaction;
+
+	s->sender = NULL;
+	s->state = reply == SAY_SENDER_OK ? AT_MAIL : AT_HELLO;
+	session_words(s, "%s", t->mail.from.domain);
+	session_say(s, reply, t->mail.from.text, t->mail.from.length);
+	if (reply != SAY_SENDER_OK) {
+		transaction_free(t);
+		s->transaction = NULL;
+	}
+	session_resume(s);
+}
+
+enum reply session_ask_sender(struct session *s)
+{
+	s->sender = sender_ask(&s->worker->dns, s->transaction->mail.from.domain, s, session_sender_judged);
+	if (!s->sender) {
+		session_reset(s);
+		return SAY_NO_MEMORY;
+	}
+	s->state = WAITS_SENDER;
+	return SAY_NOTHING;
+}
+
 /* When nothing is left to wait for. Judged here, since a host name is more particular than a network. */
 static void session_greet(struct session *s)
 {
@@ -354,6 +385,10 @@ static void session_fire(struct timer *timer)
 		if (session_greeting_wait_ms(s) == 0)
 			session_greet(s);
 		break;
+	case WAITS_SENDER:
+		sender_cancel(s->sender);
+		session_sender_judged(s, SAY_SENDER_LATER);
+		return;
 	case WAITS_RECIPIENT:
 		ask_cancel(s->worker->asks, s->ticket);
 		session_recipient_told(s, RECIPIENT_LATER);
@@ -376,6 +411,8 @@ void session_shut_down(struct session *s)
 		ask_cancel(s->worker->asks, s->ticket);
 		s->state = s->state_after;
 	}
+	sender_cancel(s->sender);
+	s->sender = NULL;
 	session_settle(s);
 }
 

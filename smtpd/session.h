@@ -21,6 +21,8 @@ enum session_state {
 	WAITS_COMMIT = 512,
 	IS_CLOSING = 1024,	/* the last reply goes out */
 	IS_LINGERING = 2048,	/* it is out; what the client still sends is dropped, so that it can read it */
+	WAITS_SENDER = 4096,	/* for dnsd, about the sender's domain */
+	WAITS_ELSEWHERE = WAITS_RECIPIENT | WAITS_COMMIT | WAITS_SENDER,
 };
 
 enum { SESSION_ID_LENGTH = 10, SESSION_MESSAGES_MAX = 10000, SESSION_REFUSALS_LOGGED = 20, SESSION_IDLE_COMMANDS_MAX = 100 };
@@ -36,6 +38,7 @@ struct session {
 	char *helo;			/* malloc'd */
 	char *client_name;		/* confirmed host name, malloc'd; NULL: none, or not known yet */
 	struct hostname *lookup;	/* of it, while under way */
+	struct sender *sender;		/* the question about the sender's domain, while under way */
 	uint64_t limits_key;
 	uint64_t started_ms;
 	uint64_t chunk_left;		/* bytes of this chunk to come */
@@ -71,6 +74,9 @@ void session_shut_down(struct session *s);
 /* Answers from elsewhere: go on with the session. */
 void session_recipient_told(struct session *s, enum recipient_verdict verdict);
 void session_committed(struct session *s, enum reply reply);
+/* The sender's domain of s->transaction is looked up; MAIL is answered when it is known. SAY_NOTHING, or why
+ * not, and the transaction is gone. */
+enum reply session_ask_sender(struct session *s);
 
 /* For handlers. */
 void session_reset(struct session *s);			/* RSET: no transaction */

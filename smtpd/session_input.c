@@ -121,6 +121,7 @@ size_t session_consume(struct session *s, const char *bytes, size_t length)
 			s->has_moved = true;
 			used = session_take_chunk(s, bytes + at, length - at);
 			break;
+		case WAITS_SENDER:
 		case WAITS_RECIPIENT:
 		case WAITS_COMMIT:
 			return at;

@@ -6,6 +6,7 @@ setup_file() {
 	read -r DNS_PORT <<<"$("$TOOLS/free-ports.py" 1)"
 	suite_make --set 'relay-networks = 127.0.0.20/32' --set 'dnssec = no' --resolver "127.0.0.1@$DNS_PORT"
 	cat >"$SUITE/names" <<-'EOF'
+		client.example A 192.0.2.1
 		3.0.0.127.in-addr.arpa PTR good.names.example
 		good.names.example A 127.0.0.3
 		4.0.0.127.in-addr.arpa PTR liar.names.example

@@ -2,7 +2,8 @@
 """name-server.py PORT FILE
 
 A name server for tests on 127.0.0.1, UDP alone. FILE: lines NAME TYPE VALUE (A, AAAA, PTR, CNAME, MX "10 HOST",
-TXT), read anew for each question; `NAME silent` never answers. What is not there does not exist (NXDOMAIN)."""
+TXT), read anew for each question; `NAME silent` never answers, `NAME servfail` says SERVFAIL. What is not there does
+not exist (NXDOMAIN)."""
 import ipaddress
 import socket
 import struct
@@ -45,6 +46,8 @@ def answer(query, path):
     known = [(kind, value) for owner, kind, value in records(path) if owner == name]
     if any(kind == "silent" for kind, _ in known):
         return None
+    if any(kind == "servfail" for kind, _ in known):
+        return query[:2] + struct.pack("!HHHHH", 0x8582, 1, 0, 0, 0) + question
     found = [(TYPES[kind], rdata(kind, value)) for kind, value in known if TYPES[kind] in (asked, TYPES["CNAME"])]
     head = query[:2] + struct.pack("!HHHHH", 0x8580 | (0 if known else 3), 1, len(found), 0, 0)
     return head + question + b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data for kind, data in found)
