@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 enum { MAILDIRSIZE_READ_MAX = 16384, STALE_SECONDS = 15 * 60 };
+/* Ten times this, in each line of a whole file, stays far below what fits. */
+#define NUMBER_MAX (INT64_MAX / 100 / MAILDIRSIZE_READ_MAX)
 
 /* One entry a hash value: a new recipient takes the place of the old one. */
 static struct cached {
@@ -17,7 +19,8 @@ static struct cached {
 	uint64_t until_ms;
 } cache[RECIPIENT_CACHE_SIZE];
 
-/* Signed decimal at *AT; moves behind it. */
+/* Signed decimal at *AT; moves behind it. Bounded so that no sum of a whole file overflows: who owns
+ * the mailbox writes what is read here. */
 static int64_t take_signed(const char **at, const char *end)
 {
 	bool is_negative = *at < end && **at == '-';
@@ -25,7 +28,7 @@ static int64_t take_signed(const char **at, const char *end)
 
 	*at += is_negative;
 	for (; *at < end && **at >= '0' && **at <= '9'; ++*at)
-		if (number < INT64_MAX / 100)
+		if (number < NUMBER_MAX)
 			number = number * 10 + (**at - '0');
 	return is_negative ? -number : number;
 }
@@ -58,7 +61,8 @@ bool maildirsize_is_full(int fd, const struct quota *quota, uint64_t now_seconds
 	if (fstat(fd, &status) || !S_ISREG(status.st_mode))
 		return false;
 	got = pread(fd, text, sizeof text, 0);
-	if (got <= 0 || (uint64_t)status.st_mtim.tv_sec + STALE_SECONDS < now_seconds)
+	/* one that fills the buffer is cut off, and counted afresh at the next delivery anyway */
+	if (got <= 0 || got == (ssize_t)sizeof text || (uint64_t)status.st_mtim.tv_sec + STALE_SECONDS < now_seconds)
 		return false;
 	add_up(text, text + got, &bytes, &messages);
 	return (quota->bytes && bytes >= 0 && (uint64_t)bytes >= quota->bytes) ||
@@ -86,20 +90,25 @@ static bool is_full(const char *maildir, const char *text)
 	return full;
 }
 
-static enum recipient_verdict judge_system_account(const struct address *address)
+/* Nobody of this name in the tables: an account of the system, else the domain's catch-all. MEANING is
+ * as resolve() left it, its key without the extension; it is overwritten. */
+static enum recipient_verdict judge_unknown(const struct address *address, struct meaning_of *meaning)
 {
-	char folded[ADDRESS_MAX + 1], home[4096];
-	struct meaning_of account;
-	char *at;
+	char local[ADDRESS_MAX + 1], home[4096];
 
-	address_fold(address, folded);
-	at = strrchr(folded, '@');
-	if (at)
-		*at = 0;
-	switch (resolve_system_account(folded, &account, home, NULL)) {
-	case RESULT_OK:  return RECIPIENT_EXISTS;
-	case RESULT_END: return RECIPIENT_UNKNOWN;
-	default:         return RECIPIENT_LATER;
+	if (!meaning->maybe_system)
+		return RECIPIENT_UNKNOWN;
+	snprintf(local, sizeof local, "%s", meaning->key);
+	*strrchr(local, '@') = 0;
+	switch (resolve_system_account(local, meaning, home, NULL)) {
+	case RESULT_OK:
+		return RECIPIENT_EXISTS;
+	case RESULT_END:
+		resolve_catch_all(accounts_resolver(), address, meaning, NULL);
+		return meaning->meaning == MEANS_UNKNOWN ? RECIPIENT_UNKNOWN :
+		       meaning->meaning == MEANS_LATER ? RECIPIENT_LATER : RECIPIENT_EXISTS;
+	default:
+		return RECIPIENT_LATER;
 	}
 }
 
@@ -107,18 +116,17 @@ static enum recipient_verdict judge(const char *text, size_t length)
 {
 	static struct meaning_of meaning;
 	struct address address;
-	struct why why;
 
-	if (address_parse(text, length, &address, &why) != RESULT_OK)
+	if (address_parse(text, length, &address, NULL) != RESULT_OK)
 		return RECIPIENT_UNKNOWN;
-	resolve(accounts_resolver(), &address, &meaning, &why);
+	resolve(accounts_resolver(), &address, &meaning, NULL);
 	switch (meaning.meaning) {
 	case MEANS_MAILBOX:
 		return !meaning.is_mbox && is_full(meaning.maildir, meaning.quota) ? RECIPIENT_FULL : RECIPIENT_EXISTS;
 	case MEANS_LATER:
 		return RECIPIENT_LATER;
 	case MEANS_UNKNOWN:
-		return meaning.maybe_system ? judge_system_account(&address) : RECIPIENT_UNKNOWN;
+		return judge_unknown(&address, &meaning);
 	default:
 		return RECIPIENT_EXISTS;
 	}
