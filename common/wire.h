@@ -15,6 +15,7 @@ enum {
 	WIRE_PATH_LENGTH_MAX = 4096,
 	WIRE_WORDS_MAX = 1000,		/* what a host or program said */
 	WIRE_FIELDS_MAX = 12,
+	WIRE_KEY_ID_MAX = 32,		/* SHA-256 of a public key */
 	FRAME_MAX = 16384,		/* bytes of one frame; no message of the table can be longer */
 };
 
@@ -47,7 +48,13 @@ enum {
 	M(SITE_TELL,       25, "site-tell",        "remoted -> queued",          NONE)  \
 	M(REMOTE_JOB,      26, "remote-job",       "queued -> remoted",          ONE)   \
 	M(REMOTE_RECIPIENT, 27, "remote-recipient", "queued -> remoted",         NONE)  \
-	M(DONE,            28, "done",             "deliverer -> locald",        NONE)
+	M(DONE,            28, "done",             "deliverer -> locald",        NONE) \
+	M(KEY_OPEN,        29, "key-open",         "opener -> keyd",             ONE)   \
+	M(KEY_TELL,        30, "key-tell",         "keyd -> opener",             NONE)  \
+	M(SIGN_ASK,        31, "sign-ask",         "worker -> keyd",             NONE)  \
+	M(SIGN_TELL,       32, "sign-tell",        "keyd -> worker",             NONE)  \
+	M(CERTIFICATE,     33, "certificate",      "opener -> worker",           ONE)   \
+	M(TICKET_KEY,      34, "ticket-key",       "opener -> worker",           NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -182,6 +189,32 @@ enum {
 	F(REMOTE_RECIPIENT, ADDRESS, BYTES, WIRE_ADDRESS_MAX) F(REMOTE_RECIPIENT, ORCPT, BYTES, WIRE_ORIGINAL_MAX) \
 	F(REMOTE_RECIPIENT, NOTIFY, NUMBER, 0)
 
+/* A private key, PEM in the descriptor's file, of the opener's set GENERATION; keyd drops every key
+ * that is neither of it nor of the set KEEP. PURPOSE: enum key_purpose. NAME: the file, for the log.
+ * Told: VERDICT: enum sign_verdict, KEY: what it is asked by, the SHA-256 of its public key (SPKI). */
+#define WIRE_KEY_OPEN(F) \
+	F(KEY_OPEN, GENERATION, NUMBER, 0) F(KEY_OPEN, KEEP, NUMBER, 0) F(KEY_OPEN, PURPOSE, NUMBER, 0) \
+	F(KEY_OPEN, INDEX, NUMBER, 0) F(KEY_OPEN, NAME, BYTES, WIRE_PATH_LENGTH_MAX)
+#define WIRE_KEY_TELL(F) \
+	F(KEY_TELL, GENERATION, NUMBER, 0) F(KEY_TELL, INDEX, NUMBER, 0) F(KEY_TELL, VERDICT, NUMBER, 0) \
+	F(KEY_TELL, KEY, BYTES, WIRE_KEY_ID_MAX) F(KEY_TELL, WORDS, BYTES, 256)
+/* One signature. ALGORITHM: enum sign_algorithm; DATA: the hash, of just its length, or for Ed25519
+ * what is signed. */
+#define WIRE_SIGN_ASK(F) \
+	F(SIGN_ASK, SERIAL, NUMBER, 0) F(SIGN_ASK, PURPOSE, NUMBER, 0) F(SIGN_ASK, ALGORITHM, NUMBER, 0) \
+	F(SIGN_ASK, KEY, BYTES, WIRE_KEY_ID_MAX) F(SIGN_ASK, DATA, BYTES, 1024)
+#define WIRE_SIGN_TELL(F) \
+	F(SIGN_TELL, SERIAL, NUMBER, 0) F(SIGN_TELL, VERDICT, NUMBER, 0) F(SIGN_TELL, SIGNATURE, BYTES, 2048)
+
+/* One of the COUNT certificates of set GENERATION, in order of INDEX from 0; the last one puts the set
+ * in force. The descriptor is a sealed copy of the PEM file NAME, which holds no private key. */
+#define WIRE_CERTIFICATE(F) \
+	F(CERTIFICATE, GENERATION, NUMBER, 0) F(CERTIFICATE, INDEX, NUMBER, 0) F(CERTIFICATE, COUNT, NUMBER, 0) \
+	F(CERTIFICATE, NAME, BYTES, WIRE_PATH_LENGTH_MAX)
+/* What session tickets are sealed with from now on, by all workers of the service (RFC 5077). */
+#define WIRE_TICKET_KEY(F) \
+	F(TICKET_KEY, SECRET, BYTES, 64)
+
 /* FRAME_CHANNEL, FRAME_LOCAL_JOB, ... */
 #define WIRE_ENUM_TYPE(type, value, name, way, descriptor) FRAME_##type = value,
 enum wire_type { WIRE_MESSAGES(WIRE_ENUM_TYPE) WIRE_TYPES_END };
@@ -202,6 +235,18 @@ enum delivery_verdict {
 	DELIVERY_DELIVERED = 1, DELIVERY_DEFERRED, DELIVERY_FAILED,
 	DELIVERY_FORWARDED,	/* turned into a message of its own */
 	DELIVERY_RELAYED,	/* handed to a next hop that does not do DSN (RFC 3461 5.2.3) */
+	DELIVERY_PASSED,	/* handed to a next hop that does: what is owed to the sender went along */
+};
+
+enum key_purpose { KEY_TLS = 1, KEY_DKIM };	/* a key has one, for ever: a signature made for one can't serve the other */
+enum sign_verdict { SIGN_OK = 1, SIGN_UNKNOWN /* key */, SIGN_REFUSED /* algorithm, length, purpose */, SIGN_FAILED };
+enum sign_algorithm {
+	SIGN_ECDSA_SHA256 = 1, SIGN_ECDSA_SHA384, SIGN_ECDSA_SHA512,	/* any curve, TLS 1.2 */
+	SIGN_ECDSA_P256, SIGN_ECDSA_P384, SIGN_ECDSA_P521,		/* with SHA-256, 384, 512, TLS 1.3 */
+	SIGN_ED25519,
+	SIGN_RSA_SHA256, SIGN_RSA_SHA384, SIGN_RSA_SHA512,		/* PKCS #1 1.5 */
+	SIGN_PSS_SHA256, SIGN_PSS_SHA384, SIGN_PSS_SHA512,		/* rsa_pss_rsae */
+	SIGN_ALGORITHMS_END
 };
 
 /* DNS_ANSWER: RECORDS holds at least one. DNS_NO_DATA: the name exists, not with this type.
