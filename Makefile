@@ -28,7 +28,8 @@ authd_SRC = $(wildcard authd/*.c)
 remoted_SRC = $(wildcard remoted/*.c)
 dnsd_SRC = $(wildcard dnsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
-dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c))
+# dawk explains where mail goes as remoted finds it out.
+dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(PROGRAMS:%=$(B)/bin/%)

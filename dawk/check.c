@@ -335,7 +335,7 @@ int command_check(struct configuration *conf, int argc, char **argv)
 	check_space(&check, conf->queue);
 	check_space(&check, conf->mailboxes);
 	check_ports(&check);
-	check_hostname(&check);
+	check_names(&check);
 	if (check.findings == 0)
 		puts("all is well");
 	else

@@ -1,23 +1,16 @@
-/* `dawk check`: ports and the host's name. See check.h. */
+/* `dawk check`: ports. See check.h. */
 #include "check.h"
 #include "command.h"
 #include "common/text.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <netdb.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { RESOLVE_PATIENCE_MS = 3000, STATE_LISTEN = 0x0a };
+enum { STATE_LISTEN = 0x0a };
 
 enum { FIELD_LOCAL = 1, FIELD_STATE = 3, FIELD_INODE = 9, FIELDS };	/* of a line of net/tcp, proc(5) */
 
@@ -146,44 +139,4 @@ void check_ports(struct check *check)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		for (size_t j = 0; j < rows[i].list->count; j++)
 			check_listener(check, rows[i].name, rows[i].daemon, &rows[i].list->items[j]);
-}
-
-/* In a child: a resolver without an answer takes longer than a person waits. */
-static void resolve_in_child(const char *name)
-{
-	struct addrinfo *found;
-
-	_exit(getaddrinfo(name, NULL, &(struct addrinfo){ .ai_socktype = SOCK_STREAM }, &found) == 0 ? 0 : 1);
-}
-
-static bool resolves(const char *name)
-{
-	int ends[2], status = 1;
-	struct pollfd end;
-	pid_t child;
-
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return true;
-	child = fork();
-	if (child == 0)
-		resolve_in_child(name);
-	close(ends[1]);		/* the child's own copy closes when it ends */
-	end = (struct pollfd){ .fd = ends[0], .events = POLLIN };
-	if (child > 0 && poll(&end, 1, RESOLVE_PATIENCE_MS) == 0)
-		kill(child, SIGKILL);
-	if (child > 0)
-		waitpid(child, &status, 0);
-	close(ends[0]);
-	return child < 0 || status == 0;
-}
-
-void check_hostname(struct check *check)
-{
-	const char *name = check->conf->hostname;
-
-	if (!strchr(name, '.'))
-		check_finding(check, "set hostname to the full name that DNS has for this host",
-		              "hostname %s has no domain: other hosts refuse such a HELO", name);
-	else if (!resolves(name))
-		check_hint("%s does not resolve: other hosts may refuse mail from it until DNS has an address for it", name);
 }

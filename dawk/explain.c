@@ -1,6 +1,7 @@
 /* `dawk explain ADDRESS`: how a recipient would be handled, without sending. Asks the compiled tables
  * as smtpd and locald do. */
 #include "command.h"
+#include "explain_remote.h"
 #include "common/resolve.h"
 #include "common/text.h"
 
@@ -19,6 +20,7 @@ struct explanation {
 	struct table_directory *tables;
 	struct resolver *resolver;
 	struct table *routes, *site;
+	struct names *names;		/* once a remote address was met */
 	critbit0_tree seen;		/* folded addresses explained already */
 	unsigned depth;
 	bool has_unknown, has_failed;
@@ -103,6 +105,7 @@ static void say_route(struct explanation *explanation)
 		line(explanation, "next hop the mail exchangers (MX) of %s, else its address", domain);
 	if (look_domain(explanation, explanation->site, "site", domain, &value, &length) == RESULT_OK)
 		line(explanation, "treated with %.*s", (int)length, value);
+	explain_remote(explanation->conf, explanation->routes, folded, (int)explanation->depth * 4, &explanation->names);
 }
 
 static void explain_address(struct explanation *explanation, const struct address *address);
@@ -285,6 +288,7 @@ static enum result open_tables(struct explanation *explanation, struct why *why)
 
 static void close_tables(struct explanation *explanation)
 {
+	names_stop(explanation->names);
 	table_close(explanation->routes);
 	table_close(explanation->site);
 	resolver_free(explanation->resolver);

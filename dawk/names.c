@@ -1,0 +1,204 @@
+#include "names.h"
+
+#include "command.h"
+#include "common/service.h"
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct names {
+	struct loop *loop;
+	struct dns_client dns;
+	struct channel control;		/* dnsd ends when it closes */
+	struct timer patience;
+	struct dns_query query;
+	enum dns_verdict verdict;
+	char words[257];
+	pid_t dnsd;
+	bool is_answered, is_over;
+};
+
+/* The search that is under way: hosts.c knows of no context. */
+static struct names *searching;
+
+/* ---- dnsd ---- */
+
+static void names_exec(const char *program, const char *file, int control)
+{
+	if (control == SERVICE_CONTROL)
+		fcntl(control, F_SETFD, 0);
+	else
+		dup2(control, SERVICE_CONTROL);
+	execl(program, program, "-c", file, (char *)NULL);
+	_exit(EX_UNAVAILABLE);
+}
+
+static enum result names_spawn(struct names *names, const char *file, struct why *why)
+{
+	char program[PATH_MAX + 8], directory[PATH_MAX];
+	int ends[2];
+	enum result result = command_programs_directory(directory, sizeof directory, why);
+
+	if (result != RESULT_OK || (result = channel_pair(ends, why)) != RESULT_OK)
+		return result;
+	snprintf(program, sizeof program, "%s/dnsd", directory);
+	names->dnsd = fork();
+	if (names->dnsd == 0)
+		names_exec(program, file, ends[1]);
+	close(ends[1]);
+	if (names->dnsd < 0) {
+		close(ends[0]);
+		return why_errno(why, RESULT_RETRY, "start dnsd");
+	}
+	return channel_open(&names->control, NULL, ends[0], NULL, NULL, why);
+}
+
+/* Hands dnsd its end of a pipe to us, as an opener does. */
+static enum result names_join(struct names *names, struct why *why)
+{
+	struct wire_value values[CHANNEL_FIELDS] = { [CHANNEL_PEER] = WIRE_STRING("dawk") };
+	int ends[2];
+	enum result result = channel_pair(ends, why);
+
+	if (result != RESULT_OK)
+		return result;
+	result = dns_client_join(&names->dns, ends[0], why);
+	if (result == RESULT_OK)
+		result = channel_send(&names->control, FRAME_CHANNEL, values, ends[1], why);
+	return result == RESULT_OK ? channel_flush(&names->control, why) : result;
+}
+
+static void names_end(struct timer *timer)
+{
+	struct names *names = container_of(timer, struct names, patience);
+
+	names->is_over = true;
+	loop_stop(names->loop);
+}
+
+enum result names_start(const struct configuration *conf, unsigned patience_ms, struct names **out, struct why *why)
+{
+	struct names *names = calloc(1, sizeof *names);
+	enum result result;
+
+	if (!names)
+		return why_set(why, RESULT_RETRY, "start dnsd: no memory");
+	names->control.fd = -1;
+	result = loop_make(&names->loop, why);
+	if (result != RESULT_OK) {
+		free(names);
+		return result;
+	}
+	dns_client_init(&names->dns, names->loop);
+	result = hosts_know_self(conf, why);
+	if (result == RESULT_OK)
+		result = names_spawn(names, conf->file, why);
+	if (result == RESULT_OK)
+		result = names_join(names, why);
+	if (result == RESULT_OK && !loop_set_timer(names->loop, &names->patience, patience_ms, names_end))
+		result = why_set(why, RESULT_RETRY, "ask dnsd: no memory");
+	if (result == RESULT_OK)
+		*out = names;
+	else
+		names_stop(names);
+	return result;
+}
+
+/* It holds nothing that an orderly end would save. */
+void names_stop(struct names *names)
+{
+	if (!names)
+		return;
+	channel_close(&names->control);
+	channel_close(&names->dns.channel);
+	if (names->dnsd > 0) {
+		kill(names->dnsd, SIGKILL);
+		waitpid(names->dnsd, NULL, 0);
+	}
+	loop_free(names->loop);
+	free(names);
+}
+
+/* ---- questions ---- */
+
+static void names_answered(struct names *names)
+{
+	names->is_answered = true;
+	loop_stop(names->loop);
+}
+
+static bool names_wait(struct names *names)
+{
+	struct why why;
+
+	while (!names->is_answered && !names->is_over)
+		if (loop_run(names->loop, &why) != RESULT_OK)
+			return false;
+	return names->is_answered;
+}
+
+static void hosts_found(struct hosts *hosts)
+{
+	(void)hosts;
+	names_answered(searching);
+}
+
+static bool names_find(struct names *names, struct hosts *hosts, void (*find)(struct hosts *, void (*)(struct hosts *)))
+{
+	if (names->is_over)
+		return false;
+	searching = names;
+	names->is_answered = false;
+	hosts->dns = &names->dns;
+	find(hosts, hosts_found);
+	return names_wait(names);
+}
+
+bool names_find_exchanges(struct names *names, const struct route *route, struct hosts *hosts)
+{
+	hosts->route = route;
+	return names_find(names, hosts, hosts_find_exchanges);
+}
+
+bool names_find_addresses(struct names *names, struct hosts *hosts)
+{
+	return names_find(names, hosts, hosts_find_addresses);
+}
+
+static void query_answered(struct dns_query *query, const struct dns_answer *answer)
+{
+	struct names *names = container_of(query, struct names, query);
+
+	names->verdict = answer->verdict;
+	snprintf(names->words, sizeof names->words, "%s", answer->words);
+	names_answered(names);
+}
+
+static enum dns_verdict names_ask(struct names *names, const char *name, enum dns_type type)
+{
+	snprintf(names->words, sizeof names->words, "no answer in time");
+	if (names->is_over)
+		return DNS_LATER;
+	names->is_answered = false;
+	dns_ask(&names->dns, &names->query, name, type, query_answered);
+	if (names_wait(names))
+		return names->verdict;
+	dns_cancel(&names->query);
+	return DNS_LATER;
+}
+
+enum result names_has_address(struct names *names, const char *name, struct why *why)
+{
+	enum dns_verdict verdict = names_ask(names, name, DNS_A);
+
+	if (verdict == DNS_NO_DATA)
+		verdict = names_ask(names, name, DNS_AAAA);
+	if (verdict == DNS_LATER)
+		return why_set(why, RESULT_RETRY, "%s", names->words);
+	return verdict == DNS_ANSWER ? RESULT_OK : RESULT_END;
+}
