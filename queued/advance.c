@@ -248,7 +248,7 @@ static void recorded_put_off(struct message *m)
 		advance(s, m);
 		return;
 	}
-	scheduler_add_retry(s, m->id, m->due_us);
+	scheduler_add_retry(s, m->id, m->due_us, m->site);
 	load_drop(s, m);
 }
 

@@ -148,7 +148,7 @@ static void released(struct errand *errand)
 	if (r->result == RESULT_OK && r->to == QUEUE_NEW)
 		scheduler_add_fresh(errand->scheduler, r->id, false);
 	else if (r->result == RESULT_OK)
-		scheduler_add_retry(errand->scheduler, r->id, 0);
+		scheduler_add_retry(errand->scheduler, r->id, 0, 0);
 	errand_answer(errand);
 }
 
@@ -189,7 +189,7 @@ static void retry(struct control_client *client, const char *id, struct message 
 		if (place == QUEUE_NEW)
 			scheduler_add_fresh(s, id, true);
 		else
-			scheduler_add_retry(s, id, 0);
+			scheduler_add_retry(s, id, 0, 0);
 		control_answer(s, client->number, EX_OK, "%s is due at once", id);
 	}
 }
@@ -266,7 +266,11 @@ static void status(struct control_client *client, const char *argument)
 
 static void send_site(void *context, struct site *site)
 {
-	send_row(context, "site=%s in-flight=%u waiting=%zu", site->name, site->in_flight, site->parked + site->overflow.count);
+	struct control_client *client = context;
+	char words[900];
+
+	remote_describe(client->scheduler, site, words, sizeof words);
+	send_row(client, "%s", words);
 }
 
 static void sites(struct control_client *client, const char *argument)

@@ -12,32 +12,55 @@ enum { PACE_BYTES = 2 << 20 };	/* more than that unsent: the helper is behind, w
 
 /* ---- the ring of messages with recipients to hand over ---- */
 
-void dispatch_add(struct scheduler *s, struct message *m)
+void dispatch_start(struct scheduler *s)
 {
-	if (m->is_in_ring)
-		return;
-	m->is_in_ring = true;
-	m->next_in_ring = NULL;
-	*s->ring_end = m;
-	s->ring_end = &m->next_in_ring;
-	s->ring_count++;
+	int i;
+
+	for (i = 0; i < TRANSPORTS; i++)
+		s->rings[i].end = &s->rings[i].first;
 }
 
-static struct message *ring_take(struct scheduler *s)
+static int transport_of(const struct scheduler *s, const char *address)
 {
-	struct message *m = s->ring_first;
+	return dispatch_is_local(s, address) ? TRANSPORT_LOCAL : TRANSPORT_REMOTE;
+}
 
-	s->ring_first = m->next_in_ring;
-	if (!s->ring_first)
-		s->ring_end = &s->ring_first;
-	s->ring_count--;
+/* In the ring of the transport that its next ready recipient needs. */
+void dispatch_add(struct scheduler *s, struct message *m)
+{
+	struct ring *ring;
+
+	if (m->is_in_ring)
+		return;
+	while (m->cursor < m->envelope.recipient_count && m->recipients[m->cursor].phase != PHASE_READY)
+		m->cursor++;
+	if (m->cursor == m->envelope.recipient_count)
+		return;
+	m->is_in_ring = true;
+	m->ring = (uint8_t)transport_of(s, m->envelope.recipients[m->cursor].address);
+	m->next_in_ring = NULL;
+	ring = &s->rings[m->ring];
+	*ring->end = m;
+	ring->end = &m->next_in_ring;
+	ring->count++;
+}
+
+static struct message *ring_take(struct ring *ring)
+{
+	struct message *m = ring->first;
+
+	ring->first = m->next_in_ring;
+	if (!ring->first)
+		ring->end = &ring->first;
+	ring->count--;
 	m->is_in_ring = false;
 	return m;
 }
 
 static void ring_remove(struct scheduler *s, struct message *m)
 {
-	struct message **at = &s->ring_first;
+	struct ring *ring = &s->rings[m->ring];
+	struct message **at = &ring->first;
 
 	if (!m->is_in_ring)
 		return;
@@ -45,8 +68,8 @@ static void ring_remove(struct scheduler *s, struct message *m)
 		at = &(*at)->next_in_ring;
 	*at = m->next_in_ring;
 	if (!*at)
-		s->ring_end = at;
-	s->ring_count--;
+		ring->end = at;
+	ring->count--;
 	m->is_in_ring = false;
 }
 
@@ -66,15 +89,21 @@ static void take_overflow(struct scheduler *s, struct site *site)
 	}
 }
 
-/* A place at SITE is free: the first that waits there has it, kept for it by r->site. */
-static void next_parked(struct scheduler *s, struct site *site)
+static void take_place(struct scheduler *s, struct site *site)
 {
-	while (site->in_flight < site->limit) {
+	site->in_flight++;
+	remote_started(s, site);
+}
+
+/* The first that waits there has a place that is free, kept for it by r->site. */
+void dispatch_next_at(struct scheduler *s, struct site *site)
+{
+	while (remote_has_room(s, site)) {
 		struct recipient *r = site_unpark(site);
 
 		if (!r)
 			break;
-		site->in_flight++;
+		take_place(s, site);
 		message_set_phase(r->message, (uint32_t)(r - r->message->recipients), PHASE_READY);
 		dispatch_add(s, r->message);
 	}
@@ -82,13 +111,33 @@ static void next_parked(struct scheduler *s, struct site *site)
 	site_release(&s->sites, site);
 }
 
+void dispatch_empty_site(struct scheduler *s, struct site *site)
+{
+	struct recipient *r;
+	struct waiting w;
+
+	while ((r = site_unpark(site))) {
+		r->site = NULL;
+		message_set_phase(r->message, (uint32_t)(r - r->message->recipients), PHASE_READY);
+		dispatch_add(s, r->message);
+	}
+	while (site->overflow.count) {
+		waiting_pop(&site->overflow, &w);
+		waiting_push(w.is_fresh ? &s->fresh : &s->retry, &w);
+	}
+	site_release(&s->sites, site);
+	scheduler_pump_soon(s);
+}
+
 void dispatch_leave_site(struct scheduler *s, struct recipient *r)
 {
 	struct site *site = r->site;
 
 	r->site = NULL;
+	if (!site)
+		return;		/* it shared another's place (remote_gather) */
 	site->in_flight--;
-	next_parked(s, site);
+	dispatch_next_at(s, site);
 }
 
 void dispatch_withdraw(struct scheduler *s, struct message *m)
@@ -105,7 +154,7 @@ void dispatch_withdraw(struct scheduler *s, struct message *m)
 		if (r->phase == PHASE_PARKED) {
 			r->site = NULL;
 			site_forget(site, r);
-			next_parked(s, site);
+			dispatch_next_at(s, site);
 		}
 		if (r->phase == PHASE_READY || r->phase == PHASE_PARKED)
 			message_set_phase(m, i, PHASE_DEFERRED);
@@ -134,11 +183,6 @@ bool dispatch_is_local(const struct scheduler *s, const char *address)
 	const char *domain = address_domain(address);
 
 	return !*domain || configuration_is_local_domain(s->conf, domain, strlen(domain));
-}
-
-static struct transport *transport_of(struct scheduler *s, const char *address)
-{
-	return &s->transports[dispatch_is_local(s, address) ? TRANSPORT_LOCAL : TRANSPORT_REMOTE];
 }
 
 static void log_result(const struct message *m, uint32_t index, enum state_event event, const struct result_words *words)
@@ -208,7 +252,7 @@ static bool fits_frames(const struct envelope *e, uint32_t index)
 enum step { STEP_TAKEN, STEP_ELSEWHERE, STEP_GONE };
 
 /* The mailbox: without extension (RFC 5233), letters of either case. */
-static struct site *site_for(struct scheduler *s, const char *address)
+static struct site *mailbox_site(struct scheduler *s, const char *address)
 {
 	char name[WIRE_ADDRESS_MAX + 1];
 	const char *at = strrchr(address, '@');
@@ -221,14 +265,29 @@ static struct site *site_for(struct scheduler *s, const char *address)
 	return site_get(&s->sites, name, SITE_LOCAL_LIMIT);
 }
 
+/* NULL: it got its result. */
+static struct site *site_for(struct scheduler *s, struct message *m, uint32_t index)
+{
+	const char *address = m->envelope.recipients[index].address;
+	struct site *site;
+
+	if (!dispatch_is_local(s, address))
+		return remote_site(s, m, index);
+	site = mailbox_site(s, address);
+	if (!site)
+		dispatch_result(s, m, index, STATE_DEFERRED, "4.3.0", "out of memory");
+	return site;
+}
+
 /* What becomes of one ready recipient: into the job, parked, made into messages, deferred. */
 static enum step step(struct scheduler *s, struct message *m, uint32_t index)
 {
 	struct recipient *r = &m->recipients[index];
-	const char *address = m->envelope.recipients[index].address;
-	struct transport *t = transport_of(s, address);
+	const struct transport *t = &s->transports[transport_of(s, m->envelope.recipients[index].address)];
 
 	if (!t->is_expected && !t->is_up) {
+		dispatch_leave_site(s, r);
+		m->is_soon = true;
 		defer_without_transport(s, m, index);
 		return STEP_ELSEWHERE;
 	}
@@ -239,13 +298,11 @@ static enum step step(struct scheduler *s, struct message *m, uint32_t index)
 	if (!r->site && !r->is_list_done && expand_is_long_list(s, m, index))
 		return STEP_ELSEWHERE;
 	if (!r->site) {
-		struct site *site = site_for(s, address);
+		struct site *site = site_for(s, m, index);
 
-		if (!site) {
-			dispatch_result(s, m, index, STATE_DEFERRED, "4.3.0", "out of memory");
+		if (!site)
 			return STEP_ELSEWHERE;
-		}
-		if (!site_has_room(site)) {
+		if (site->parked || !remote_has_room(s, site)) {
 			if (put_into_overflow(s, m, site))
 				return STEP_GONE;
 			r->message = m;
@@ -254,18 +311,19 @@ static enum step step(struct scheduler *s, struct message *m, uint32_t index)
 			return STEP_ELSEWHERE;
 		}
 		r->site = site;
-		site->in_flight++;
+		take_place(s, site);
 	}
 	message_set_phase(m, index, PHASE_FLYING);
 	return STEP_TAKEN;
 }
 
-/* One message's turn: some of its recipients. */
-static void serve(struct scheduler *s, struct message *m)
+/* One message's turn: some of its recipients, of one transport; of one site when they are remote. */
+static void serve(struct scheduler *s, int which)
 {
-	struct transport *t = &s->transports[TRANSPORT_LOCAL];
+	struct message *m = ring_take(&s->rings[which]);
+	struct transport *t = &s->transports[which];
 	uint32_t indexes[JOB_RECIPIENTS], count = 0, steps = 0;
-	uint32_t most = s->ring_count ? TURN_RECIPIENTS : JOB_RECIPIENTS;
+	uint32_t most = s->rings[which].count && which == TRANSPORT_LOCAL ? TURN_RECIPIENTS : JOB_RECIPIENTS;
 
 	if (most > t->limit - t->in_flight)
 		most = t->limit - t->in_flight;
@@ -274,12 +332,19 @@ static void serve(struct scheduler *s, struct message *m)
 
 		if (m->recipients[m->cursor].phase != PHASE_READY)
 			continue;
+		if (transport_of(s, m->envelope.recipients[m->cursor].address) != which)
+			break;
 		steps++;
 		taken = step(s, m, m->cursor);
 		if (taken == STEP_GONE)
 			return;
-		if (taken == STEP_TAKEN)
-			indexes[count++] = m->cursor;
+		if (taken != STEP_TAKEN)
+			continue;
+		indexes[count++] = m->cursor;
+		if (which != TRANSPORT_REMOTE)
+			continue;
+		count = remote_gather(s, m, indexes, count, most);
+		break;
 	}
 	if (count)
 		transport_send(s, m, t, indexes, count);
@@ -290,23 +355,32 @@ static void serve(struct scheduler *s, struct message *m)
 	advance(s, m);	/* into the ring again when there is more */
 }
 
-static bool can_serve(const struct scheduler *s)
+/* Mail for a helper that is away waits, or is deferred in step. */
+static bool can_serve(const struct scheduler *s, int which)
 {
-	const struct transport *t = &s->transports[TRANSPORT_LOCAL];
+	const struct transport *t = &s->transports[which];
 
-	return s->ring_count && t->is_up && t->in_flight < t->limit && channel_waiting(&t->channel) < PACE_BYTES && !s->is_ending;
+	if (!s->rings[which].count || s->is_ending)
+		return false;
+	if (!t->is_up)
+		return !t->is_expected;
+	return t->in_flight < t->limit && channel_waiting(&t->channel) < PACE_BYTES;
 }
 
 void dispatch_pump(struct scheduler *s)
 {
-	int budget = TURN_BUDGET;
-	bool is_loading = s->transports[TRANSPORT_LOCAL].is_up;
+	int budget = TURN_BUDGET, which;
+	bool is_loading = s->transports[TRANSPORT_LOCAL].is_up, has_served;
 
 	while (budget-- > 0) {
-		is_loading = is_loading && s->ring_count < RING_MAX && load_next(s);
-		if (can_serve(s))
-			serve(s, ring_take(s));
-		else if (!is_loading)
+		is_loading = is_loading && s->rings[TRANSPORT_LOCAL].count < RING_MAX && load_next(s);
+		has_served = false;
+		for (which = 0; which < TRANSPORTS; which++)
+			if (can_serve(s, which)) {
+				serve(s, which);
+				has_served = true;
+			}
+		if (!has_served && !is_loading)
 			return;
 	}
 	scheduler_pump_soon(s);

@@ -89,6 +89,8 @@ struct message {
 	void (*recorded)(struct message *message);	/* after the record in hand is durable */
 	struct scheduler *scheduler;
 	uint64_t bytes;			/* of memory, about */
+	uint32_t site;			/* site->hash of the last one that put a recipient off, or 0 */
+	uint8_t ring;			/* which, while is_in_ring */
 	struct message *next_in_table, *next_in_ring, *next_listed;
 };
 

@@ -21,9 +21,11 @@ static int run_scheduler(const struct configuration *conf, unsigned index)
 static const struct service_part parts[] = {
 	{ .name = "scheduler", .run = run_scheduler, .instances = 1 },
 	{ .name = "locald", .program = "locald", .instances = 1 },
+	{ .name = "remoted", .program = "remoted", .instances = 1 },
+	{ .name = "dnsd", .program = "dnsd", .instances = 1 },
 };
 static const struct service_link links[] = {
-	{ "scheduler", "locald" },
+	{ "scheduler", "locald" }, { "scheduler", "remoted" }, { "remoted", "dnsd" },
 };
 
 /* The file that says who works on the queue: the scheduler, or `dawk queue` while there is none. */

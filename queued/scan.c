@@ -59,7 +59,7 @@ static void each_state(struct scheduler *s, const char *id)
 	struct stat st;
 
 	if (modified_at(s, QUEUE_STATE, id, &st))
-		scheduler_add_retry(s, id, (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000);
+		scheduler_add_retry(s, id, (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000, 0);
 }
 
 /* What has a state is known from there: at the start by the scan of state/, later because it is loaded. */

@@ -64,9 +64,12 @@ void scheduler_add_fresh(struct scheduler *s, const char *id, bool maybe_state)
 	scheduler_add(s, &s->fresh, &w);
 }
 
-void scheduler_add_retry(struct scheduler *s, const char *id, uint64_t due_us)
+void scheduler_add_retry(struct scheduler *s, const char *id, uint64_t due_us, uint32_t site)
 {
-	struct waiting w = { .due_seconds = scheduler_now_seconds(s) + schedule_seconds_until(&s->conf->retry, time_real_us(), due_us) };
+	struct waiting w = {
+		.due_seconds = scheduler_now_seconds(s) + schedule_seconds_until(&s->conf->retry, time_real_us(), due_us),
+		.site = site,
+	};
 
 	memcpy(w.id, id, QUEUE_ID_LENGTH);
 	scheduler_add(s, &s->retry, &w);
@@ -100,7 +103,7 @@ static void end_fired(struct timer *timer)
 	struct scheduler *s = container_of(timer, struct scheduler, end_timer);
 
 	advance_flush_all(s);
-	if ((!s->transports[TRANSPORT_LOCAL].in_flight && !recorder_load(s->recorder) && !committer_load(s->committer)) ||
+	if ((!s->transports[TRANSPORT_LOCAL].in_flight && !s->transports[TRANSPORT_REMOTE].in_flight && !recorder_load(s->recorder) && !committer_load(s->committer)) ||
 	    s->end_ticks++ == END_TICKS)
 		loop_stop(s->loop);
 	else
@@ -158,6 +161,10 @@ static enum result enter(const struct configuration *conf, struct scheduler *s, 
 		return why_set(why, RESULT_NEVER, "the path of the tables is too long");
 	result = table_directory_open(tables, &s->tables, why);
 	if (result == RESULT_OK)
+		result = table_open(s->tables, "routes", &s->routes, why);
+	if (result == RESULT_OK)
+		result = table_open(s->tables, "site", &s->site_rules, why);
+	if (result == RESULT_OK)
 		result = resolver_make(conf, s->tables, &s->resolver, why);
 	if (result == RESULT_OK)
 		result = sandbox_identity(ROLE_SCHEDULER, &identity, why);
@@ -176,7 +183,7 @@ static enum result start(struct scheduler *s, const struct scheduler_gifts *gift
 		return result;
 	s->turn_end.run = turn_ended;
 	loop_at_turn_end(s->loop, &s->turn_end);	/* before those of committer and channels: it feeds them */
-	s->ring_end = &s->ring_first;
+	dispatch_start(s);
 	s->listed_end = &s->listed_first;
 	transport_start(s);
 	result = recorder_start(s->loop, &s->queue, &s->recorder, why);
@@ -184,6 +191,8 @@ static enum result start(struct scheduler *s, const struct scheduler_gifts *gift
 		result = committer_start(s->loop, s->queue.place[QUEUE_TMP], s->queue.place[QUEUE_NEW], -1, &s->committer, why);
 	if (result == RESULT_OK)
 		result = service_join(s->loop, greet, ended, why);
+	if (result == RESULT_OK)
+		result = remote_start(s, why);
 	if (result == RESULT_OK)
 		result = control_start(s, why);
 	if (result == RESULT_OK)

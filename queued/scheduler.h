@@ -5,6 +5,7 @@
  *   load.c       a message enters: from disk to struct message
  *   dispatch.c   who is next: fair among messages and sites
  *   transport.c  the pipes to the programs that deliver
+ *   remote.c     next hops and their sites: where, how many at a time, not now
  *   advance.c    what happens next to a message: try, make, report, put off, end
  *   child.c      messages made from messages: child_making.c forwards and parts of lists, child_report.c reports
  *   control.c    the admin's commands, control_walk.c those that look at the whole queue */
@@ -42,7 +43,7 @@ struct job {
 	struct transport *transport;
 };
 
-/* A helper that delivers. One row each (dispatch.c); remote mail will be the second. */
+/* A helper that delivers. One row each (transport.c). */
 struct transport {
 	const char *name;		/* the part's */
 	bool is_expected;		/* its mail waits while it is away; else it is deferred */
@@ -69,10 +70,15 @@ struct scheduler {
 	struct message **table;		/* loaded messages by ID; load.c's */
 	uint32_t active, active_retries, active_recipients;
 	bool is_retry_turn;
-	struct message *ring_first, **ring_end;		/* with recipients to hand over */
-	uint32_t ring_count;
+	struct ring {			/* messages with recipients to hand over, by the transport of the next one */
+		struct message *first, **end;
+		uint32_t count;
+	} rings[TRANSPORTS];
 	struct message *listed_first, **listed_end;	/* with lines to record, oldest first */
 	struct site_table sites;
+	struct destination_table *destinations;	/* remote.c's: which site a next hop belongs to */
+	struct table *routes, *site_rules;
+	struct timer remote_timer;
 	struct transport transports[TRANSPORTS];
 	struct job *jobs;
 	uint32_t job_count, job_free;
@@ -102,7 +108,8 @@ int scheduler_run(const struct configuration *conf, const struct scheduler_gifts
 /* Adds to the waiting ones; without memory the scheduler ends, to be started afresh. */
 void scheduler_add(struct scheduler *s, struct waiting_heap *heap, const struct waiting *w);
 void scheduler_add_fresh(struct scheduler *s, const char *id, bool maybe_state);
-void scheduler_add_retry(struct scheduler *s, const char *id, uint64_t due_us);
+/* SITE: where it waits for (site->hash), or 0. */
+void scheduler_add_retry(struct scheduler *s, const char *id, uint64_t due_us, uint32_t site);
 /* Asks for another turn of dispatch without delay. */
 void scheduler_pump_soon(struct scheduler *s);
 uint32_t scheduler_now_seconds(const struct scheduler *s);
@@ -132,6 +139,7 @@ enum queue_place load_place_of(struct scheduler *s, const char *id);
 
 /* ---- dispatch.c ---- */
 
+void dispatch_start(struct scheduler *s);
 /* Loads and hands over as much as limits allow; called at the end of each turn. */
 void dispatch_pump(struct scheduler *s);
 /* Puts M among those with recipients to hand over. */
@@ -148,6 +156,10 @@ void dispatch_result(struct scheduler *s, struct message *m, uint32_t index, enu
 void dispatch_result_from(struct scheduler *s, struct message *m, uint32_t index, enum state_event event,
                           const char *status, const char *host, const char *words);
 bool dispatch_is_local(const struct scheduler *s, const char *address);
+/* SITE's waiting ones come out again as ready: it knows where they go, or takes nobody any more. */
+void dispatch_empty_site(struct scheduler *s, struct site *site);
+/* SITE may have places again: its waiting ones become ready in order. */
+void dispatch_next_at(struct scheduler *s, struct site *site);
 
 /* ---- transport.c ---- */
 
@@ -156,6 +168,30 @@ void transport_start(struct scheduler *s);
 void transport_greet(struct scheduler *s, const char *peer, int fd);
 /* Hands COUNT recipients of M over, which are in flight already, with their places at their sites. */
 void transport_send(struct scheduler *s, struct message *m, struct transport *t, const uint32_t *indexes, uint32_t count);
+
+/* ---- remote.c ---- */
+
+enum result remote_start(struct scheduler *s, struct why *why);
+/* The site of a remote recipient, or one to park it at while remoted is asked. NULL: it got its result
+ * (a site that is set aside, no memory). */
+struct site *remote_site(struct scheduler *s, struct message *m, uint32_t index);
+/* May another job go there now? For a site with health; false: park. */
+bool remote_has_room(struct scheduler *s, const struct site *site);
+/* One more is in flight at SITE. */
+void remote_started(struct scheduler *s, struct site *site);
+/* Adds to INDEXES (COUNT of them so far, MOST at most) other ready recipients of M for the same site and
+ * reverse-path as recipient INDEXES[0], which share its place there. Returns the new count. */
+uint32_t remote_gather(struct scheduler *s, struct message *m, uint32_t *indexes, uint32_t count, uint32_t most);
+/* What a result says of its site's health: EVENT and STATUS of the recipient that holds the site's place. */
+void remote_result(struct scheduler *s, struct site *site, enum state_event event, const struct result_words *words);
+/* remoted's answer to a question; false: it answers none. */
+bool remote_take_site(struct scheduler *s, struct frame *f);
+/* remoted went away: what it was asked is asked again when it is back. */
+void remote_lost(struct scheduler *s);
+enum result remote_send_frames(struct message *m, struct transport *t, uint64_t number, const uint32_t *indexes,
+                               uint32_t count, int fd);
+/* A line of key=value for `dawk queue sites`. */
+void remote_describe(struct scheduler *s, const struct site *site, char *out, size_t size);
 
 /* ---- advance.c ---- */
 

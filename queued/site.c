@@ -52,6 +52,7 @@ struct site *site_get(struct site_table *table, const char *name, uint32_t limit
 	if (!site)
 		return NULL;
 	memcpy(site->name, name, length);
+	site->hash = (uint32_t)hash(name) ? (uint32_t)hash(name) : 1;
 	site->limit = limit;
 	site->parked_end = &site->first_parked;
 	site->next = table->buckets[at];
@@ -105,7 +106,7 @@ void site_release(struct site_table *table, struct site *site)
 {
 	struct site **at;
 
-	if (site->in_flight || site->parked || site->overflow.count)
+	if (site->in_flight || site->parked || site->overflow.count || site->health)
 		return;
 	for (at = &table->buckets[hash(site->name) % table->size]; *at != site; at = &(*at)->next)
 		;
@@ -117,10 +118,12 @@ void site_release(struct site_table *table, struct site *site)
 
 void site_each(struct site_table *table, void (*each)(void *, struct site *), void *context)
 {
-	struct site *site;
+	struct site *site, *next;
 	size_t i;
 
 	for (i = 0; i < table->size; i++)
-		for (site = table->buckets[i]; site; site = site->next)
-			each(context, site);
+		for (site = table->buckets[i]; site; site = next) {
+			next = site->next;
+			each(context, site);	/* which may release it */
+		}
 }

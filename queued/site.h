@@ -1,5 +1,5 @@
-/* Sites: where recipients live, as far as limits go. For local mail a site is a mailbox's address; a
- * remote site will be a set of mail exchangers. A site takes so many recipients at a time; others
+/* Sites: where recipients live, as far as limits go. For local mail a site is a mailbox's address, for
+ * remote mail a set of mail exchangers, as remoted names it ("?DOMAIN" while it is being asked). A site takes so many recipients at a time; others
  * wait in its queue, in order. Of what floods one site only so many stay loaded, the rest lies here
  * by ID alone. */
 #ifndef QUEUED_SITE_H
@@ -16,6 +16,8 @@ enum {
 struct site {
 	struct site *next;
 	uint32_t limit, in_flight, parked;
+	uint32_t hash;			/* of the name; 0 is none's */
+	struct site_health *health;	/* of a remote site; remote.c's */
 	struct recipient *first_parked, **parked_end;
 	struct waiting_heap overflow;
 	char name[];			/* NUL-ended */

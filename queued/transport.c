@@ -9,6 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+	REMOTE_RECIPIENTS_MAX = 10000,	/* in flight in remoted */
+	REMOTE_ANSWER_SECONDS = 6 * 3600,
+};
 enum { FORWARDS_MAX = 10000 };		/* addresses one mailbox's mail may go on to */
 
 /* ---- jobs ---- */
@@ -58,10 +62,12 @@ static enum result send_frames(struct scheduler *s, struct message *m, struct tr
 		[LOCAL_JOB_LENGTH] = WIRE_NUMBER(e->content_length), [LOCAL_JOB_REVERSE_PATH] = WIRE_STRING(e->from),
 		[LOCAL_JOB_COUNT] = WIRE_NUMBER(count),
 	};
-	enum result result = channel_send(&t->channel, FRAME_LOCAL_JOB, job, fd, NULL);
+	enum result result;
 	uint32_t i;
 
-	(void)s;
+	if (t == &s->transports[TRANSPORT_REMOTE])
+		return remote_send_frames(m, t, number, indexes, count, fd);
+	result = channel_send(&t->channel, FRAME_LOCAL_JOB, job, fd, NULL);
 	for (i = 0; i < count && result == RESULT_OK; i++) {
 		const struct envelope_recipient *r = &e->recipients[indexes[i]];
 		const char *as = r->as ? r->as : r->address, *owner = r->owner ? r->owner : "";
@@ -130,7 +136,7 @@ void transport_send(struct scheduler *s, struct message *m, struct transport *t,
 static const struct { enum state_event event; const char *status; } verdicts[] = {
 	[DELIVERY_DELIVERED] = { STATE_DELIVERED, "2.0.0" }, [DELIVERY_DEFERRED] = { STATE_DEFERRED, "4.3.0" },
 	[DELIVERY_FAILED] = { STATE_FAILED, "5.3.0" },       [DELIVERY_FORWARDED] = { STATE_FORWARDED, "2.1.5" },
-	[DELIVERY_RELAYED] = { STATE_RELAYED, "2.0.0" },
+	[DELIVERY_RELAYED] = { STATE_RELAYED, "2.0.0" },     [DELIVERY_PASSED] = { STATE_FORWARDED, "2.0.0" },
 };
 
 /* A status of another class than the verdict would make a report that contradicts itself. */
@@ -212,6 +218,11 @@ static void take_result(struct scheduler *s, struct message *m, struct frame *f)
 
 	if (!frame_value_copy(f, RESULT_STATUS, status, sizeof status) || !status_fits(status, verdicts[verdict].status))
 		snprintf(status, sizeof status, "%s", verdicts[verdict].status);
+	if (m->recipients[index].site && m->recipients[index].site->health) {
+		if (verdicts[verdict].event == STATE_DEFERRED)
+			m->site = m->recipients[index].site->hash;
+		remote_result(s, m->recipients[index].site, verdicts[verdict].event, &words);
+	}
 	dispatch_leave_site(s, &m->recipients[index]);
 	if (!goes_on_as_forward(m, index, verdicts[verdict].event, status))
 		dispatch_take_result(s, m, index, verdicts[verdict].event, &words);
@@ -247,6 +258,8 @@ static bool take_frame(struct scheduler *s, struct transport *t, struct frame *f
 	bool is_late = false;
 	struct message *m;
 
+	if (f->type == FRAME_SITE_TELL && t == &s->transports[TRANSPORT_REMOTE])
+		return remote_take_site(s, f);
 	if (f->type == FRAME_RESULT || f->type == FRAME_FORWARD)	/* both begin with job and index */
 		job = job_of(s, t, f, &is_late);
 	if (!job)
@@ -318,14 +331,20 @@ static void transport_lost(struct channel *channel, const struct why *why)
 static void watch_fired(struct timer *timer)
 {
 	struct scheduler *s = container_of(timer, struct scheduler, watch_timer);
-	uint64_t limit_ms = ((uint64_t)s->conf->program_timeout_seconds + ANSWER_SECONDS) * 1000;
+	const uint64_t limits_ms[TRANSPORTS] = {
+		[TRANSPORT_LOCAL] = ((uint64_t)s->conf->program_timeout_seconds + ANSWER_SECONDS) * 1000,
+		[TRANSPORT_REMOTE] = REMOTE_ANSWER_SECONDS * 1000ull,	/* remoted has limits of its own for each step */
+	};
 	uint32_t slot;
 
-	for (slot = 0; slot < s->job_count; slot++)
-		if (s->jobs[slot].message && s->jobs[slot].started_ms + limit_ms < loop_now_ms(s->loop)) {
-			scheduler_log("transport-silent", s->jobs[slot].message->id, NULL);
-			fail_job(s, slot, "the delivering program gave no answer in time");
-		}
+	for (slot = 0; slot < s->job_count; slot++) {
+		const struct job *job = &s->jobs[slot];
+
+		if (!job->message || job->started_ms + limits_ms[job->transport - s->transports] >= loop_now_ms(s->loop))
+			continue;
+		scheduler_log("transport-silent", job->message->id, NULL);
+		fail_job(s, slot, "the delivering program gave no answer in time");
+	}
 	loop_set_timer(s->loop, timer, WATCH_SECONDS * 1000, watch_fired);
 }
 
@@ -340,7 +359,7 @@ void transport_start(struct scheduler *s)
 	for (i = 0; i < TRANSPORTS; i++) {
 		s->transports[i].name = rows[i].name;
 		s->transports[i].is_expected = rows[i].is_expected;
-		s->transports[i].limit = s->conf->local_concurrency;
+		s->transports[i].limit = i == TRANSPORT_LOCAL ? s->conf->local_concurrency : REMOTE_RECIPIENTS_MAX;
 		s->transports[i].channel.fd = -1;
 		s->transports[i].scheduler = s;
 	}

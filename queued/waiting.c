@@ -134,6 +134,19 @@ void waiting_hurry_these(struct waiting_heap *heap, const char *ids, size_t coun
 	restore(heap);
 }
 
+void waiting_hurry_site(struct waiting_heap *heap, uint32_t site, uint32_t now_seconds)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < heap->count; i++)
+		if (heap->items[i].site == site && heap->items[i].due_seconds > now_seconds) {
+			heap->items[i].due_seconds = now_seconds;
+			n++;
+		}
+	for (i = heap->count / 2; n && i-- > 0; )
+		down(heap, i);
+}
+
 void waiting_hurry_all(struct waiting_heap *heap)
 {
 	size_t i;

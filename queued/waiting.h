@@ -1,5 +1,5 @@
 /* The messages that wait for their next attempt, or for room to be loaded: a compact heap, so that a
- * million of them cost 28 MB and no open file. Pure memory. */
+ * million of them cost 32 MB and no open file. Pure memory. */
 #ifndef QUEUED_WAITING_H
 #define QUEUED_WAITING_H
 
@@ -11,6 +11,7 @@
 struct waiting {
 	char id[QUEUE_ID_LENGTH];	/* not NUL-ended */
 	uint32_t due_seconds;		/* of the monotonic clock */
+	uint32_t site;			/* site->hash of where it waits for, 0: not known */
 	bool is_fresh;			/* named by trigger or scan: lies in new/, without a state unless maybe_state */
 	bool maybe_state;
 };
@@ -34,6 +35,8 @@ void waiting_remove(struct waiting_heap *heap, size_t place);
 void waiting_hurry(struct waiting_heap *heap, size_t place);
 /* Makes those due now whose ID is one of COUNT at IDS, QUEUE_ID_LENGTH bytes each, sorted. */
 void waiting_hurry_these(struct waiting_heap *heap, const char *ids, size_t count);
+/* Makes those due now that wait for SITE, if they are not. */
+void waiting_hurry_site(struct waiting_heap *heap, uint32_t site, uint32_t now_seconds);
 /* Makes all due now. */
 void waiting_hurry_all(struct waiting_heap *heap);
 /* Drops all but one of entries with the same ID; for a heap whose entries are all due alike. */

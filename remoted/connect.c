@@ -30,20 +30,24 @@ static socklen_t make_sockaddr(const struct address_ip *ip, uint16_t port, struc
 	return sizeof *v6;
 }
 
-static void note_trouble(struct session *session, size_t address, const char *words)
+static void note_trouble(struct session *session, size_t place, const char *words)
 {
 	struct site *site = session->site;
+	const struct host_address *address = &session->order[place];
 	char ip[NETWORK_TEXT_MAX];
+	size_t i;
 
 	snprintf(session->trouble_status, sizeof session->trouble_status, "4.4.1");
 	if (site->route.path[0]) {
 		snprintf(session->trouble, sizeof session->trouble, "connect to %s: %s", site->route.path, words);
 		return;
 	}
-	site->hosts.addresses[address].bad_until_ms = loop_now_ms(remoted.loop) + SITE_ADDRESS_BAD_MS;
+	for (i = 0; i < site->hosts.address_count; i++)
+		if (ip_equal(&site->hosts.addresses[i].ip, &address->ip))
+			site->hosts.addresses[i].bad_until_ms = loop_now_ms(remoted.loop) + SITE_ADDRESS_BAD_MS;
 	snprintf(session->trouble, sizeof session->trouble, "connect to %s[%s]:%u: %s",
-	         site->route.is_ip ? "" : site->hosts.exchanges[site->hosts.addresses[address].exchange].name,
-	         ip_text(&site->hosts.addresses[address].ip, ip), site->route.port, words);
+	         site->route.is_ip ? "" : site->hosts.exchanges[address->exchange].name,
+	         ip_text(&address->ip, ip), site->route.port, words);
 }
 
 static void close_attempt(struct attempt *attempt)
@@ -81,9 +85,8 @@ static int open_unix(const char *path)
 	return fd;
 }
 
-static int open_tcp(const struct site *site, size_t place)
+static int open_tcp(const struct site *site, const struct address_ip *ip)
 {
-	const struct address_ip *ip = &site->hosts.addresses[place].ip;
 	struct sockaddr_storage address;
 	socklen_t size = make_sockaddr(ip, site->route.port, &address);
 	int one = 1, error, fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -109,13 +112,13 @@ static bool try_next(struct session *session)
 	size_t place;
 	int fd;
 
-	place = session->order[session->order_next++];
-	fd = is_local ? open_unix(session->site->route.path) : open_tcp(session->site, place);
+	place = session->order_next++;
+	fd = is_local ? open_unix(session->site->route.path) : open_tcp(session->site, &session->order[place].ip);
 	if (fd < 0) {
 		note_trouble(session, place, strerror(errno));
 		return false;
 	}
-	attempt->address = place;
+	attempt->place = place;
 	if (loop_watch(remoted.loop, &attempt->watch, fd, EPOLLOUT, attempt_ready, &why) != RESULT_OK) {
 		note_trouble(session, place, why.text);
 		close(fd);
@@ -165,7 +168,7 @@ static void connect_time_over(struct timer *timer)
 
 	for (i = 0; i < 2; i++)
 		if (session->attempts[i].fd >= 0) {
-			note_trouble(session, session->attempts[i].address, "timed out");
+			note_trouble(session, session->attempts[i].place, "timed out");
 			close_attempt(&session->attempts[i]);
 		}
 	session_next_address(session);
@@ -190,7 +193,7 @@ static void attempt_ready(struct watch *watch, uint32_t events)
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size))
 		error = errno;
 	if (error) {
-		note_trouble(session, attempt->address, strerror(error));
+		note_trouble(session, attempt->place, strerror(error));
 		close_attempt(attempt);
 		if (!is_trying(session))
 			session_next_address(session);
@@ -199,5 +202,5 @@ static void attempt_ready(struct watch *watch, uint32_t events)
 	loop_unwatch(remoted.loop, &attempt->watch);
 	attempt->fd = -1;
 	session_stop_connecting(session);
-	session_connected(session, fd, attempt->address);
+	session_connected(session, fd, &session->order[attempt->place]);
 }

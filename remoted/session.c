@@ -44,13 +44,13 @@ static void order_addresses(struct session *session)
 	size_t i, pass;
 
 	if (session->site->route.path[0]) {
-		session->order[session->order_count++] = 0;
+		session->order_count = 1;
 		return;
 	}
 	for (pass = 0; pass < 2; pass++)
 		for (i = 0; i < hosts->address_count && session->order_count < SESSION_ADDRESSES_MAX; i++)
 			if ((hosts->addresses[i].bad_until_ms > now) == (pass == 1))
-				session->order[session->order_count++] = (uint8_t)i;
+				session->order[session->order_count++] = hosts->addresses[i];
 }
 
 void session_start(struct site *site, struct job *job)
@@ -204,12 +204,15 @@ bool session_say(struct session *session, const char *format, ...)
 {
 	char line[4096];
 	va_list arguments;
-	int length;
+	int length, words;
 
 	va_start(arguments, format);
 	length = vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
-	return length > 0 && length < (int)sizeof line && stream_put(&session->stream, line, (size_t)length) == RESULT_OK;
+	if (length <= 0 || length >= (int)sizeof line)
+		return false;
+	words = length >= 2 && !memcmp(line + length - 2, "\r\n", 2) ? length - 2 : length;
+	return text_is_printable(line, (size_t)words) && stream_put(&session->stream, line, (size_t)length) == RESULT_OK;
 }
 
 /* What a failing write means is told by the read that follows: the peer may have said why. */
@@ -314,7 +317,7 @@ static void session_ready(struct watch *watch, uint32_t events)
 
 /* ---- the beginning of a connection ---- */
 
-void session_connected(struct session *session, int fd, size_t address)
+void session_connected(struct session *session, int fd, const struct host_address *address)
 {
 	const struct site *site = session->site;
 	char ip[NETWORK_TEXT_MAX];
@@ -324,10 +327,9 @@ void session_connected(struct session *session, int fd, size_t address)
 		snprintf(session->host, sizeof session->host, "%s", site->route.path);
 		snprintf(session->where, sizeof session->where, "%s", site->route.path);
 	} else {
-		const struct host_address *a = &site->hosts.addresses[address];
-		const char *name = site->hosts.exchanges[a->exchange].name;
+		const char *name = site->hosts.exchanges[address->exchange].name;
 		snprintf(session->host, sizeof session->host, site->route.is_ip ? "[%s]" : "%s", name);
-		snprintf(session->where, sizeof session->where, "%s[%s]:%u", site->route.is_ip ? "" : name, ip_text(&a->ip, ip), site->route.port);
+		snprintf(session->where, sizeof session->where, "%s[%s]:%u", site->route.is_ip ? "" : name, ip_text(&address->ip, ip), site->route.port);
 	}
 	session->reply = (struct reply){ 0 };
 	if (stream_open(&session->stream, remoted.loop, fd, session_ready, &why) != RESULT_OK) {

@@ -15,6 +15,7 @@ enum {
 	SESSION_ADDRESSES_MAX = 10,	/* tried for one job */
 	SESSION_WORDS_MAX = 700,
 	SESSION_QUIT_MS = 3000,
+	SESSION_COMMANDS_MAX = 100,	/* of an envelope on the way without an answer; a line has 1,500 bytes at most */
 };
 
 enum session_state {
@@ -39,8 +40,8 @@ struct session {
 	enum session_state state;
 	struct stream stream;
 	struct timer timer, race;
-	struct attempt { int fd; struct watch watch; size_t address; struct session *session; } attempts[2];
-	uint8_t order[ADDRESSES_MAX];	/* places in the site's addresses, to try in this order */
+	struct attempt { int fd; struct watch watch; size_t place; struct session *session; } attempts[2];	/* PLACE: in order */
+	struct host_address order[SESSION_ADDRESSES_MAX];	/* to try: copies, for the site may look its own up anew meanwhile */
 	size_t order_count, order_next;
 	char host[DNS_NAME_MAX + 1];	/* of the connection; "" before */
 	char where[DNS_NAME_MAX + NETWORK_TEXT_MAX + 16];	/* "mx.example[192.0.2.1]:25" */
@@ -74,7 +75,8 @@ void session_stop_connecting(struct session *session);
 /* session.c */
 void session_free(struct session *session);
 void session_take_keyword(struct session *session, const char *line, size_t length);	/* of the answer to EHLO */
-void session_connected(struct session *session, int fd, size_t address);
+void session_connected(struct session *session, int fd, const struct host_address *address);
+/* false: too long, too much is unsent, or a control character in it, which could be a second command. */
 bool session_say(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void session_flush(struct session *session);
 void session_wait(struct session *session, enum session_state state);

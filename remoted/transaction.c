@@ -92,14 +92,16 @@ static bool say_command(struct session *session, size_t number)
 	return session_say(session, "DATA\r\n");
 }
 
-/* With PIPELINING all of the envelope and DATA go out together; without, one at a time. */
+/* With PIPELINING the envelope and DATA go out together, as much as may be on the way at once; without, one at a time. */
 static void say_more(struct session *session)
 {
-	size_t last = session->capabilities & CAN_PIPELINING ? session->job->count + 1 : session->answered;
+	size_t last = session->answered + (session->capabilities & CAN_PIPELINING ? SESSION_COMMANDS_MAX - 1 : 0);
 
-	while (session->sent <= last && session->sent <= session->job->count + 1)
-		if (!say_command(session, session->sent++))
-			break;
+	for (; session->sent <= last && session->sent <= session->job->count + 1; session->sent++)
+		if (!say_command(session, session->sent)) {
+			session_fail(session, "4.3.0", "the envelope holds what can't be sent");
+			return;
+		}
 	session_flush(session);
 	session_wait(session, SESSION_ENVELOPE);
 }
@@ -157,7 +159,9 @@ static void tell_rest(struct session *session, enum delivery_verdict verdict, co
 
 static enum delivery_verdict success_of(const struct session *session)
 {
-	return session->site->route.is_lmtp ? DELIVERY_DELIVERED : session->capabilities & CAN_DSN ? DELIVERY_DELIVERED : DELIVERY_RELAYED;
+	if (session->site->route.is_lmtp)
+		return DELIVERY_DELIVERED;	/* the mailbox itself, RFC 2033 */
+	return session->capabilities & CAN_DSN ? DELIVERY_PASSED : DELIVERY_RELAYED;
 }
 
 /* ---- replies ---- */
@@ -201,6 +205,10 @@ static void envelope_reply(struct session *session)
 	struct job *job = session->job;
 	size_t number = session->answered++;
 
+	if (number >= session->sent) {
+		session_fail(session, "4.5.0", "the other side answers before it is asked");
+		return;
+	}
 	if (number == 0)
 		mail_reply(session);
 	else if (number <= job->count)
@@ -209,7 +217,7 @@ static void envelope_reply(struct session *session)
 		data_reply(session);
 		return;
 	}
-	if (session->capabilities & CAN_PIPELINING) {
+	if (session->sent == job->count + 2) {
 		session_wait(session, SESSION_ENVELOPE);
 		return;		/* DATA is out: its answer ends the envelope */
 	}
@@ -268,7 +276,10 @@ static void end_body(struct session *session, char *out)
 {
 	size_t length = body_end(&session->body, out);
 
-	stream_put(&session->stream, out, length);
+	if (stream_put(&session->stream, out, length) != RESULT_OK) {
+		session_fail(session, "4.4.2", "the other side does not read");
+		return;
+	}
 	session_wait(session, SESSION_FINAL);
 	session_flush(session);
 }
@@ -287,7 +298,10 @@ void transaction_more_body(struct session *session)
 			return;
 		}
 		session->body_sent += got;
-		stream_put(&session->stream, out, body_convert(&session->body, in, got, out));
+		if (stream_put(&session->stream, out, body_convert(&session->body, in, got, out)) != RESULT_OK) {
+			session_fail(session, "4.4.2", "the other side does not read");	/* and nothing is left out of a message */
+			return;
+		}
 		if (session->body_sent == job->length)
 			break;	/* the last piece goes out together with the dot */
 		result = stream_flush(&session->stream, &why);
