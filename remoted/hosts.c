@@ -141,13 +141,28 @@ static bool start_search(struct hosts *hosts, void (*done)(struct hosts *))
 
 /* ---- exchanges ---- */
 
+/* false: no memory. */
 static bool add_exchange(struct hosts *hosts, const char *name, uint16_t preference)
 {
-	char *copy = hosts->exchange_count < HOSTS_MAX ? strdup(name) : NULL;
+	struct exchange *place = &hosts->exchanges[hosts->exchange_count];
+	char *copy;
+	size_t i;
 
+	if (hosts->exchange_count == HOSTS_MAX) {	/* the worst gives way */
+		for (place = hosts->exchanges, i = 1; i < HOSTS_MAX; i++)
+			if (hosts->exchanges[i].preference > place->preference)
+				place = &hosts->exchanges[i];
+		if (preference >= place->preference)
+			return true;
+	}
+	copy = strdup(name);
 	if (!copy)
 		return false;
-	hosts->exchanges[hosts->exchange_count++] = (struct exchange){ copy, preference };
+	if (hosts->exchange_count < HOSTS_MAX)
+		hosts->exchange_count++;
+	else
+		free(place->name);
+	*place = (struct exchange){ copy, preference };
 	return true;
 }
 
@@ -191,6 +206,7 @@ static void take_exchanges(struct hosts *hosts, const struct dns_answer *answer)
 	char name[DNS_NAME_MAX + 1];
 	uint16_t preference;
 	size_t length, count = 0, null_count = 0;
+	bool has_memory = true;
 
 	note_ttl(hosts, answer->ttl_seconds);
 	while (dns_next_record(&at, end, &rdata, &length)) {
@@ -200,7 +216,11 @@ static void take_exchanges(struct hosts *hosts, const struct dns_answer *answer)
 		if (!*name)
 			null_count++;
 		else
-			add_exchange(hosts, name, preference);
+			has_memory = add_exchange(hosts, name, preference) && has_memory;
+	}
+	if (!has_memory) {
+		settle(hosts, DELIVERY_DEFERRED, "4.3.0", "no memory for a look-up%s%s", "", "");
+		return;
 	}
 	if (count == 1 && null_count == 1) {
 		settle(hosts, DELIVERY_FAILED, "5.1.10", "%s accepts no mail (null MX)%s", hosts->route->host, "");
@@ -264,20 +284,28 @@ void hosts_find_exchanges(struct hosts *hosts, void (*done)(struct hosts *))
 void hosts_site_key(const struct hosts *hosts, char *out, size_t size)
 {
 	const struct route *route = hosts->route;
-	char names[HOSTS_MAX][DNS_NAME_MAX + 1], *order[HOSTS_MAX], *swap;
+	char source[NETWORK_TEXT_MAX + 8] = "", ip[NETWORK_TEXT_MAX];
+	const char *kind = route->is_lmtp ? "lmtp" : "smtp";
+	struct exchange order[HOSTS_MAX], swap;
 	size_t i, j, length;
 
-	for (i = 0; i < hosts->exchange_count; i++)
-		order[i] = memcpy(names[i], hosts->exchanges[i].name, strlen(hosts->exchanges[i].name) + 1);
-	for (i = 1; i < hosts->exchange_count; i++)
-		for (j = i; j && strcmp(order[j - 1], order[j]) > 0; j--)
+	if (route->source.family)
+		snprintf(source, sizeof source, " from %s", ip_text(&route->source, ip));
+	memcpy(order, hosts->exchanges, sizeof order);
+	for (i = 1; i < hosts->exchange_count; i++)	/* they are in order of preference: equals by name */
+		for (j = i; j && order[j - 1].preference == order[j].preference && strcmp(order[j - 1].name, order[j].name) > 0; j--)
 			swap = order[j], order[j] = order[j - 1], order[j - 1] = swap;
-	length = (size_t)snprintf(out, size, "%s:%s", route->is_lmtp ? "lmtp" : "smtp", route->path[0] ? "unix:" : "");
-	for (i = 0; i < hosts->exchange_count && length + DNS_NAME_MAX + 16 < size; i++)
-		length += (size_t)snprintf(out + length, size - length, "%s%s%s%s", i ? "," : "",
-		                           route->is_ip ? "[" : "", order[i], route->is_ip ? "]" : "");
-	if (!route->path[0])
-		snprintf(out + length, size - length, ":%u", route->port);
+	length = (size_t)snprintf(out, size, "%s:%s", kind, route->path[0] ? "unix:" : "");
+	for (i = 0; i < hosts->exchange_count && length < size; i++)
+		length += (size_t)snprintf(out + length, size - length, "%s%s%s%s",
+		                           !i ? "" : order[i - 1].preference == order[i].preference ? "," : ";",
+		                           route->is_ip ? "[" : "", order[i].name, route->is_ip ? "]" : "");
+	if (length < size && !route->path[0])
+		length += (size_t)snprintf(out + length, size - length, ":%u", route->port);
+	if (length < size)
+		length += (size_t)snprintf(out + length, size - length, "%s", source);
+	if (length >= size)	/* too long to tell it from others by its hosts: not shared */
+		snprintf(out, size, "%s:@%s:%u%s", kind, route->host, route->port, source);
 }
 
 /* ---- addresses ---- */
@@ -352,7 +380,7 @@ static void judge_addresses(struct hosts *hosts)
 	order_addresses(hosts);
 	if (hosts->address_count)
 		settle(hosts, DELIVERY_DELIVERED, "2.0.0", "%s%s", "", "");
-	else if (!hosts->verdict && has_trouble)
+	else if (has_trouble)	/* a better host than this one may be among them */
 		settle(hosts, DELIVERY_DEFERRED, "4.4.3", "unable to look up the addresses of %s: %s",
 		       hosts->route->host, hosts->search->trouble);
 	else if (!hosts->verdict)

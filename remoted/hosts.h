@@ -46,7 +46,8 @@ void hosts_find_exchanges(struct hosts *hosts, void (*done)(struct hosts *));
 void hosts_find_addresses(struct hosts *hosts, void (*done)(struct hosts *));
 void hosts_free(struct hosts *hosts);	/* ends a search without a call of done */
 
-/* The text that is the same for all next hops with the same hosts. */
+/* The text that is the same for all next hops with the same hosts in the same order ("," between equals, ";" before worse
+ * ones): mail for one must never go where another's would not. Over SIZE it is the domain's own. */
 void hosts_site_key(const struct hosts *hosts, char *out, size_t size);
 
 #endif

@@ -113,8 +113,9 @@ enum result route_find(struct table *routes, const char *next_hop, struct route 
 		size_t skip = !strncmp(domain, "[ipv6:", 6) ? 6 : 1, length = strlen(domain);
 		route->is_exact = true;
 		route->is_ip = length > skip + 1 && ip_parse(domain + skip, length - skip - 1, &route->ip);
-		if (!route->is_ip)
+		if (!route->is_ip || !copy_host(route, domain + skip, length - skip - 1))
 			return why_set(why, RESULT_NEVER, "%s is no address", domain);
+		return RESULT_OK;
 	}
 	if (!copy_host(route, domain, strlen(domain)))
 		return why_set(why, RESULT_NEVER, "%s is no domain", domain);

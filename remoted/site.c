@@ -101,13 +101,13 @@ static struct site *site_make(const char *key)
 /* ---- finding ---- */
 
 /* The exchanges that ASK found become those of SITE; its addresses are looked up anew only when they
- * are too old, for the set of names is the same. */
+ * are too old, for the names and their order are the same. */
 static void take_exchanges(struct site *site, struct site_ask *ask, bool is_new)
 {
 	site->exchanges_until_ms = loop_now_ms(remoted.loop) + ask->hosts.ttl_seconds * 1000ull;
 	site->used_ms = loop_now_ms(remoted.loop);
 	if (!is_new)
-		return;	/* the order among equals stays as it is: preferences may differ, which the next sweep mends */
+		return;	/* the order among equals stays as it is */
 	site->route = ask->route;
 	site->hosts = ask->hosts;
 	site->hosts.route = &site->route;

@@ -205,10 +205,6 @@ static void envelope_reply(struct session *session)
 	struct job *job = session->job;
 	size_t number = session->answered++;
 
-	if (number >= session->sent) {
-		session_fail(session, "4.5.0", "the other side answers before it is asked");
-		return;
-	}
 	if (number == 0)
 		mail_reply(session);
 	else if (number <= job->count)
@@ -221,10 +217,12 @@ static void envelope_reply(struct session *session)
 		session_wait(session, SESSION_ENVELOPE);
 		return;		/* DATA is out: its answer ends the envelope */
 	}
-	if (session->mail_refused || (session->answered == job->count + 1 && !session->accepted))
+	if (!session->mail_refused && (session->answered <= job->count || session->accepted))
+		say_more(session);
+	else if (session->answered == session->sent)
 		session_job_ended(session);
 	else
-		say_more(session);
+		session_wait(session, SESSION_ENVELOPE);
 }
 
 /* LMTP answers for each accepted recipient, in order: RFC 2033 4.2. */

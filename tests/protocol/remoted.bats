@@ -120,6 +120,22 @@ commands() { cat "$SUITE/odd/commands"; }
 	[[ $output == *"deferred 4.4.1 - connect to [127.0.0.1]:1: Connection refused"* ]]
 }
 
+@test "an envelope of a thousand recipients goes out in groups, each with its verdict (RFC 2920)" {
+	odd_server 'rcpt=r500:550 5.1.1 no such user'
+	route
+	send_it 1 $(printf 'r%d@odd.example ' {1..1000})
+	[[ $(grep -c ' relayed ' <<<"$output") -eq 999 && $output == *"0 499 failed 5.1.1"* ]]
+	commands | grep -c '^RCPT' | grep -qx 1000
+}
+
+@test "a sender that is refused ends the envelope, whatever of it is under way (RFC 2920)" {
+	odd_server 'at=mail:550 5.7.1 not you'
+	route
+	send_it 1 $(printf 'r%d@odd.example ' {1..300})
+	[[ $(grep -c ' failed 5.7.1 ' <<<"$output") -eq 300 ]]
+	! commands | grep -q '^DATA'
+}
+
 @test "a message larger than the host's SIZE is reported, not sent (RFC 1870)" {
 	odd_server size=10
 	route
