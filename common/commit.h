@@ -5,7 +5,10 @@
  *
  * If everything stops here: before the fsync, nothing stands in new/ and nobody was told; between
  * rename and directory fsync, the message may or may not be there: the client got no answer and
- * tries again, a whole message at worst twice; after it, 250 is true. */
+ * tries again, a whole message at worst twice; after it, 250 is true.
+ *
+ * A directory fsync that fails: what was renamed stands whole in new/, and queued may be at it already; the worker
+ * has no right to take it back. It is answered RESULT_RETRY and comes again: twice at worst, never not at all. */
 #ifndef COMMON_COMMIT_H
 #define COMMON_COMMIT_H
 
@@ -15,7 +18,7 @@
 struct commit {
 	char id[QUEUE_ID_LENGTH + 1];
 	int fd;				/* of tmp/ID, complete; closed by the committer */
-	enum result result;		/* RESULT_OK: durable in new/; RESULT_RETRY: not, tmp/ID is removed; WHY */
+	enum result result;		/* RESULT_OK: durable in new/; RESULT_RETRY: not known to be, tmp/ID is gone; WHY */
 	struct why why;
 	struct commit *next;		/* the committer's own */
 	void (*done)(struct commit *commit);	/* called from the loop; COMMIT is the caller's again */
