@@ -153,9 +153,10 @@ static bool parse_special(struct envelope *e, const char *key, const char *value
 	if (!strcmp(key, "arrived"))
 		return text_to_number(value, strlen(value), &e->arrived_us);
 	if (!strcmp(key, "uid")) {
-		e->is_local = text_to_number(value, strlen(value), &number) && number <= UINT32_MAX;
+		if (!text_to_number(value, strlen(value), &number) || number > UINT32_MAX)
+			return false;
 		e->uid = (uint32_t)number;
-		return e->is_local;
+		return e->is_local = true;
 	}
 	if (!strcmp(key, "body"))
 		return parse_body(value, e);

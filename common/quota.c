@@ -17,6 +17,8 @@ enum {
 	RECOUNT_AFTER_SECONDS = 15 * 60,
 	QUOTA_TEXT_MAX = 64,
 };
+/* A larger one in a name is looked at: the sum of a whole mailbox has to fit. */
+static const uint64_t SIZE_BELIEVED_MAX = 1ull << 40;
 
 struct usage {
 	int64_t bytes, messages;
@@ -94,7 +96,7 @@ static int64_t message_bytes(int directory, const char *name)
 	uint64_t bytes;
 	struct stat st;
 
-	if (size != NULL && text_to_number(size + 3, strspn(size + 3, "0123456789"), &bytes) && bytes <= INT64_MAX)
+	if (size != NULL && text_to_number(size + 3, strspn(size + 3, "0123456789"), &bytes) && bytes <= SIZE_BELIEVED_MAX)
 		return (int64_t)bytes;
 	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
 }
