@@ -123,7 +123,7 @@ static enum result walk(int fd, const char *rest, unsigned leaf_at, bool makes_p
 			else
 				break;
 			next = result == RESULT_OK && !is_last && i != leaf_at ? openat(fd, name, DIRECTORY | O_NOFOLLOW) : -1;
-		} else if (next < 0 && errno == ELOOP && i < leaf_at && !is_last) {
+		} else if (next < 0 && (errno == ELOOP || errno == ENOTDIR) && i < leaf_at && !is_last) {
 			next = openat(fd, name, DIRECTORY);	/* a link of root's own */
 		}
 		if (next < 0 || is_last || i == leaf_at) {

@@ -133,8 +133,8 @@ static void take_frame(struct channel *channel, struct frame *f)
 
 	if (f->descriptor >= 0)
 		close(f->descriptor);
-	if (f->type != FRAME_RESULT || verdict < DELIVERY_DELIVERED || verdict > DELIVERY_FAILED)
-		return;		/* its end is then what counts */
+	if (program->has_reported || f->type != FRAME_RESULT || verdict < DELIVERY_DELIVERED || verdict > DELIVERY_FAILED)
+		return;		/* its end is then what counts; a recipient that was reported to may be gone */
 	(void)frame_value_copy(f, RESULT_STATUS, status, sizeof(status));
 	outcome_set(&outcome, (enum delivery_verdict)verdict, status, "%.*s", (int)words->length, words->length > 0 ? words->bytes : "");
 	if (verdict == DELIVERY_DELIVERED)
