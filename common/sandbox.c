@@ -4,19 +4,25 @@
 #include "walls.h"
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-	DENY_WORKER = DENY_ADMIN | DENY_IDENTITY | DENY_EXEC | DENY_FORK | DENY_SOCKETS | DENY_OWNERS | DENY_TIMES | DENY_LIST,
-	DENY_FILES = DENY_ADMIN | DENY_IDENTITY | DENY_EXEC | DENY_FORK | DENY_SOCKETS | DENY_OWNERS,
+	DENY_ALL_ROLES = DENY_ADMIN | DENY_IDENTITY | DENY_EXEC | DENY_FORK | DENY_SIGNALS,
+	DENY_FILES = DENY_ALL_ROLES | DENY_SOCKETS | DENY_OWNERS,
+	DENY_WORKER = DENY_FILES | DENY_TIMES | DENY_LIST,
+	/* look-ups of accounts may go to a daemon on a Unix socket */
+	DENY_AUTHD = (DENY_FILES & ~DENY_SOCKETS) | DENY_NETWORK,
 };
+#define CAPABILITY(name) (UINT64_C(1) << (name))
 
 /* Who may what: the one table. `dawk privileges` prints it. */
 static const struct role_row {
@@ -24,20 +30,21 @@ static const struct role_row {
 	const char *account;	/* NULL: the mailbox's, or root where may_be_root */
 	unsigned deny;
 	bool may_be_root, has_walls, may_connect;
+	uint64_t capabilities;	/* what a root behind walls keeps; dropping the account drops all */
 	const char *remark;
 } roles[ROLES_END] = {
-	[ROLE_SMTPD_WORKER] = { "smtpd", "dawks", DENY_WORKER, false, true, false, "queue/tmp and new: make only" },
-	[ROLE_SCHEDULER] = { "queued", "dawkq", DENY_FILES, false, true, false, "the queue" },
-	[ROLE_SPAWNER] = { "locald", NULL, 0, true, false, false, "starts deliverers and people's programs, which inherit walls: it has none" },
-	[ROLE_DELIVERER] = { "deliverer", NULL, DENY_FILES & ~DENY_OWNERS, false, true, false, "below the mailboxes' folder" },
-	[ROLE_PROGRAM] = { "program", NULL, 0, false, false, true, "a person's program: its account alone" },
-	[ROLE_POP3_WORKER] = { "pop3d", "dawkp", DENY_WORKER, false, true, false, "no file" },
-	[ROLE_POP3_SESSION] = { "pop3-session", NULL, DENY_FILES, false, true, false, "one maildir" },
-	[ROLE_AUTHD] = { "authd", NULL, DENY_FILES & ~DENY_SOCKETS, true, true, false, "reads, writes nothing; its starter, which holds no secret, forks for it" },
-	[ROLE_CHECKER] = { "checker", "nobody", DENY_WORKER, false, true, false, "no file" },
-	[ROLE_REMOTED] = { "remoted", "dawkr", DENY_WORKER & ~DENY_SOCKETS, false, true, true, "the network; no queue" },
-	[ROLE_DNSD] = { "dnsd", "dawkd", DENY_WORKER & ~DENY_SOCKETS, false, true, true, "the network" },
-	[ROLE_KEYD] = { "keyd", "dawkk", DENY_WORKER, false, true, false, "private keys" },
+	[ROLE_SMTPD_WORKER] = { "smtpd", "dawks", DENY_WORKER, false, true, false, 0, "queue/tmp and new: make only; tables" },
+	[ROLE_SCHEDULER] = { "queued", "dawkq", DENY_FILES, false, true, false, 0, "the queue; reads tables" },
+	[ROLE_SPAWNER] = { "locald", NULL, 0, true, false, true, 0, "starts deliverers and people's programs, which inherit walls: it has none" },
+	[ROLE_DELIVERER] = { "deliverer", NULL, DENY_FILES & ~DENY_OWNERS, false, true, false, 0, "below the mailboxes' folder" },
+	[ROLE_PROGRAM] = { "program", NULL, 0, false, false, true, 0, "a person's program: its account alone" },
+	[ROLE_POP3_WORKER] = { "pop3d", "dawkp", DENY_WORKER, false, true, false, 0, "no file" },
+	[ROLE_POP3_SESSION] = { "pop3-session", NULL, DENY_FILES, false, true, false, 0, "one maildir" },
+	[ROLE_AUTHD] = { "authd", NULL, DENY_AUTHD, true, true, false, CAPABILITY(CAP_DAC_READ_SEARCH), "reads, writes nothing; its starter, which holds no secret, forks for it as locald does" },
+	[ROLE_CHECKER] = { "checker", "nobody", DENY_WORKER, false, true, false, 0, "no file" },
+	[ROLE_REMOTED] = { "remoted", "dawkr", DENY_WORKER & ~DENY_SOCKETS, false, true, true, 0, "no queue" },
+	[ROLE_DNSD] = { "dnsd", "dawkd", DENY_WORKER & ~DENY_SOCKETS, false, true, true, 0, "no file" },
+	[ROLE_KEYD] = { "keyd", "dawkk", DENY_WORKER, false, true, false, 0, "private keys" },
 };
 
 enum result sandbox_identity(enum role role, struct identity *identity, struct why *why)
@@ -85,6 +92,24 @@ static enum result become(const struct identity *identity, struct why *why)
 	return RESULT_OK;
 }
 
+/* Root without most of its power: what is not in KEEP goes, and no_new_privs lets none come back. */
+static enum result drop_capabilities(uint64_t keep, struct why *why)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, sets))
+		return why_errno(why, RESULT_STOP, "unable to read the capabilities");
+	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		sets[i].permitted &= (uint32_t)(keep >> (32 * i));	/* a container may have given less */
+		sets[i].effective = sets[i].permitted;
+		sets[i].inheritable = 0;
+	}
+	if (syscall(SYS_capset, &header, sets))
+		return why_errno(why, RESULT_STOP, "unable to give capabilities up");
+	return RESULT_OK;
+}
+
 static void set_limits(void)
 {
 	struct rlimit none = { 0, 0 };
@@ -125,8 +150,12 @@ enum result sandbox_enter(enum role role, const struct identity *identity,
 	open_early();
 	if (!row->may_be_root && identity->uid == 0)
 		return why_set(why, RESULT_STOP, "%s must not run as uid 0", row->name);
+	if (identity->uid == (uid_t)-1 || identity->gid == (gid_t)-1)	/* to setresuid(2): as it is */
+		return why_set(why, RESULT_STOP, "%s has no uid or gid to run as", row->name);
 	if (!row->may_be_root)
 		result = become(identity, why);
+	else if (row->has_walls)
+		result = drop_capabilities(row->capabilities, why);
 	if (result != RESULT_OK)
 		return result;
 	set_limits();
@@ -142,23 +171,29 @@ enum result sandbox_enter(enum role role, const struct identity *identity,
 	return result;
 }
 
+static const char *network_of(const struct role_row *row)
+{
+	return row->may_connect ? "yes" : row->deny & DENY_SOCKETS ? "no" : "unix";
+}
+
 void sandbox_print_table(void)
 {
 	static const struct { unsigned deny; const char *name; } classes[] = {
 		{ DENY_ADMIN, "admin" }, { DENY_IDENTITY, "setuid" }, { DENY_EXEC, "exec" }, { DENY_FORK, "fork" },
-		{ DENY_SOCKETS, "socket" }, { DENY_OWNERS, "chmod" }, { DENY_TIMES, "utime" }, { DENY_LIST, "list" },
+		{ DENY_SIGNALS, "kill" }, { DENY_SOCKETS | DENY_NETWORK, "socket" }, { DENY_OWNERS, "chmod" },
+		{ DENY_TIMES, "utime" }, { DENY_LIST, "list" },
 	};
 	size_t i, j;
 
-	printf("%-13s %-8s %-9s %-50s %s\n", "process", "account", "landlock", "refused system calls", "files");
+	printf("%-13s %-8s %-9s %-8s %-52s %s\n", "process", "account", "landlock", "sockets", "refused system calls", "files");
 	for (i = 0; i < ROLES_END; i++) {
-		char refused[64] = "";
+		char refused[80] = "";
 		size_t length = 0;
 		for (j = 0; j < sizeof classes / sizeof *classes; j++)
 			if (roles[i].deny & classes[j].deny)
 				length += (size_t)snprintf(refused + length, sizeof refused - length, "%s%s", length ? "," : "", classes[j].name);
-		printf("%-13s %-8s %-9s %-50s %s\n", roles[i].name,
+		printf("%-13s %-8s %-9s %-8s %-52s %s\n", roles[i].name,
 		       roles[i].account ? roles[i].account : roles[i].may_be_root ? "root" : "mailbox",
-		       roles[i].has_walls ? "yes" : "no", refused[0] ? refused : "none", roles[i].remark);
+		       roles[i].has_walls ? "yes" : "no", network_of(&roles[i]), refused[0] ? refused : "none", roles[i].remark);
 	}
 }

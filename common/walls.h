@@ -15,6 +15,8 @@ enum {
 	DENY_OWNERS = 32,	/* chmod, chown, extended attributes */
 	DENY_TIMES = 64,	/* utimensat and its kin */
 	DENY_LIST = 128,	/* getdents */
+	DENY_NETWORK = 256,	/* socket of any family but Unix */
+	DENY_SIGNALS = 512,	/* kill and its kin; tgkill, which abort(3) needs, is let through */
 };
 
 /* RESULT_OK, also when the kernel has no Landlock 2 (*IS_ON tells); RESULT_STOP with WHY.
