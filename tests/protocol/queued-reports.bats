@@ -12,7 +12,7 @@ teardown() { suite_stop; }
 	content_of bob@local.example | grep -qx 'Final-Recipient: rfc822; gone@local.example'
 	content_of bob@local.example | grep -qx 'Action: failed'
 	content_of bob@local.example | grep -qx 'Diagnostic-Code: X-dawk; no such mailbox here'
-	! content_of bob@local.example | grep -q alice@local.example
+	run ! grep -q alice@local.example <<<"$(content_of bob@local.example)"
 }
 
 @test "NOTIFY: NEVER is silent, SUCCESS is told, DELAY alone hears no failure (RFC 3461 4.1)" {
@@ -26,7 +26,7 @@ teardown() { suite_stop; }
 	report=$(content_of bob@local.example)
 	grep -qx 'Action: delivered' <<<"$report"
 	grep -qx 'Original-Recipient: rfc822; Alice+@local.example' <<<"$report"
-	! grep -qE 'gone@|lost@|carol@' <<<"$report"
+	run ! grep -qE 'gone@|lost@|carol@' <<<"$report"
 }
 
 @test "failures are grouped by the owner of the list (RFC 3461 5.2.7)" {
@@ -77,7 +77,7 @@ teardown() { suite_stop; }
 	wait_until handed_to bob@local.example 1
 	content_of bob@local.example | grep -qx 'Action: delayed'
 	content_of bob@local.example | grep -q '^Will-Retry-Until: '
-	! content_of bob@local.example | grep -q silent@
+	run ! grep -q silent@ <<<"$(content_of bob@local.example)"
 	third_attempt() { [[ $(grep -c '^0 deferred' "$QUEUE/state/$id") -ge 3 ]]; }
 	wait_until third_attempt
 	suite_restart queued
