@@ -106,7 +106,8 @@ static void become_program(const struct program_task *task, int input, int outpu
 
 	setpgid(0, 0);
 	usual_limits();
-	signal(SIGPIPE, SIG_DFL);
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);	/* whatever the caller of the service ignored */
 	if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || close_range(3, ~0u, 0) != 0)
 		_exit(EX_OSERR);
 	if (chdir(task->home) != 0 && chdir("/") != 0)
