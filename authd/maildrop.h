@@ -29,7 +29,7 @@ struct name_facts {
 /* NAME: LENGTH bytes, a file name of a maildir. Pure. */
 void name_parse(const char *name, size_t length, struct name_facts *facts);
 /* The unique-id of a message whose unchanging name is LENGTH bytes at NAME: the name itself where
- * RFC 1939 7 allows (1 to 70 characters 0x21 to 0x7e), else 32 hex digits of a 128-bit hash of it.
+ * RFC 1939 7 allows (1 to 70 characters 0x21 to 0x7e), else ':' and the SHA-256 of it in hex.
  * OUT: MAILDROP_UIDL_MAX + 1 bytes, NUL-ended. Returns the length. Pure. */
 size_t name_unique_id(const char *name, size_t length, char *out);
 

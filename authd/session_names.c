@@ -1,6 +1,6 @@
 #include "authd/maildrop.h"
+#include "authd/sha256.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* The digits at TEXT up to END; *USED 0: none, or they do not fit. */
@@ -71,32 +71,20 @@ static bool is_unique_id(const char *name, size_t length)
 	if (length < 1 || length > MAILDROP_UIDL_MAX)
 		return false;
 	for (size_t i = 0; i < length; i++)
-		if (name[i] < 0x21 || name[i] > 0x7e)
+		if (name[i] < 0x21 || name[i] > 0x7e || name[i] == ':')
 			return false;
 	return true;
 }
 
-/* FNV-1a with 128 bits. Who delivers chooses no name, so nothing has to resist an attacker. */
-static unsigned __int128 hash_name(const char *name, size_t length)
-{
-	const unsigned __int128 prime = ((unsigned __int128)1 << 88) + 0x13b;
-	unsigned __int128 hash = ((unsigned __int128)0x6c62272e07bb0142 << 64) + 0x62b821756295c58d;
-
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)name[i]) * prime;
-	return hash;
-}
-
+/* No two messages share an id: a plain name has no ':', and nobody can make two names of one digest. */
 size_t name_unique_id(const char *name, size_t length, char *out)
 {
-	unsigned __int128 hash;
-
 	if (is_unique_id(name, length)) {
 		memcpy(out, name, length);
 		out[length] = 0;
 		return length;
 	}
-	hash = hash_name(name, length);
-	return (size_t)snprintf(out, MAILDROP_UIDL_MAX + 1, "%016llx%016llx",
-	                        (unsigned long long)(hash >> 64), (unsigned long long)hash);
+	out[0] = ':';
+	sha256_hex(name, length, out + 1);
+	return 1 + SHA256_HEX_LENGTH;
 }

@@ -204,7 +204,7 @@ three_messages() {
 	mv "$box/cur/1795300002.M1P1.host:2,S" "$box/cur/1795300002.M1P1.host:2,"
 	uidls >"$SUITE/after"
 	diff "$SUITE/before" "$SUITE/after"
-	grep -Eq '^S: [0-9] [0-9a-f]{32}$' "$SUITE/after"
+	grep -Eq '^S: [0-9] :[0-9a-f]{64}$' "$SUITE/after"
 	run -1 grep -E '^S: [0-9]+ .{71}' "$SUITE/after"
 }
 

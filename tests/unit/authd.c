@@ -1,6 +1,7 @@
-/* link: authd/throttle.o authd/md5.o */
+/* link: authd/throttle.o authd/md5.o authd/sha256.o */
 #include "unit.h"
 #include "authd/md5.h"
+#include "authd/sha256.h"
 #include "authd/throttle.h"
 
 static struct throttle throttle;
@@ -28,6 +29,26 @@ static void digests(void)
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		md5_hex(rows[i].text, strlen(rows[i].text), hex);
+		CHECK_STRING(hex, rows[i].want);
+	}
+}
+
+/* FIPS 180-4, and lengths around the ends of blocks */
+static void digests_of_names(void)
+{
+	static const struct { size_t length; const char *want; } rows[] = {
+		{ 55, "d5e285683cd4efc02d021a5c62014694958901005d6f71e89e0989fac77e4072" },
+		{ 56, "04c26261370ee7541549d16dee320c723e3fd14671e66a099afe0a377c16888e" },
+		{ 64, "7ce100971f64e7001e8fe5a51973ecdfe1ced42befe7ee8d5fd6219506b5393c" },
+		{ 255, "d22609da3ae3956ca4877056a8e580eed744a6f7d7cfa5b19dd88d52fcc0d435" },
+	};
+	char hex[SHA256_HEX_LENGTH + 1], text[255];
+
+	sha256_hex("abc", 3, hex);
+	CHECK_STRING(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	memset(text, 'x', sizeof text);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		sha256_hex(text, rows[i].length, hex);
 		CHECK_STRING(hex, rows[i].want);
 	}
 }
@@ -71,6 +92,7 @@ static void the_table_is_bounded(void)
 int main(void)
 {
 	UNIT_RUN(digests);
+	UNIT_RUN(digests_of_names);
 	UNIT_RUN(failures_wait_longer_and_are_forgotten);
 	UNIT_RUN(an_ipv6_customer_is_one);
 	UNIT_RUN(the_table_is_bounded);

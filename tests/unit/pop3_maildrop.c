@@ -1,4 +1,4 @@
-/* link: authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o */
+/* link: authd/sha256.o authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o */
 #include "unit.h"
 #include "authd/maildrop.h"
 
@@ -45,15 +45,16 @@ static void unique_ids(void)
 	CHECK_STRING(id, "abc,S=1");
 	memset(text, 'x', sizeof text);
 	CHECK(name_unique_id(text, 70, id) == 70);
-	CHECK(name_unique_id(text, 71, id) == 32);
-	CHECK(name_unique_id(text, 72, other) == 32);
+	CHECK(name_unique_id(text, 71, id) == 65);
+	CHECK(name_unique_id(text, 72, other) == 65);
 	CHECK(strcmp(id, other) != 0);
-	CHECK(name_unique_id("a b", 3, id) == 32);
-	CHECK(name_unique_id("\xc3\xa9", 2, other) == 32);
+	CHECK(name_unique_id("a b", 3, id) == 65);
+	CHECK(name_unique_id("\xc3\xa9", 2, other) == 65);
 	CHECK(strcmp(id, other) != 0);
-	/* the published value for "a", after the empty string's basis */
-	CHECK(name_unique_id("", 0, id) == 32);
-	CHECK_STRING(id, "6c62272e07bb014262b821756295c58d");
+	CHECK(name_unique_id("", 0, id) == 65);
+	CHECK_STRING(id, ":e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	/* a plain name can't be the id of another one */
+	CHECK(name_unique_id("a:b", 3, id) == 65);
 }
 
 static char folder[] = "/tmp/dawk-unit.XXXXXX";
