@@ -1,0 +1,87 @@
+/* link: locald/leaf.o */
+/* Mailboxes' directories, made by root for others: where, whose, and past which links. Only below folders that nobody
+ * else may write to; so not in /tmp, but in /var/lib as root, else in the caller's home. */
+#include "locald/leaf.h"
+#include "unit.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char base[4096];
+static struct configuration conf;
+static uid_t user;
+
+static const char *below(const char *path)
+{
+	static char out[2][5000];
+	static int at;
+
+	at = !at;
+	snprintf(out[at], sizeof out[at], "%s/%s", base, path);
+	return out[at];
+}
+
+static bool is_directory_of(const char *path, uid_t uid)
+{
+	struct stat st;
+
+	return lstat(below(path), &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid;
+}
+
+static enum result prepare(const char *path)
+{
+	struct account account = { user, getegid(), NULL };
+	struct why why = { 0 };
+
+	return leaf_prepare(&conf, below(path), false, &account, &why);
+}
+
+static void a_virtual_mailbox_is_made_and_given_away(void)
+{
+	CHECK(prepare("mail/local.example/alice/Maildir") == RESULT_OK);
+	CHECK(is_directory_of("mail/local.example", geteuid()) && is_directory_of("mail/local.example/alice", user));
+	CHECK(!is_directory_of("mail/local.example/alice/Maildir", user));	/* the deliverer's to make */
+}
+
+static void a_link_of_root_s_own_is_passed(void)
+{
+	CHECK(!mkdir(below("disk"), 0755) && !symlink("disk", below("linked")));
+	CHECK(prepare("linked/alice") == RESULT_OK);
+	CHECK(is_directory_of("disk/alice", user));
+}
+
+static void nothing_is_made_where_others_may_write(void)
+{
+	CHECK(!mkdir(below("open"), 0755) && !chmod(below("open"), 0777) && !symlink("disk", below("open/linked")));
+	CHECK(prepare("open/alice") == RESULT_OK && access(below("open/alice"), F_OK) != 0);
+	CHECK(prepare("open/linked/bob") == RESULT_OK && access(below("disk/bob"), F_OK) != 0);
+	CHECK(!mkdir(below("mail/local.example/bob"), 0755) && !chmod(below("mail/local.example/bob"), 0777));
+	CHECK(prepare("mail/local.example/bob/x/y") == RESULT_OK && access(below("mail/local.example/bob/x"), F_OK) != 0);
+}
+
+static void dots_are_not_walked(void)
+{
+	CHECK(prepare("disk/../etc/alice") == RESULT_RETRY);
+	CHECK(prepare("mail/../../etc") == RESULT_RETRY);
+}
+
+int main(void)
+{
+	char command[5000];
+	const char *home = geteuid() == 0 ? "/var/lib" : getenv("HOME");
+
+	snprintf(base, sizeof base, "%s/dawk-unit.XXXXXX", home ? home : "/");
+	CHECK(mkdtemp(base) != NULL && !chmod(base, 0755));
+	user = geteuid() == 0 ? 12345 : geteuid();
+	conf.mailboxes = strdup(below("mail"));
+	CHECK(!mkdir(conf.mailboxes, 0755));
+	UNIT_RUN(a_virtual_mailbox_is_made_and_given_away);
+	UNIT_RUN(a_link_of_root_s_own_is_passed);
+	UNIT_RUN(nothing_is_made_where_others_may_write);
+	UNIT_RUN(dots_are_not_walked);
+	free(conf.mailboxes);
+	snprintf(command, sizeof command, "rm -rf '%s'", base);
+	CHECK(system(command) == 0);
+	return unit_end();
+}
