@@ -37,6 +37,7 @@ void connection_close(struct connection *c, const char *end)
 	loop_unset_timer(worker.loop, &c->timer);
 	stream_close(&c->client);
 	stream_close(&c->server);
+	worker.connection_count--;
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
@@ -283,6 +284,7 @@ void connection_open(int fd, const struct address_ip *ip)
 	if (c->next)
 		c->next->at = &c->next;
 	worker.connections = c;
+	worker.connection_count++;
 	connection_wait(c);
 	if (count_client(c)) {
 		greet(c);

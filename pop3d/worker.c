@@ -6,16 +6,21 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { ACCEPT_BATCH = 32, NO_DESCRIPTORS_MS = 500 };
+enum {
+	ACCEPT_BATCH = 32, NO_DESCRIPTORS_MS = 500, AUTHD_PATIENCE_MS = 1000,
+	RESERVED_DESCRIPTORS = CHANNEL_DESCRIPTORS_MAX + 56,	/* sessions of one read from authd, and our own */
+};
 
 struct worker worker;
 struct opening opening;
 static struct watch listeners[LISTENERS_MAX];
-static struct timer listen_again;
+static struct timer listen_again, give_up;
+static int exit_code;
 
 static void listen_now(struct timer *timer);
 
@@ -28,6 +33,30 @@ static void stop_listening(bool is_for_good)
 		loop_set_timer(worker.loop, &listen_again, NO_DESCRIPTORS_MS, listen_now);
 }
 
+/* A client and its session are a descriptor each. A session that came when none is left would cost the
+ * pipe to authd, so clients beyond that wait in the backlog. */
+static void count_descriptors(void)
+{
+	struct rlimit files = { 0 };
+	rlim_t reserved;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	reserved = files.rlim_cur / 2 < RESERVED_DESCRIPTORS ? files.rlim_cur / 2 : RESERVED_DESCRIPTORS;
+	worker.connection_max = (files.rlim_cur - reserved) / 2;
+}
+
+static bool is_crowded(void)
+{
+	struct why why = { 0 };
+
+	if (worker.connection_count < worker.connection_max)
+		return false;
+	why_set(&why, RESULT_RETRY, "%zu connections are as many as there are descriptors for", worker.connection_count);
+	log_failure("short-of-descriptors", &why);
+	stop_listening(false);
+	return true;
+}
+
 static void listener_ready(struct watch *watch, uint32_t events)
 {
 	struct sockaddr_storage address;
@@ -36,7 +65,7 @@ static void listener_ready(struct watch *watch, uint32_t events)
 	uint16_t port;
 
 	(void)events;
-	for (int i = 0; i < ACCEPT_BATCH && watch->fd >= 0; i++) {
+	for (int i = 0; i < ACCEPT_BATCH && watch->fd >= 0 && !is_crowded(); i++) {
 		socklen_t size = sizeof address;
 		int fd = accept4(watch->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -75,11 +104,21 @@ static void authd_told(struct channel *channel, struct frame *f)
 		worker.offers_apop = f->value[LOGIN_OFFER_APOP].number == 1;
 }
 
-/* The opener ends the service when authd dies; until then logins are told to come later. */
+static void start_anew(struct timer *timer)
+{
+	(void)timer;
+	exit_code = EX_TEMPFAIL;
+	loop_stop(worker.loop);
+}
+
+/* The opener ends the service when authd died. Where the pipe alone broke, only a worker that is started
+ * anew gets another one; until then logins are told to come later. */
 static void authd_lost(struct channel *channel, const struct why *why)
 {
 	(void)channel;
-	(void)why;
+	if (why->text[0])
+		log_failure("no-authd", why);
+	loop_set_timer(worker.loop, &give_up, AUTHD_PATIENCE_MS, start_anew);
 }
 
 static void greet(const char *peer, unsigned index, int fd)
@@ -127,9 +166,10 @@ int worker_run(const struct configuration *conf, unsigned index)
 		log_failure("unable-to-start", &why);
 		return EX_OSERR;
 	}
+	count_descriptors();
 	listen_now(NULL);
 	if (loop_run(worker.loop, &why) == RESULT_OK)
-		return EX_OK;
+		return exit_code;
 	log_failure("unable-to-go-on", &why);
 	return EX_OSERR;
 }

@@ -25,6 +25,7 @@ struct worker {
 	struct channel authd;		/* fd -1: not joined */
 	bool offers_apop;
 	struct connection *connections;	/* all, linked */
+	size_t connection_count, connection_max;
 	uint64_t last_serial;
 };
 extern struct worker worker;

@@ -1,0 +1,43 @@
+# pop3d short of descriptors: clients wait, logins go on.
+load ../lib/suite
+
+setup() {
+	export SUITE_SERVICES=pop3d
+	suite_make --set 'pop3d-workers = 1'
+	for ((i = 0; i < 60; i++)); do suite_add_mailbox "u$i"; done
+	$DAWK update
+	(ulimit -n 64 && suite_run)
+}
+teardown() { suite_stop; }
+
+@test "with more clients than descriptors, those beyond wait, and later logins succeed" {
+	run -0 /usr/bin/python3 - "$POP3_PORT" <<-'EOF'
+		import socket, sys, time
+		def client(name):
+		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=15)
+		    s.sendall(b"USER %s@local.example\r\nPASS secret\r\n" % name)
+		    return s.makefile("rb", buffering=0), s
+		crowd = [client(b"u%d" % i) for i in range(60)]
+		first = crowd[0][0]
+		for want in b"+OK mail", b"+OK send", b"+OK maildrop":
+		    line = first.readline()
+		    assert line.startswith(want), line
+		for f, s in crowd[:30]:
+		    f.close()
+		    s.close()
+		# room again: who waited gets in
+		f = crowd[45][0]
+		for want in b"+OK mail", b"+OK send", b"+OK maildrop":
+		    line = f.readline()
+		    assert line.startswith(want), line
+		for f, s in crowd[30:]:
+		    f.close()
+		    s.close()
+		f, s = client(b"alice")
+		for want in b"+OK mail", b"+OK send", b"+OK maildrop":
+		    line = f.readline()
+		    assert line.startswith(want), line
+	EOF
+	logged pop3d short-of-descriptors
+	run -1 logged pop3d no-authd
+}
