@@ -77,6 +77,21 @@ units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 
+# Fuzz targets: each tests/fuzz/NAME.c is a program, linked with the objects of its first line. `make fuzz TIME=seconds`
+# builds them by clang and runs each for so long, FUZZ="NAME .." these alone.
+TIME ?= 60
+FUZZ ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+define fuzzer
+$(B)/fuzz/$(1): tests/fuzz/$(1).c tests/fuzz/fuzz.h $(call linked,tests/fuzz/$(1).c) $(B)/libcommon.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$(filter %.c %.o %.a,$$^) $$(LIBS)
+endef
+$(foreach f,$(FUZZ),$(eval $(call fuzzer,$(f))))
+fuzzers: $(FUZZ:%=$(B)/fuzz/%)
+fuzz:
+	@$(MAKE) -s --no-print-directory B=$(B)/clang CC=clang WARN=-Wall SANITIZE=fuzzer-no-link,address,undefined fuzzers
+	@tests/tool/fuzz $(B)/clang/fuzz $(TIME) $(FUZZ)
+
 # The load generator is a tool, not a daemon: without the warnings about conversions.
 BENCH_FLAGS = $(STANDARD) -O2 -g -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla -pthread
 $(B)/bench/mailload: $(wildcard bench/load*.c) bench/mailload.c bench/load.h
@@ -113,5 +128,5 @@ clean:
 dist-clean: clean
 	rm -rf $(DEPS) build
 
-.PHONY: all clean unit units check lint bench demo setup install uninstall dist-clean print-flags
+.PHONY: all clean unit units check lint fuzz fuzzers bench demo setup install uninstall dist-clean print-flags
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
