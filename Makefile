@@ -17,14 +17,16 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SA
 VERSION = 0.1
 LIBS = -lcdb $(DEPS)/owfat/usr/lib/libowfat.a -lidn2 -pthread
 AUTHD_LIBS = -lcrypt
+TLS_LIBS = -lgnutls
 
-PROGRAMS = smtpd queued locald pop3d authd remoted dnsd dawk sendmail
+PROGRAMS = smtpd queued locald pop3d authd keyd remoted dnsd dawk sendmail
 common_SRC = $(wildcard common/*.c)
 smtpd_SRC = $(wildcard smtpd/*.c)
 queued_SRC = $(wildcard queued/*.c)
 locald_SRC = $(wildcard locald/*.c)
 pop3d_SRC = $(wildcard pop3d/*.c)
 authd_SRC = $(wildcard authd/*.c)
+keyd_SRC = $(wildcard keyd/*.c)
 remoted_SRC = $(wildcard remoted/*.c)
 dnsd_SRC = $(wildcard dnsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
@@ -54,7 +56,8 @@ $(B)/bin/$(1): $$(call objects,$$($(1)_SRC)) $(B)/libcommon.a
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$($(1)_LIBS) $$(LIBS)
 endef
 authd_LIBS = $(AUTHD_LIBS)
-dawk_LIBS = $(AUTHD_LIBS)
+dawk_LIBS = $(AUTHD_LIBS) $(TLS_LIBS)
+keyd_LIBS = $(TLS_LIBS)
 dnsd_LIBS = -lunbound
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
@@ -64,14 +67,14 @@ linked = $(addprefix $(B)/,$(shell sed -n '1s,^/\* link: *\(.*\) \*/.*,\1,p' $(1
 define unit
 $(B)/unit/$(1): tests/unit/$(1).c $(call linked,tests/unit/$(1).c) $(B)/libcommon.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(LDFLAGS) -MMD -MP -o $$@ $$(filter %.c %.o %.a,$$^) $$(AUTHD_LIBS) $$(LIBS)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(LDFLAGS) -MMD -MP -o $$@ $$(filter %.c %.o %.a,$$^) $$(AUTHD_LIBS) $$(TLS_LIBS) $$(LIBS)
 endef
 $(foreach u,$(UNITS),$(eval $(call unit,$(u))))
 
 # Programs of tests/tool that play a part beside one daemon.
 $(B)/tool/%: tests/tool/%.c $(B)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(LIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(TLS_LIBS) $(LIBS)
 
 units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/captive
 unit: units
