@@ -139,7 +139,9 @@ static void send_end(struct instance *to, const struct instance *peer, int fd)
 	};
 	struct why why = { 0 };
 
-	if (channel_send(&to->control, FRAME_CHANNEL, values, fd, &why) != RESULT_OK)
+	/* at once: what still waited here would be inherited by the next fork */
+	if (channel_send(&to->control, FRAME_CHANNEL, values, fd, &why) != RESULT_OK ||
+	    channel_flush(&to->control, &why) != RESULT_OK)
 		log_part("link-failed", to, &why);
 }
 
