@@ -111,8 +111,8 @@ static void record(struct scheduler *s, struct message *m, enum queue_place to, 
 	struct record *r = &m->record;
 
 	memcpy(r->id, m->id, sizeof r->id);
-	if (m->lines.len && !m->has_state && !r->lines.len)
-		add_sites(m);	/* without memory: a state without that line does as well */
+	if (m->lines.len && !m->has_sites && !r->lines.len)
+		m->has_sites = add_sites(m);	/* without memory: a state without that line does as well */
 	unlist(s, m);
 	if (!stralloc_readyplus(&m->record_children, m->children.len) || !text_append(&r->lines, m->lines.s, m->lines.len)) {
 		advance_stall(s, m, "unable-to-record", &(struct why){ .text = "out of memory" });

@@ -288,7 +288,9 @@ static enum result read_state(struct message *message, const stralloc *state, bo
 
 	message->has_state = true;
 	while (is_good && state_next_line(&at, end, &line))
-		if (line.event != STATE_SITES)
+		if (line.event == STATE_SITES)
+			message->has_sites = true;
+		else
 			is_good = read_line(&reading, &line);
 	is_good = settle(&reading, exists, context) && is_good;
 	free(reading.announced);

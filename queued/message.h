@@ -70,6 +70,7 @@ struct message {
 	uint32_t ready, parked, flying, making_count, deferred, final;	/* recipients in each phase */
 	uint32_t attempts;		/* most of any recipient */
 	uint64_t due_us;		/* the next attempt, once put off */
+	bool has_sites;			/* the state has its "sites" line */
 	bool has_state, was_tried;	/* was_tried: an attempt of this round came back */
 	bool is_success_told;		/* the report of successes is made */
 	bool is_soon;			/* deferred because a helper was lost: tried again soon */
