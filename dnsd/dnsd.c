@@ -13,6 +13,7 @@
 enum {
 	IN_FLIGHT_MAX = 100,	/* more at once lose packets to their own burst */
 	WAITING_MAX = 100000,
+	PROBE_PATIENCE_MS = 3000, PROBE_AGAIN_MS = 60000, PROBE_DAILY_MS = 24 * 3600 * 1000,
 };
 
 struct query {
@@ -31,7 +32,9 @@ struct client {
 
 static struct loop *loop;
 static struct resolver_context *resolver;
-static struct watch answers;
+static struct watch answers, plain_answers;
+static struct timer probe_timer, start_timer;
+static bool is_open;	/* look-ups wait at the start until the forwarder is known, PROBE_PATIENCE_MS at most */
 static struct client *clients;
 static struct query *first_waiting, **last_waiting = &first_waiting;
 static struct query *in_flight[IN_FLIGHT_MAX];
@@ -82,7 +85,7 @@ static void start_more(void)
 {
 	struct why why = { 0 };
 
-	while (first_waiting && in_flight_count < IN_FLIGHT_MAX) {
+	while (is_open && first_waiting && in_flight_count < IN_FLIGHT_MAX) {
 		struct query *query = first_waiting;
 		first_waiting = query->next;
 		if (!first_waiting)
@@ -194,6 +197,46 @@ static enum result enter_sandbox(struct why *why)
 	return result;
 }
 
+static void probe(struct timer *timer);
+
+static void open_up(struct timer *timer)
+{
+	loop_unset_timer(loop, timer);
+	is_open = true;
+	start_more();
+}
+
+/* Once a day again: the forwarder may have been mended, or replaced. */
+static void probed(struct resolver_context *context, enum lookup_finding finding)
+{
+	static bool is_said;
+	struct why why = { 0 };
+
+	(void)context;
+	if (finding == FINDING_STRIPPED && !is_said) {
+		why_set(&why, RESULT_OK, "the name servers take DNSSEC out of their answers: nothing is validated; name others as resolver, or set dnssec = no");
+		log_failure("dnssec-stripped", &why);
+	}
+	is_said = finding == FINDING_STRIPPED;
+	open_up(&start_timer);
+	loop_set_timer(loop, &probe_timer, finding == FINDING_NONE ? PROBE_AGAIN_MS : PROBE_DAILY_MS, probe);
+}
+
+static void probe(struct timer *timer)
+{
+	(void)timer;
+	lookup_probe(resolver, probed);
+}
+
+static enum result watch_resolver(struct why *why)
+{
+	enum result result = loop_watch(loop, &answers, lookup_descriptor(resolver, false), EPOLLIN, answers_ready, why);
+
+	if (result == RESULT_OK && lookup_descriptor(resolver, true) >= 0)
+		result = loop_watch(loop, &plain_answers, lookup_descriptor(resolver, true), EPOLLIN, answers_ready, why);
+	return result;
+}
+
 int main(int argc, char **argv)
 {
 	static const char usage[] =
@@ -214,9 +257,13 @@ int main(int argc, char **argv)
 	if (result == RESULT_OK)
 		result = enter_sandbox(&why);
 	if (result == RESULT_OK)
-		result = loop_watch(loop, &answers, lookup_descriptor(resolver), EPOLLIN, answers_ready, &why);
-	if (result == RESULT_OK)
+		result = watch_resolver(&why);
+	if (result == RESULT_OK) {
+		is_open = lookup_descriptor(resolver, true) < 0;
+		loop_set_timer(loop, &start_timer, PROBE_PATIENCE_MS, open_up);
+		probe(&probe_timer);
 		result = loop_run(loop, &why);
+	}
 	if (result == RESULT_OK)
 		return EX_OK;
 	log_failure("unable-to-run", &why);

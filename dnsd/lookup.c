@@ -7,9 +7,16 @@
 #include <unbound.h>
 #include <unistd.h>
 
-enum { RECORDS_MAX = 14000, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3, CLASS_IN = 1 };
+enum { RECORDS_MAX = 14000, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3, CLASS_IN = 1, TYPE_NS = 2 };
 
-struct resolver_context { struct ub_ctx *ub; };
+struct resolver_context {
+	struct ub_ctx *ub;
+	struct ub_ctx *plain;		/* without DNSSEC, for a forwarder that strips it; NULL where that can't be */
+	bool is_stripped;		/* PLAIN answers from now on */
+	struct probe { struct lookup lookup; enum dns_verdict verdict; } probes[2];	/* of UB, of PLAIN */
+	int probes_under_way;
+	void (*probed)(struct resolver_context *context, enum lookup_finding finding);
+};
 
 /* Names that libunbound answers by itself unless told otherwise; a forwarder or a private zone may know them. */
 static const char *const built_in_zones[] = { "test.", "invalid.", "10.in-addr.arpa.", "168.192.in-addr.arpa.", "127.in-addr.arpa." };
@@ -28,6 +35,8 @@ static enum result use_servers(const struct configuration *conf, struct ub_ctx *
 	size_t i;
 	int error = 0;
 
+	if (!conf->resolver.count && access("/etc/resolv.conf", R_OK))
+		return RESULT_OK;	/* no name server is named: it asks the root itself */
 	if (!conf->resolver.count) {
 		error = ub_ctx_resolvconf(ub, NULL);
 		if (error)
@@ -42,7 +51,7 @@ static enum result use_servers(const struct configuration *conf, struct ub_ctx *
 }
 
 /* ub_ctx_zone_remove ends the time in which options may be set: it comes last. */
-static enum result configure(const struct configuration *conf, struct ub_ctx *ub, struct why *why)
+static enum result configure(const struct configuration *conf, struct ub_ctx *ub, bool validates, struct why *why)
 {
 	static const struct { const char *name, *value; } options[] = {
 		{ "do-not-query-localhost:", "no" },
@@ -56,11 +65,11 @@ static enum result configure(const struct configuration *conf, struct ub_ctx *ub
 
 	for (i = 0; i < sizeof options / sizeof *options && result == RESULT_OK; i++)
 		result = set(ub, options[i].name, options[i].value, why);
-	if (result == RESULT_OK && !conf->dnssec)
+	if (result == RESULT_OK && !validates)
 		result = set(ub, "module-config:", "iterator", why);
 	if (result != RESULT_OK)
 		return result;
-	if (conf->dnssec && conf->trust_anchor && access(conf->trust_anchor, R_OK) == 0)
+	if (validates && conf->trust_anchor && access(conf->trust_anchor, R_OK) == 0)
 		error = ub_ctx_add_ta_file(ub, conf->trust_anchor);
 	if (error)
 		return why_set(why, RESULT_STOP, "unable to use the trust anchor %s: %s", conf->trust_anchor, ub_strerror(error));
@@ -73,28 +82,92 @@ static enum result configure(const struct configuration *conf, struct ub_ctx *ub
 enum result lookup_make(const struct configuration *conf, struct resolver_context **context, struct why *why)
 {
 	struct resolver_context *made = calloc(1, sizeof *made);
-	enum result result;
+	enum result result = RESULT_OK;
 
 	if (made)
 		made->ub = ub_ctx_create();
-	if (!made || !made->ub) {
-		free(made);
-		return why_set(why, RESULT_STOP, "unable to make the resolver");
-	}
-	result = configure(conf, made->ub, why);
+	if (made && conf->dnssec)
+		made->plain = ub_ctx_create();
+	if (!made || !made->ub || (conf->dnssec && !made->plain))
+		return why_set(why, RESULT_STOP, "unable to make the resolver");	/* the process ends */
+	if (made->plain)
+		result = configure(conf, made->plain, false, why);
+	if (result == RESULT_OK)
+		result = configure(conf, made->ub, conf->dnssec, why);
 	if (result == RESULT_OK)
 		*context = made;
-	return result;	/* on failure the process ends */
+	return result;
 }
 
-int lookup_descriptor(struct resolver_context *context)
+int lookup_descriptor(struct resolver_context *context, bool is_plain)
 {
-	return ub_fd(context->ub);
+	if (!is_plain)
+		return ub_fd(context->ub);
+	return context->plain ? ub_fd(context->plain) : -1;
 }
 
 void lookup_process(struct resolver_context *context)
 {
 	ub_process(context->ub);
+	if (context->plain)
+		ub_process(context->plain);
+}
+
+/* ---- does the forwarder keep DNSSEC? ---- */
+
+static void probe_done(struct lookup *lookup, const struct dns_answer *answer);
+
+static struct resolver_context *context_of_probe(struct probe *probe, bool is_plain)
+{
+	return container_of(probe - is_plain, struct resolver_context, probes[0]);
+}
+
+static void judge_probes(struct resolver_context *context)
+{
+	bool is_validated = context->probes[0].verdict == DNS_ANSWER, is_plain = context->probes[1].verdict == DNS_ANSWER;
+
+	context->is_stripped = !is_validated && is_plain;
+	context->probed(context, is_validated ? FINDING_KEPT : is_plain ? FINDING_STRIPPED : FINDING_NONE);
+}
+
+static void note_probe(struct lookup *lookup, const struct dns_answer *answer, bool is_plain)
+{
+	struct probe *probe = container_of(lookup, struct probe, lookup);
+	struct resolver_context *context = context_of_probe(probe, is_plain);
+
+	probe->verdict = answer->verdict;
+	if (--context->probes_under_way == 0)
+		judge_probes(context);
+}
+
+static void probe_done(struct lookup *lookup, const struct dns_answer *answer)
+{
+	note_probe(lookup, answer, false);
+}
+
+static void plain_probe_done(struct lookup *lookup, const struct dns_answer *answer)
+{
+	note_probe(lookup, answer, true);
+}
+
+static void take_result(void *lookup, int error, struct ub_result *result);
+
+void lookup_probe(struct resolver_context *context, void (*probed)(struct resolver_context *, enum lookup_finding))
+{
+	struct ub_ctx *both[2] = { context->ub, context->plain };
+	int i;
+
+	if (!context->plain || context->probes_under_way)
+		return;
+	context->probed = probed;
+	context->probes[0].lookup.done = probe_done;
+	context->probes[1].lookup.done = plain_probe_done;
+	context->probes_under_way = 2;
+	for (i = 0; i < 2; i++)
+		if (ub_resolve_async(both[i], ".", TYPE_NS, CLASS_IN, &context->probes[i].lookup, take_result, NULL)) {
+			struct dns_answer none = { .verdict = DNS_LATER };
+			context->probes[i].lookup.done(&context->probes[i].lookup, &none);
+		}
 }
 
 /* ---- answers ---- */
@@ -116,7 +189,8 @@ static size_t pack(const struct ub_result *result, char *out)
 	return length;
 }
 
-/* Bogus comes before data: libunbound hands both out. A forwarder that strips DNSSEC makes everything bogus. */
+/* Bogus comes before data: libunbound hands both out. A forwarder that strips DNSSEC makes
+ * everything bogus: lookup_probe finds that out. */
 static void judge(const struct ub_result *result, struct dns_answer *answer)
 {
 	answer->is_secure = result->secure;
@@ -166,7 +240,7 @@ static void take_result(void *context, int error, struct ub_result *result)
 
 enum result lookup_start(struct resolver_context *context, struct lookup *lookup, const char *name, int type, struct why *why)
 {
-	int error = ub_resolve_async(context->ub, name, type, CLASS_IN, lookup, take_result, NULL);
+	int error = ub_resolve_async(context->is_stripped ? context->plain : context->ub, name, type, CLASS_IN, lookup, take_result, NULL);
 
 	if (!error)
 		return RESULT_OK;
