@@ -136,9 +136,15 @@ static bool may_log_in(const struct passwd *account, const struct spwd *shadow)
 
 static enum result append_system_hash(const char *name, stralloc *hashes, bool *is_known, struct why *why)
 {
-	const struct passwd *account = getpwnam(name);
-	const struct spwd *shadow = account ? getspnam(name) : NULL;
+	const struct passwd *account;
+	const struct spwd *shadow;
 
+	errno = 0;
+	account = getpwnam(name);
+	shadow = account ? getspnam(name) : NULL;
+	/* not found may leave any other code */
+	if (!shadow && (errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		return why_errno(why, RESULT_RETRY, "unable to look up the account %s", name);
 	/* '!' and '*' lock an account */
 	*is_known = shadow && may_log_in(account, shadow) && shadow->sp_pwdp[0] == '$';
 	return *is_known ? append_hash(hashes, shadow->sp_pwdp, strlen(shadow->sp_pwdp), why) : RESULT_OK;

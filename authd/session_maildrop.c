@@ -258,11 +258,22 @@ void maildrop_close(struct maildrop *drop)
 	drop->count = drop->size = 0;
 }
 
-static enum result list_again(struct maildrop *drop, struct why *why)
+static void mark_all(struct maildrop *drop, bool is_gone)
 {
 	for (size_t i = 0; i < drop->count; i++)
-		drop->messages[i].is_gone = true;
-	return list_folders(drop, renew_message, why);
+		drop->messages[i].is_gone = is_gone;
+}
+
+/* A listing that failed halfway says of no message that it is gone. */
+static enum result list_again(struct maildrop *drop, struct why *why)
+{
+	enum result result;
+
+	mark_all(drop, true);
+	result = list_folders(drop, renew_message, why);
+	if (result != RESULT_OK)
+		mark_all(drop, false);
+	return result;
 }
 
 /* -1: errno tells; EINVAL: something other than a file. */

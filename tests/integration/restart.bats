@@ -3,7 +3,12 @@ load ../lib/suite
 
 teardown() { suite_stop; }
 
-workers_of() { cat "/proc/$1/task/$1/children" | tr ' ' '\n' | while read -r pid; do [[ -n $pid && $(cat "/proc/$pid/comm") == "$2" ]] && echo "$pid"; done; }
+workers_of() {
+	local pid
+	for pid in $(cat "/proc/$1/task/$1/children"); do
+		[[ $(cat "/proc/$pid/comm" 2>/dev/null) != "$2" ]] || echo "$pid"
+	done
+}
 workers_are() { [[ $(workers_of "$(suite_pid pop3d)" pop3d:worker | wc -l) -eq $1 ]]; }
 sockets_of() { find "/proc/$1/fd" -lname 'socket:*' 2>/dev/null | wc -l; }
 # Its own pipe to authd and to the opener, and the listener: not a peer's.
@@ -14,7 +19,7 @@ each_has() { local pid; for pid in $(workers_of "$(suite_pid pop3d)" pop3d:worke
 	suite_start --set 'pop3d-workers = 4'
 	wait_until workers_are 4
 	wait_until each_has 3
-	for round in 1 2; do
+	for _ in 1 2; do
 		# shellcheck disable=SC2046
 		kill -KILL $(workers_of "$(suite_pid pop3d)" pop3d:worker)
 		wait_until workers_are 0

@@ -110,10 +110,35 @@ static void maildrops(void)
 	maildrop_close(&drop);
 }
 
+/* A message that moved is looked for; when that fails, the others are still there. */
+static void a_failed_listing_loses_none(void)
+{
+	struct maildrop drop;
+	struct why why = { 0 };
+	char path[300];
+	int fd, cur;
+
+	touch("cur/30.M1P1.h:2,", "a\n");
+	touch("new/31.M1P1.h", "b\n");
+	CHECK(maildrop_open(folder, &drop, &why) == RESULT_OK && drop.count == 3);
+	snprintf(path, sizeof path, "%s/new/31.M1P1.h", folder);
+	CHECK(!unlink(path));
+	cur = drop.folder[0];
+	drop.folder[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	CHECK(maildrop_open_message(&drop, &drop.messages[2], &fd, &why) == RESULT_RETRY);
+	close(drop.folder[0]);
+	drop.folder[0] = cur;
+	CHECK(maildrop_open_message(&drop, &drop.messages[1], &fd, &why) == RESULT_OK);
+	close(fd);
+	CHECK(maildrop_open_message(&drop, &drop.messages[2], &fd, &why) == RESULT_END);
+	maildrop_close(&drop);
+}
+
 int main(void)
 {
 	UNIT_RUN(names_tell);
 	UNIT_RUN(unique_ids);
 	UNIT_RUN(maildrops);
+	UNIT_RUN(a_failed_listing_loses_none);
 	return unit_end();
 }
