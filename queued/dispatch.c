@@ -75,13 +75,19 @@ static void ring_remove(struct scheduler *s, struct message *m)
 
 /* ---- sites ---- */
 
+/* When much is loaded, a few slow sites must not take all the room there is. */
+static uint32_t parked_limit(const struct scheduler *s)
+{
+	return s->active > MESSAGES_MAX / 2 ? SITE_PARKED_FEW : SITE_PARKED_MAX;
+}
+
 /* What did not fit beside a flood comes back when half of the flood is through. */
 static void take_overflow(struct scheduler *s, struct site *site)
 {
-	uint32_t room = SITE_PARKED_MAX / 2;
+	uint32_t room = parked_limit(s) / 2;
 	struct waiting w;
 
-	if (site->parked >= SITE_PARKED_MAX / 2)
+	if (site->parked >= room)
 		return;
 	while (room-- && site->overflow.count) {
 		waiting_pop(&site->overflow, &w);
@@ -166,7 +172,7 @@ static bool put_into_overflow(struct scheduler *s, struct message *m, struct sit
 {
 	struct waiting w = { .is_fresh = m->place == QUEUE_NEW, .maybe_state = m->has_state };
 
-	if (site->parked < SITE_PARKED_MAX || m->ready + m->final != m->envelope.recipient_count || m->ready != 1 || m->lines.len)
+	if (site->parked < parked_limit(s) || m->ready + m->final != m->envelope.recipient_count || m->ready != 1 || m->lines.len)
 		return false;
 	memcpy(w.id, m->id, QUEUE_ID_LENGTH);
 	if (!waiting_push(&site->overflow, &w))

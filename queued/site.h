@@ -11,6 +11,7 @@
 enum {
 	SITE_LOCAL_LIMIT = 20,		/* deliveries at a time to one mailbox */
 	SITE_PARKED_MAX = 500,		/* recipients that may wait here with their message loaded */
+	SITE_PARKED_FEW = 20,		/* the same while more than half of all room is taken */
 };
 
 struct site {
