@@ -16,11 +16,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { FINISH_MS = 8000, FINISH_LOOK_MS = 20 };	/* the opener waits ten seconds */
+enum {
+	FINISH_MS = 8000, FINISH_LOOK_MS = 20,	/* the opener waits ten seconds */
+	ALONE_MS = 3000,			/* for a scheduler that was started anew */
+};
 
 static struct loop *loop;
 static bool is_ending;
-static struct timer finish;
+static struct timer finish, alone;
 static uint64_t finish_at_ms;
 
 static void look_whether_finished(struct timer *timer)
@@ -38,9 +41,18 @@ static void ended(void)
 	look_whether_finished(&finish);
 }
 
+/* Nobody came: the channel went, not the process behind it. Only a fresh start of this one gets another. */
+static void still_alone(struct timer *timer)
+{
+	(void)timer;
+	if (!jobs_are_open() && !is_ending)
+		ended();
+}
+
+/* A fresh one is on its way, or ended() is; or neither. */
 static void queued_lost(void)
 {
-	/* a fresh one is on its way, or ended() is */
+	loop_set_timer(loop, &alone, ALONE_MS, still_alone);
 }
 
 static void greet(const char *peer, unsigned index, int fd)
