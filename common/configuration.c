@@ -78,6 +78,7 @@ static const struct name names[] = {
 	{ "routes", VALUE_PATH, AT(routes), 0, 0, "routes", "table of next hops" },
 	{ "site", VALUE_PATH, AT(site), 0, 0, "site", "table of how destinations are treated" },
 	{ "access", VALUE_PATH, AT(access), 0, 0, "access", "table of who may do what" },
+	{ "relay-recipients", VALUE_PATH, AT(relay_recipients), 0, 0, "relay-recipients", "table of recipients in relay-domains" },
 };
 #undef AT
 enum { NAMES = sizeof names / sizeof names[0] };

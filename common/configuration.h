@@ -51,7 +51,7 @@ struct configuration {
 	uint32_t smtpd_workers, pop3d_workers;	/* 0 in the file: one per core; here never 0 */
 	uint32_t local_concurrency;	/* recipients in flight in locald */
 	struct text_list tls_certificate, tls_key;
-	char *users, *secrets, *aliases, *routes, *site, *access;	/* absolute paths of the sources */
+	char *users, *secrets, *aliases, *routes, *site, *access, *relay_recipients;	/* absolute paths of the sources */
 };
 
 /* Reads FILE over the defaults. RESULT_NEVER: an unknown name or a bad value: WHY reads

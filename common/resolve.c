@@ -16,7 +16,7 @@ enum {
 
 struct resolver {
 	const struct configuration *conf;
-	struct table *users, *aliases;
+	struct table *users, *aliases, *relay_recipients;
 	void (*saw)(void *context, const char *table, const char *key, enum result outcome);	/* may be NULL */
 	void *context;
 };
@@ -34,6 +34,8 @@ enum result resolver_make(const struct configuration *conf, struct table_directo
 	if (result == RESULT_OK)
 		result = table_open(tables, "aliases", &made->aliases, why);
 	if (result == RESULT_OK)
+		result = table_open(tables, "relay-recipients", &made->relay_recipients, why);
+	if (result == RESULT_OK)
 		*resolver = made;
 	else
 		resolver_free(made);
@@ -46,6 +48,7 @@ void resolver_free(struct resolver *resolver)
 		return;
 	table_close(resolver->users);
 	table_close(resolver->aliases);
+	table_close(resolver->relay_recipients);
 	free(resolver);
 }
 
@@ -343,6 +346,33 @@ void resolve_catch_all(struct resolver *resolver, const struct address *address,
 	result = try_catch_all(resolver, folded, out, why);
 	if (result != RESULT_OK)
 		out->meaning = result == RESULT_END ? MEANS_UNKNOWN : MEANS_LATER;
+}
+
+static enum result try_relay_recipient(struct resolver *resolver, const char *key, struct meaning_of *out, struct why *why)
+{
+	const char *value;
+	size_t length;
+
+	(void)out;
+	return look_up(resolver, resolver->relay_recipients, "relay-recipients", key, &value, &length, why);
+}
+
+enum result resolve_relay_recipient(struct resolver *resolver, const struct address *address, struct why *why)
+{
+	char folded[ADDRESS_MAX + 1];
+	struct meaning_of out;
+	enum result result;
+
+	resolve_fold(resolver, address, folded);
+	const struct parts parts = split_folded(folded);
+	result = try_relay_recipient(resolver, parts.at_domain + 1, NULL, why);
+	if (result == RESULT_END)
+		return RESULT_OK;	/* not spoken of */
+	if (result == RESULT_OK)
+		result = try_extensions(resolver, &parts, true, try_relay_recipient, &out, why);
+	if (result == RESULT_END)
+		result = try_relay_recipient(resolver, parts.at_domain, NULL, why);
+	return result;
 }
 
 static bool key_exists(struct table *table, const char *key)

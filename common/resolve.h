@@ -62,6 +62,11 @@ void resolve(struct resolver *resolver, const struct address *address, struct me
  * 4.5.1). FOLDED: ADDRESS_MAX + 1 bytes. */
 void resolve_fold(const struct resolver *resolver, const struct address *address, char *folded);
 
+/* Is ADDRESS, in a relay domain, one that the inner host takes? By relay-recipients.cdb: key "domain" for each
+ * domain that the table speaks of, "@domain" for all of one, folded addresses. RESULT_OK: it is, or nobody has said who
+ * is; RESULT_END: others of its domain are; RESULT_RETRY: the table can't be read. */
+enum result resolve_relay_recipient(struct resolver *resolver, const struct address *address, struct why *why);
+
 /* Step 5 alone, for the callers that asked for an account of the system and found none. OUT as of
  * resolve: MEANS_ALIAS, MEANS_UNKNOWN or MEANS_LATER. */
 void resolve_catch_all(struct resolver *resolver, const struct address *address, struct meaning_of *out, struct why *why);

@@ -273,7 +273,7 @@ static void check_tables(struct check *check)
 		{ conf->users, "tables", "users" }, { conf->users, "secret", "users" },
 		{ conf->secrets, "secret", "secrets" }, { conf->aliases, "tables", "aliases" },
 		{ conf->routes, "tables", "routes" }, { conf->site, "tables", "site" },
-		{ conf->access, "tables", "access" },
+		{ conf->access, "tables", "access" }, { conf->relay_recipients, "tables", "relay-recipients" },
 	};
 
 	check_source(check, conf->file, false);

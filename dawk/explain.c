@@ -200,6 +200,21 @@ static void explain_unknown(struct explanation *explanation, const struct addres
 	explanation->has_unknown = explanation->has_unknown || explanation->depth == 0;
 }
 
+static void say_relay(struct explanation *explanation, const struct address *address, const char *folded)
+{
+	struct why why;
+	enum result result = resolve_relay_recipient(explanation->resolver, address, &why);
+
+	if (result == RESULT_OK) {
+		say_route(explanation);
+	} else if (result == RESULT_END) {
+		line(explanation, "not among the recipients of its domain: refused with 550 5.1.1 (%s in relay-recipients would let it in)", folded);
+		explanation->has_unknown = explanation->has_unknown || explanation->depth == 0;
+	} else {
+		say_failure(explanation, &why);
+	}
+}
+
 static void say_meaning(struct explanation *explanation, const struct address *address, const char *folded, const struct why *why)
 {
 	const char *domain = strrchr(folded, '@') + 1;
@@ -216,7 +231,7 @@ static void say_meaning(struct explanation *explanation, const struct address *a
 		break;
 	case MEANS_RELAY:
 		line(explanation, "%s is one of relay-domains: accepted from everybody, sent onwards", domain);
-		say_route(explanation);
+		say_relay(explanation, address, folded);
 		break;
 	case MEANS_REMOTE:
 		line(explanation, "%s lives elsewhere: accepted only from relay-networks and after a login", domain);

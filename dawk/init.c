@@ -220,6 +220,7 @@ static enum result write_tables(const struct configuration *conf, struct why *wh
 		{ conf->routes, "# routes: DESTINATION TRANSPORT:NEXT-HOP (dawk-routes(5))\n", 0644 },
 		{ conf->site, "# site: how a destination is treated (dawk-site(5))\n", 0644 },
 		{ conf->access, "# access: KEY ACTION [TEXT] (dawk-access(5))\n", 0644 },
+		{ conf->relay_recipients, "# relay-recipients: ADDRESS or @DOMAIN of relay-domains (dawk-relay-recipients(5))\n", 0644 },
 	};
 	enum result result = write_users(conf, why);
 	if (result == RESULT_OK)

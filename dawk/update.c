@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum table_index { USERS, HASHES, SECRETS, ALIASES, LINES, ROUTES, SITE, ACCESS, TABLES };
+enum table_index { USERS, HASHES, SECRETS, ALIASES, LINES, ROUTES, SITE, ACCESS, RELAYS, TABLES };
 
 /* In the order in which they go into place: nobody logs in before a mailbox is known, and an alias
  * never leads to one that is not. */
@@ -28,9 +28,10 @@ static const struct {
 	[ROUTES]  = { "routes", false, false },
 	[SITE]    = { "site", false, false },
 	[ACCESS]  = { "access", false, false },
+	[RELAYS]  = { "relay-recipients", false, false },
 };
 
-struct counts { uint64_t users, secrets, aliases, routes, site, access; };
+struct counts { uint64_t users, secrets, aliases, routes, site, access, relay_recipients; };
 
 static enum result make_directory(const char *path, mode_t mode, struct why *why)
 {
@@ -126,6 +127,7 @@ static void compile(struct update *update, struct table_writer **writers, struct
 	update_routes(update, writers[ROUTES], &counts->routes);
 	update_site(update, writers[SITE], &counts->site);
 	update_access(update, writers[ACCESS], &counts->access);
+	update_relay_recipients(update, writers[RELAYS], &counts->relay_recipients);
 }
 
 static void finish_writers(struct update *update, struct table_writer **writers)
@@ -200,9 +202,10 @@ static void report(const struct update *update, const struct counts *counts)
 		return;
 	}
 	if (!update->is_quiet)
-		printf("users %llu, secrets %llu, aliases %llu, routes %llu, site %llu, access %llu\n",
+		printf("users %llu, secrets %llu, aliases %llu, routes %llu, site %llu, access %llu, relay-recipients %llu\n",
 		       (unsigned long long)counts->users, (unsigned long long)counts->secrets, (unsigned long long)counts->aliases,
-		       (unsigned long long)counts->routes, (unsigned long long)counts->site, (unsigned long long)counts->access);
+		       (unsigned long long)counts->routes, (unsigned long long)counts->site, (unsigned long long)counts->access,
+		       (unsigned long long)counts->relay_recipients);
 }
 
 static int run(struct update *update)

@@ -156,12 +156,26 @@ static enum reply policy_local(struct session *s, const struct rcpt_parameters *
 	}
 }
 
+/* A gateway that took what the inner host refuses would have to send reports to forged senders. */
+static enum reply policy_relay_recipient(const struct session *s, const struct address *to)
+{
+	struct why why;
+
+	switch (resolve_relay_recipient(s->worker->resolver, to, &why)) {
+	case RESULT_OK:	 return SAY_RECIPIENT_OK;
+	case RESULT_END: return SAY_NO_SUCH_RECIPIENT;
+	default:	 return SAY_LATER;
+	}
+}
+
 static enum reply policy_relay(const struct session *s, const struct address *to, enum access_action action)
 {
-	if (s->may_relay || s->is_authenticated)
-		return SAY_RECIPIENT_OK;
-	bool is_for_us = s->worker->meaning.meaning == MEANS_RELAY || action == ACCESS_RELAY;
-	return is_for_us && !holds_route(to) ? SAY_RECIPIENT_OK : SAY_NO_RELAY;
+	bool is_inner = s->worker->meaning.meaning == MEANS_RELAY;
+	bool is_ours = s->may_relay || s->is_authenticated;
+
+	if (!is_ours && !((is_inner || action == ACCESS_RELAY) && !holds_route(to)))
+		return SAY_NO_RELAY;
+	return is_inner ? policy_relay_recipient(s, to) : SAY_RECIPIENT_OK;
 }
 
 /* Gives every recipient a domain. false: a bare name of a client that is none of ours. */

@@ -3,7 +3,7 @@ load ../lib/suite
 
 setup_file() {
 	export SUITE_SERVICES=smtpd
-	suite_make --set 'relay-networks = 127.0.0.2/32' --set 'relay-domains = backup.example' --set 'error-limit = 100' \
+	suite_make --set 'relay-networks = 127.0.0.2/32' --set 'relay-domains = backup.example inner.example .inner.example whole.example' --set 'error-limit = 100' \
 		--set 'vrfy = yes' --set 'recipient-limit = 3' --domain second.example
 	cat >>"$SUITE/etc/aliases" <<-'EOF'
 		info@local.example: alice@local.example
@@ -12,6 +12,12 @@ setup_file() {
 		owner-list@local.example: bob@local.example
 		prog@local.example: |/bin/true
 		@second.example: alice@local.example
+	EOF
+	cat >>"$SUITE/etc/relay-recipients" <<-'EOF'
+		Alice@Inner.example
+		bob@inner.example
+		carol@branch.inner.example
+		@whole.example
 	EOF
 	cat >>"$SUITE/etc/access" <<-'EOF'
 		client:127.0.0.16/28 reject not from this network
@@ -88,6 +94,20 @@ recipients() { sed -n '/^recipient /,/^Received:/p' "$SUITE"/queue/new/* | sed '
 	rcpt '<x@far.example>' '550 5.7.1'
 	rcpt '<x@far.example>' '250 2.1.5' --source 127.0.0.2
 	rcpt '<x@backup.example>' '250 2.1.5'
+}
+@test "of a relay domain in relay-recipients only those are taken, from our own clients too" {
+	rcpt '<alice@inner.example>' '250 2.1.5'
+	rcpt '<BOB+shop@inner.example>' '250 2.1.5'
+	rcpt '<nobody@inner.example>' '550 5.1.1'
+	rcpt '<nobody@inner.example>' '550 5.1.1' --source 127.0.0.2
+	rcpt '<carol@branch.inner.example>' '250 2.1.5'
+	rcpt '<alice@branch.inner.example>' '550 5.1.1'
+	rcpt '<alice@other.inner.example>' '250 2.1.5'
+	rcpt '<anybody@whole.example>' '250 2.1.5'
+	rcpt '<anybody@backup.example>' '250 2.1.5'
+	rcpt '<alice%far.example@inner.example>' '550 5.7.1'
+	run -67 $DAWK explain nobody@inner.example
+	[[ $output == *"not among the recipients of its domain: refused with 550 5.1.1"* ]]
 }
 @test "no route in a local part reaches a host we relay for" {
 	rcpt '<x%far.example@backup.example>' '550 5.7.1'

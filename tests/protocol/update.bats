@@ -11,7 +11,7 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 
 @test "an update says what it compiled" {
 	run -0 $DAWK update
-	[[ $output == "users 3, secrets 0, aliases "*", routes 0, site 0, access 0" ]]
+	[[ $output == "users 3, secrets 0, aliases "*", routes 0, site 0, access 0, relay-recipients 0" ]]
 	run -0 $DAWK update --quiet
 	[[ -z $output ]]
 }
@@ -177,7 +177,7 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 @test "a source that is missing is an empty table" {
 	rm -f "$SUITE/etc/aliases" "$SUITE/etc/routes" "$SUITE/etc/site" "$SUITE/etc/access" "$SUITE/etc/secrets"
 	run -0 $DAWK update
-	[[ $output == "users 3, secrets 0, aliases 0, routes 0, site 0, access 0" ]]
+	[[ $output == "users 3, secrets 0, aliases 0, routes 0, site 0, access 0, relay-recipients 0" ]]
 }
 
 @test "routes are found by address, domain, domain above and star" {
@@ -194,6 +194,27 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	explains two@a.b.route.example "next hop lmtp:unix:/run/x.sock"
 	explains two@else.example "next hop smtp:[2001:db8::1]:587 secret=smart"
 	explains two@else.example "treated with concurrency=5 rate=10/s"
+}
+
+@test "relay-recipients are addresses in relay-domains, once each" {
+	source_is relay-recipients <<<'alice@inner.example'
+	run -65 $DAWK update
+	[[ $output == *'relay-recipients:1: expected a domain of relay-domains, found "inner.example"'* ]]
+	echo 'relay-domains = inner.example' >>"$SUITE/etc/dawk.conf"
+	source_is relay-recipients <<-'EOF'
+		alice@inner.example
+		Bob@Inner.example # a comment is none here
+		bob
+		@
+		ALICE@inner.example
+	EOF
+	run -65 $DAWK update
+	[[ $output == *'relay-recipients:2: expected one address a line, found "#"'* ]]
+	[[ $output == *'relay-recipients:3: expected user@domain or @domain, found "bob"'* ]]
+	[[ $output == *'relay-recipients:4: expected'* && $output == *'relay-recipients:5:'* ]]
+	source_is relay-recipients <<<'@inner.example'
+	run -0 $DAWK update
+	[[ $output == *'relay-recipients 1' ]]
 }
 
 @test "keys of the access table come out in one form" {

@@ -43,6 +43,11 @@ static const struct record aliases[] = {
 	{ "broken@a.example", "no count" },
 };
 
+static const struct record relay_recipients[] = {
+	{ "relay.example", "" }, { "carol@relay.example", "" }, { "da-ve@relay.example", "" },
+	{ "x.below.example", "" }, { "@x.below.example", "" },
+};
+
 static void put(struct table_writer *writer, const char *key, const char *value)
 {
 	struct why why;
@@ -281,8 +286,32 @@ static void clean(void)
 	unlink(path);
 	snprintf(path, sizeof path, "%s/aliases.cdb", tables);
 	unlink(path);
+	snprintf(path, sizeof path, "%s/relay-recipients.cdb", tables);
+	unlink(path);
 	rmdir(tables);
 	CHECK(rmdir(folder) == 0);
+}
+
+static void relay_recipients_are_those_of_the_domains_that_are_spoken_of(void)
+{
+	static const struct { const char *text; enum result result; } rows[] = {
+		{ "carol@relay.example", RESULT_OK },
+		{ "Carol+a-b@RELAY.example", RESULT_OK },
+		{ "da-ve@relay.example", RESULT_OK },
+		{ "da@relay.example", RESULT_END },
+		{ "\"carol+x\"@relay.example", RESULT_OK },	/* the quotes are needless */
+		{ "\"carol x\"@relay.example", RESULT_END },
+		{ "anybody@x.below.example", RESULT_OK },
+		{ "anybody@y.below.example", RESULT_OK },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct address address;
+		struct why why;
+		CHECK(address_parse(rows[i].text, strlen(rows[i].text), &address, &why) == RESULT_OK);
+		printf("# %s\n", rows[i].text);
+		CHECK(resolve_relay_recipient(resolver, &address, &why) == rows[i].result);
+	}
 }
 
 int main(void)
@@ -294,6 +323,7 @@ int main(void)
 	CHECK(mkdir(tables, 0755) == 0);
 	make("users", users, sizeof users / sizeof users[0], false);
 	make("aliases", aliases, sizeof aliases / sizeof aliases[0], true);
+	make("relay-recipients", relay_recipients, sizeof relay_recipients / sizeof relay_recipients[0], false);
 	start("hostname = h.example\ndomains = a.example b.example\nrelay-domains = relay.example .below.example\nsubaddress = +-\n");
 	UNIT_RUN(every_kind_of_address_has_its_meaning);
 	UNIT_RUN(a_mailbox_has_all_its_fields);
@@ -302,6 +332,7 @@ int main(void)
 	UNIT_RUN(expansion_ends_when_there_are_too_many);
 	UNIT_RUN(members_come_line_by_line);
 	UNIT_RUN(root_has_no_mailbox);
+	UNIT_RUN(relay_recipients_are_those_of_the_domains_that_are_spoken_of);
 	stop();
 	start("hostname = h.example\ndomains = b.example a.example\nsystem-users = yes\n");
 	UNIT_RUN(accounts_of_the_system_are_for_others_to_ask);
