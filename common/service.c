@@ -131,11 +131,11 @@ static void control_lost(struct channel *channel, const struct why *why)
 	(void)why;	/* its death says more */
 }
 
-static void send_end(struct instance *to, const struct instance *peer, int fd)
+static void send_end(struct instance *to, const char *peer, unsigned index, int fd)
 {
 	struct wire_value values[CHANNEL_FIELDS] = {
-		[CHANNEL_PEER] = WIRE_STRING(peer->part->name),
-		[CHANNEL_INDEX] = WIRE_NUMBER(peer->index),
+		[CHANNEL_PEER] = WIRE_STRING(peer),
+		[CHANNEL_INDEX] = WIRE_NUMBER(index),
 	};
 	struct why why = { 0 };
 
@@ -154,8 +154,24 @@ static void join(struct instance *a, struct instance *b)
 		log_part("link-failed", a, &why);
 		return;
 	}
-	send_end(a, b, ends[0]);
-	send_end(b, a, ends[1]);
+	send_end(a, b->part->name, b->index, ends[0]);
+	send_end(b, a->part->name, a->index, ends[1]);
+}
+
+/* The opener's own link, for parts that it has something to say to. */
+static void join_opener(struct instance *instance)
+{
+	struct why why = { 0 };
+	int ends[2];
+
+	if (!instance->part->started)
+		return;
+	if (channel_pair(ends, &why) != RESULT_OK) {
+		log_part("link-failed", instance, &why);
+		return;
+	}
+	send_end(instance, "opener", 0, ends[0]);
+	instance->part->started(instance->index, opener.loop, ends[1]);
 }
 
 /* Joins INSTANCE to every running peer that a link names. */
@@ -206,6 +222,7 @@ static void start_instance(struct instance *instance)
 	if (channel_open(&instance->control, opener.loop, ends[0], control_frame, control_lost, &why) != RESULT_OK)
 		log_part("link-failed", instance, &why);
 	log_part("started", instance, NULL);
+	join_opener(instance);
 	join_all(instance);
 }
 

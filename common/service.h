@@ -22,6 +22,9 @@ struct service_part {
 	unsigned instances;		/* 0 switches the part off */
 	bool is_essential;		/* its death ends the service; else it is started again (rate limited) */
 	void (*died)(unsigned index);	/* may be NULL; in the opener, before the restart */
+	/* May be NULL; in the opener, after each start: FD is the opener's own link to the part, which
+	 * gets the other end first of all, from the peer "opener". It owns FD. */
+	void (*started)(unsigned index, struct loop *loop, int fd);
 };
 struct service_link { const char *from, *to; };	/* every instance of one to every instance of the other */
 
