@@ -2,6 +2,7 @@
 #include "authd/accounts.h"
 #include "authd/checkers.h"
 #include "authd/md5.h"
+#include "authd/refusal.h"
 #include "authd/starter.h"
 #include "authd/throttle.h"
 #include "common/log.h"
@@ -25,7 +26,7 @@ struct login {
 	struct address_ip ip;
 	enum account_source source;
 	struct check check;
-	struct timer timer;		/* the answer to a failure, or the end of patience with the program */
+	struct timer timer;		/* the end of patience with the program, then what it said */
 	struct channel program;		/* to the keeper of the checkpassword program */
 	uint64_t program_verdict;	/* 0: not told yet */
 	struct place *place;		/* as the program said; NULL */
@@ -97,11 +98,9 @@ static void login_later(struct login *login, const char *words, const struct why
 	login_end(login, LOGIN_LATER, words, -1);
 }
 
-static void refusal_due(struct timer *timer)
+static void refuse(struct channel *worker, uint64_t serial)
 {
-	struct login *login = container_of(timer, struct login, timer);
-
-	login_end(login, LOGIN_REFUSED, words_refused, -1);
+	answer(worker, serial, LOGIN_REFUSED, words_refused, -1);
 }
 
 /* Loopback and our own networks are exempt from limits per address. */
@@ -119,8 +118,9 @@ static void login_refuse(struct login *login)
 	if (!is_exempt(&login->ip))
 		wait = throttle_fail(&logins.throttle, &login->ip, now);
 	wait = login->arrived_ms + wait > now ? login->arrived_ms + wait - now : 0;
-	if (!loop_set_timer(logins.loop, &login->timer, wait, refusal_due))
-		refusal_due(&login->timer);
+	if (login->worker)
+		refusal_wait(login->worker, login->serial, wait);
+	login_free(login);	/* and its password, at once */
 }
 
 /* ---- success ---- */
@@ -405,6 +405,7 @@ void logins_forget(const struct channel *worker)
 	for (struct login *login = logins.first; login; login = login->next)
 		if (login->worker == worker)
 			login->worker = NULL;
+	refusals_forget(worker);
 }
 
 void logins_begin(const struct configuration *conf, struct loop *loop, struct channel *starter)
@@ -412,5 +413,6 @@ void logins_begin(const struct configuration *conf, struct loop *loop, struct ch
 	logins.conf = conf;
 	logins.loop = loop;
 	logins.starter = starter;
+	refusals_begin(loop, refuse);
 	checkers_begin(loop, starter);
 }

@@ -6,7 +6,7 @@
 #include "common/channel.h"
 #include "common/configuration.h"
 
-enum { LOGINS_MAX = 4000 };	/* at once; further ones are told to come later */
+enum { LOGINS_MAX = 4000 };	/* being judged at once; further ones are told to come later */
 
 /* STARTER: takes SESSION_START, CHECKER_START, PROGRAM_ASK. */
 void logins_begin(const struct configuration *conf, struct loop *loop, struct channel *starter);

@@ -1,6 +1,7 @@
-/* link: authd/throttle.o authd/md5.o authd/sha256.o */
+/* link: authd/throttle.o authd/md5.o authd/sha256.o authd/refusal.o */
 #include "unit.h"
 #include "authd/md5.h"
+#include "authd/refusal.h"
 #include "authd/sha256.h"
 #include "authd/throttle.h"
 
@@ -89,6 +90,43 @@ static void the_table_is_bounded(void)
 	CHECK(throttle_fail(&throttle, &busy, 100) == 15000);
 }
 
+static struct loop *loop;
+static struct channel workers[2];
+static size_t answered[2];
+
+static void note_answer(struct channel *worker, uint64_t serial)
+{
+	CHECK(serial == 7);
+	answered[worker - workers]++;
+}
+
+static void stop(struct timer *timer)
+{
+	(void)timer;
+	loop_stop(loop);
+}
+
+/* Whoever fails without end takes a bounded place; a worker that is gone is not answered. */
+static void refusals_wait_within_bounds(void)
+{
+	struct timer end = { 0 };
+
+	CHECK(loop_make(&loop, NULL) == RESULT_OK);
+	refusals_begin(loop, note_answer);
+	refusal_wait(&workers[1], 7, 0);
+	for (size_t i = 1; i < REFUSALS_MAX; i++)
+		refusal_wait(&workers[0], 7, 1000000);
+	CHECK(answered[0] == 0);
+	refusal_wait(&workers[0], 7, 1000000);
+	CHECK(answered[0] == 1);
+	refusals_forget(&workers[0]);
+	refusal_wait(&workers[0], 7, 1);
+	CHECK(loop_set_timer(loop, &end, 2, stop));
+	CHECK(loop_run(loop, NULL) == RESULT_OK);
+	CHECK(answered[0] == 2 && answered[1] == 1);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	UNIT_RUN(digests);
@@ -96,5 +134,6 @@ int main(void)
 	UNIT_RUN(failures_wait_longer_and_are_forgotten);
 	UNIT_RUN(an_ipv6_customer_is_one);
 	UNIT_RUN(the_table_is_bounded);
+	UNIT_RUN(refusals_wait_within_bounds);
 	return unit_end();
 }
