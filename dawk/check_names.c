@@ -10,7 +10,11 @@ enum { PATIENCE_MS = 4000, DOMAINS_ASKED = 10 };
 
 static void hint_no_answer(const char *words)
 {
-	check_hint("the DNS does not answer (%s): what it says of this host was not checked", words);
+	if (strstr(words, "DNSSEC"))	/* dnsd/lookup.c */
+		check_hint("DNSSEC fails (%s): mail from and to such domains is deferred; a name server that strips signatures "
+		           "needs another one in resolver, or dnssec = no", words);
+	else
+		check_hint("the DNS does not answer (%s): what it says of this host was not checked", words);
 }
 
 /* false: it gives no answers. */

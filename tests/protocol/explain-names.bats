@@ -83,6 +83,14 @@ explains() {
 	[[ $output == *"nobody else can send mail to null.example: null.example accepts no mail (null MX)"* ]]
 	[[ $output == *"mail for far.example goes to mx.far.example first"* ]]
 }
+@test "check and explain say when a name server strips DNSSEC (RFC 4035 4.3)" {
+	printf '%s. IN DS 12345 13 2 %064d\n' local.example 1 else.example 1 >"$SUITE/etc/anchors"
+	sed 's/^dnssec.*/trust-anchor = anchors/' "$SUITE/etc/dawk.conf" >"$SUITE/etc/strict.conf"
+	run -0 "$BIN/dawk" -c "$SUITE/etc/strict.conf" check
+	[[ $output == *"DNSSEC fails ("*"strips signatures"* ]]
+	run -0 "$BIN/dawk" -c "$SUITE/etc/strict.conf" explain x@else.example
+	[[ $output == *"would be deferred: 4.4.3 "*DNSSEC* ]]
+}
 @test "check does not wait long for a DNS without answers, and finds nothing wrong" {
 	echo 'mail.local.example silent' >>"$SUITE/names"
 	SECONDS=0

@@ -117,6 +117,15 @@ sender() {
 	EOF
 	sender bob@mx.example '250 2.1.0'
 }
+@test "while dnsd is away a stranger's mail is deferred, and taken once it is back" {
+	local pid asking
+	pid=$(pgrep -f -- "dnsd -c $SUITE/")
+	( sender bob@silent.example '451 4.4.3' ) & asking=$!
+	kill -KILL "$pid"
+	wait "$asking"
+	wait_until sender bob@mx.example '250 2.1.0'
+	logged smtpd 'event=started .*part=dnsd|started part=dnsd'
+}
 @test "sender-domain-check = no: any domain will do" {
 	echo 'sender-domain-check = no' >>"$SUITE/etc/dawk.conf"
 	suite_restart smtpd
