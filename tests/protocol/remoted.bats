@@ -123,7 +123,8 @@ commands() { cat "$SUITE/odd/commands"; }
 @test "an envelope of a thousand recipients goes out in groups, each with its verdict (RFC 2920)" {
 	odd_server 'rcpt=r500:550 5.1.1 no such user'
 	route
-	send_it 1 $(printf 'r%d@odd.example ' {1..1000})
+	mapfile -t names < <(printf 'r%d@odd.example\n' {1..1000})
+	send_it 1 "${names[@]}"
 	[[ $(grep -c ' relayed ' <<<"$output") -eq 999 && $output == *"0 499 failed 5.1.1"* ]]
 	commands | grep -c '^RCPT' | grep -qx 1000
 }
@@ -131,9 +132,10 @@ commands() { cat "$SUITE/odd/commands"; }
 @test "a sender that is refused ends the envelope, whatever of it is under way (RFC 2920)" {
 	odd_server 'at=mail:550 5.7.1 not you'
 	route
-	send_it 1 $(printf 'r%d@odd.example ' {1..300})
+	mapfile -t names < <(printf 'r%d@odd.example\n' {1..300})
+	send_it 1 "${names[@]}"
 	[[ $(grep -c ' failed 5.7.1 ' <<<"$output") -eq 300 ]]
-	! commands | grep -q '^DATA'
+	run ! grep -q '^DATA' <<<"$(commands)"
 }
 
 @test "a message larger than the host's SIZE is reported, not sent (RFC 1870)" {
