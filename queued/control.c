@@ -186,6 +186,7 @@ static void retry(struct control_client *client, const char *id, struct message 
 		control_answer(s, client->number, EX_DATAERR, "%s is corrupt and can't be tried", id);
 	} else {
 		forget(s, id);
+		remote_probe_now(s, NULL);
 		if (place == QUEUE_NEW)
 			scheduler_add_fresh(s, id, true);
 		else
@@ -229,6 +230,7 @@ static void flush(struct control_client *client, const char *argument)
 
 	(void)argument;
 	waiting_hurry_all(&s->retry);
+	remote_probe_now(s, NULL);
 	site_each(&s->sites, hurry_site, NULL);
 	control_answer(s, client->number, EX_OK, "%zu messages are due at once", s->retry.count);
 }
@@ -269,7 +271,7 @@ static void send_site(void *context, struct site *site)
 	struct control_client *client = context;
 	char words[900];
 
-	remote_describe(client->scheduler, site, words, sizeof words);
+	health_describe(client->scheduler, site, words, sizeof words);
 	send_row(client, "%s", words);
 }
 

@@ -76,6 +76,7 @@ static void walk_fired(struct timer *timer)
 		return;
 	}
 	qsort(walk->ids, walk->matches, QUEUE_ID_LENGTH, compare);
+	remote_probe_now(s, walk->domain);
 	waiting_hurry_these(&s->retry, walk->ids, walk->matches);
 	if (walk->matches)
 		control_answer(s, walk->client, EX_OK, "%zu message%s due at once", walk->matches, walk->matches == 1 ? " is" : "s are");

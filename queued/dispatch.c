@@ -98,13 +98,13 @@ static void take_overflow(struct scheduler *s, struct site *site)
 static void take_place(struct scheduler *s, struct site *site)
 {
 	site->in_flight++;
-	remote_started(s, site);
+	health_job_started(s, site);
 }
 
 /* The first that waits there has a place that is free, kept for it by r->site. */
 void dispatch_next_at(struct scheduler *s, struct site *site)
 {
-	while (remote_has_room(s, site)) {
+	while (health_has_room(s, site)) {
 		struct recipient *r = site_unpark(site);
 
 		if (!r)
@@ -308,7 +308,7 @@ static enum step step(struct scheduler *s, struct message *m, uint32_t index)
 
 		if (!site)
 			return STEP_ELSEWHERE;
-		if (site->parked || !remote_has_room(s, site)) {
+		if (site->parked || !health_has_room(s, site)) {
 			if (put_into_overflow(s, m, site))
 				return STEP_GONE;
 			r->message = m;

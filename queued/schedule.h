@@ -10,6 +10,9 @@
 enum { SCHEDULE_CHANCE = 1000 };
 uint64_t schedule_wait_ms(const struct seconds_list *retry, uint32_t attempt, uint32_t chance);
 
+/* The longest wait of RETRY, without chance. */
+uint64_t schedule_longest_seconds(const struct seconds_list *retry);
+
 /* The seconds from NOW_US until an attempt planned for PLANNED_US. What is past, or farther off than
  * the longest wait of RETRY can be (a clock that jumped), is due now: 0. */
 uint32_t schedule_seconds_until(const struct seconds_list *retry, uint64_t now_us, uint64_t planned_us);

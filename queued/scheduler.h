@@ -78,7 +78,12 @@ struct scheduler {
 	struct site_table sites;
 	struct destination_table *destinations;	/* remote.c's: which site a next hop belongs to */
 	struct table *routes, *site_rules;
-	struct timer remote_timer;
+	struct {			/* health.c's */
+		struct timer timer;
+		uint64_t due_ms, swept_ms;
+		uint32_t probes;	/* that may still begin in this tick */
+		bool has_rates;		/* some site lets only so many go in a time */
+	} health;
 	struct transport transports[TRANSPORTS];
 	struct job *jobs;
 	uint32_t job_count, job_free;
@@ -175,23 +180,38 @@ enum result remote_start(struct scheduler *s, struct why *why);
 /* The site of a remote recipient, or one to park it at while remoted is asked. NULL: it got its result
  * (a site that is set aside, no memory). */
 struct site *remote_site(struct scheduler *s, struct message *m, uint32_t index);
-/* May another job go there now? For a site with health; false: park. */
-bool remote_has_room(struct scheduler *s, const struct site *site);
-/* One more is in flight at SITE. */
-void remote_started(struct scheduler *s, struct site *site);
 /* Adds to INDEXES (COUNT of them so far, MOST at most) other ready recipients of M for the same site and
  * reverse-path as recipient INDEXES[0], which share its place there. Returns the new count. */
 uint32_t remote_gather(struct scheduler *s, struct message *m, uint32_t *indexes, uint32_t count, uint32_t most);
-/* What a result says of its site's health: EVENT and STATUS of the recipient that holds the site's place. */
-void remote_result(struct scheduler *s, struct site *site, enum state_event event, const struct result_words *words);
 /* remoted's answer to a question; false: it answers none. */
 bool remote_take_site(struct scheduler *s, struct frame *f);
 /* remoted went away: what it was asked is asked again when it is back. */
 void remote_lost(struct scheduler *s);
 enum result remote_send_frames(struct message *m, struct transport *t, uint64_t number, const uint32_t *indexes,
                                uint32_t count, int fd);
+/* The admin's wish: what is set aside for DOMAIN (NULL: all) is tried as soon as mail for it is due. */
+void remote_probe_now(struct scheduler *s, const char *domain);
+/* Forgets which sites next hops belonged to, where the answer no longer holds. */
+void remote_sweep(struct scheduler *s);
+
+/* ---- health.c ---- */
+
+void health_start(struct scheduler *s);
+/* SITE, which NEXT_HOP belongs to, is used; it gets a health and its rules the first time. false: no memory. */
+bool health_begin(struct scheduler *s, struct site *site, const char *next_hop);
+bool health_is_aside(const struct scheduler *s, const struct site *site);
+/* Defers a recipient with the words of a SITE that is set aside. */
+void health_put_off(struct scheduler *s, struct message *m, uint32_t index, const struct site *site);
+/* May another job go there now? Also for sites without health. false: park. */
+bool health_has_room(const struct scheduler *s, const struct site *site);
+/* One more is in flight at SITE. */
+void health_job_started(const struct scheduler *s, struct site *site);
+/* What a result says of its site's health: EVENT and STATUS of the recipient that holds the site's place. */
+void health_result(struct scheduler *s, struct site *site, enum state_event event, const struct result_words *words);
+/* SITE (NULL: each) is no longer set aside; a job may probe it. */
+void health_probe_now(struct scheduler *s, struct site *site);
 /* A line of key=value for `dawk queue sites`. */
-void remote_describe(struct scheduler *s, const struct site *site, char *out, size_t size);
+void health_describe(const struct scheduler *s, const struct site *site, char *out, size_t size);
 
 /* ---- advance.c ---- */
 

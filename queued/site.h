@@ -10,6 +10,7 @@
 
 enum {
 	SITE_LOCAL_LIMIT = 20,		/* deliveries at a time to one mailbox */
+	SITE_FIRST_LIMIT = 5,		/* jobs at a time to a remote site that nothing is known of */
 	SITE_PARKED_MAX = 500,		/* recipients that may wait here with their message loaded */
 	SITE_PARKED_FEW = 20,		/* the same while more than half of all room is taken */
 };
@@ -18,7 +19,7 @@ struct site {
 	struct site *next;
 	uint32_t limit, in_flight, parked;
 	uint32_t hash;			/* of the name; 0 is none's */
-	struct site_health *health;	/* of a remote site; remote.c's */
+	struct site_health *health;	/* of a remote site; health.c's */
 	struct recipient *first_parked, **parked_end;
 	struct waiting_heap overflow;
 	char name[];			/* NUL-ended */

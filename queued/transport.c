@@ -221,7 +221,7 @@ static void take_result(struct scheduler *s, struct message *m, struct frame *f)
 	if (m->recipients[index].site && m->recipients[index].site->health) {
 		if (verdicts[verdict].event == STATE_DEFERRED)
 			m->site = m->recipients[index].site->hash;
-		remote_result(s, m->recipients[index].site, verdicts[verdict].event, &words);
+		health_result(s, m->recipients[index].site, verdicts[verdict].event, &words);
 	}
 	dispatch_leave_site(s, &m->recipients[index]);
 	if (!goes_on_as_forward(m, index, verdicts[verdict].event, status))

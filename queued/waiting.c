@@ -147,6 +147,19 @@ void waiting_hurry_site(struct waiting_heap *heap, uint32_t site, uint32_t now_s
 		down(heap, i);
 }
 
+void waiting_hurry_one(struct waiting_heap *heap, uint32_t site, uint32_t now_seconds)
+{
+	size_t i, next = SIZE_MAX;
+
+	for (i = 0; i < heap->count; i++)
+		if (heap->items[i].site == site && (next == SIZE_MAX || heap->items[i].due_seconds < heap->items[next].due_seconds))
+			next = i;
+	if (next == SIZE_MAX || heap->items[next].due_seconds <= now_seconds)
+		return;
+	heap->items[next].due_seconds = now_seconds;
+	up(heap, next);
+}
+
 void waiting_hurry_all(struct waiting_heap *heap)
 {
 	size_t i;

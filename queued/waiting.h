@@ -37,6 +37,8 @@ void waiting_hurry(struct waiting_heap *heap, size_t place);
 void waiting_hurry_these(struct waiting_heap *heap, const char *ids, size_t count);
 /* Makes those due now that wait for SITE, if they are not. */
 void waiting_hurry_site(struct waiting_heap *heap, uint32_t site, uint32_t now_seconds);
+/* Makes the next one due now of those that wait for SITE. */
+void waiting_hurry_one(struct waiting_heap *heap, uint32_t site, uint32_t now_seconds);
 /* Makes all due now. */
 void waiting_hurry_all(struct waiting_heap *heap);
 /* Drops all but one of entries with the same ID; for a heap whose entries are all due alike. */
