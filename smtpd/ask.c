@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS };	/* questions under way; more are told to come later */
+enum { ALONE_MS = 3000, SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS };	/* questions under way; more are told to come later */
 
 struct slot { struct session *session; uint32_t ticket; uint32_t next_free; };
 
@@ -11,11 +11,14 @@ struct asks {
 	struct channel authd;
 	struct loop *loop;
 	void (*answered)(struct session *, enum recipient_verdict);
+	void (*abandoned)(void);
+	struct timer alone;
 	uint32_t first_free, counter;	/* first_free: SLOTS when all are taken */
 	struct slot slots[SLOTS];
 };
 
-enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum recipient_verdict), struct asks **asks)
+enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum recipient_verdict), void (*abandoned)(void),
+                      struct asks **asks)
 {
 	struct asks *a = calloc(1, sizeof *a);
 
@@ -23,6 +26,7 @@ enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum
 		return RESULT_RETRY;
 	a->loop = loop;
 	a->answered = answered;
+	a->abandoned = abandoned;
 	a->authd.fd = -1;
 	for (uint32_t i = 0; i < SLOTS; i++)
 		a->slots[i].next_free = i + 1;
@@ -75,11 +79,22 @@ static void asks_frame(struct channel *channel, struct frame *f)
 		asks->answered(asks_take(asks, slot), (enum recipient_verdict)f->value[RECIPIENT_TELL_VERDICT].number);
 }
 
+static void asks_alone(struct timer *timer)
+{
+	struct asks *asks = container_of(timer, struct asks, alone);
+
+	if (asks->authd.fd < 0)
+		asks->abandoned();
+}
+
 /* The service ends when authd dies; until then everyone is told to come later. */
 static void asks_lost(struct channel *channel, const struct why *why)
 {
+	struct asks *asks = container_of(channel, struct asks, authd);
+
 	(void)why;
-	asks_give_up(container_of(channel, struct asks, authd));
+	asks_give_up(asks);
+	loop_set_timer(asks->loop, &asks->alone, ALONE_MS, asks_alone);
 }
 
 void asks_connect(struct asks *asks, int fd)

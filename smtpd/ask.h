@@ -8,8 +8,10 @@
 struct asks;
 struct session;
 
-/* ANSWERED gets each answer once; it is not called for a session that gave up by ask_cancel. */
-enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum recipient_verdict), struct asks **asks);
+/* ANSWERED gets each answer once; it is not called for a session that gave up by ask_cancel. ABANDONED: the pipe was lost and
+ * no fresh one came, as when authd lives on; only a worker that is started anew gets one. */
+enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum recipient_verdict), void (*abandoned)(void),
+                      struct asks **asks);
 void asks_free(struct asks *asks);
 
 /* FD: a fresh end to authd; questions that were under way on an older one are answered RECIPIENT_LATER. */

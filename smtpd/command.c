@@ -157,6 +157,11 @@ static enum reply bdat(struct session *s, const char *arg, size_t length)	/* RFC
 	s->chunk_refusal = SAY_NOTHING;
 	if (s->state != AT_RCPT && s->state != AT_CHUNK)
 		s->chunk_refusal = t && t->attempted_count ? SAY_NO_VALID_RECIPIENT : SAY_NOT_NOW;
+	if (s->chunk_refusal != SAY_NOTHING && s->chunk_left > s->worker->conf->message_size_limit_bytes) {
+		session_words(s, "BDAT has no place here");
+		s->must_close = true;	/* no deadline of a message would end it */
+		return s->chunk_refusal;
+	}
 	if (s->chunk_refusal == SAY_NOTHING && !t->is_chunked) {
 		transaction_begin_content(t);
 		t->is_chunked = true;

@@ -153,6 +153,13 @@ static void worker_ended(void)
 	worker_note_gone(&worker);
 }
 
+/* The opener starts another, which gets fresh pipes. */
+static void worker_start_anew(void)
+{
+	if (!worker.is_ending)
+		worker_ended();
+}
+
 static enum result worker_drop_rights(const struct configuration *conf, struct why *why)
 {
 	struct identity identity;
@@ -189,7 +196,7 @@ static enum result worker_start(const struct configuration *conf, unsigned index
 	if (result == RESULT_OK)
 		dns_client_init(&worker.dns, worker.loop);
 	if (result == RESULT_OK)
-		result = asks_make(worker.loop, session_recipient_told, &worker.asks);
+		result = asks_make(worker.loop, session_recipient_told, worker_start_anew, &worker.asks);
 	if (result == RESULT_OK)
 		result = service_join(worker.loop, worker_greet, worker_ended, why);
 	if (result == RESULT_OK)

@@ -10,6 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct name_facts facts;
 	size_t length, i;
 
+	if (size == 0 || size > MAILDROP_NAME_MAX)
+		return 0;
 	name_parse(name, size, &facts);
 	MUST(facts.unique_length <= size);
 	length = name_unique_id(name, facts.unique_length, id);

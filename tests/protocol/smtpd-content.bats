@@ -149,6 +149,17 @@ send_content() {	# [--source ADDRESS]
 	[[ $output == *$'Subject: a\r\n\r\n.\r\n.\r'* ]]
 }
 
+@test "a chunk without a transaction that has no end in sight ends the session (RFC 3030 2)" {
+	run -0 talk smtpd <<-'EOF'
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: BDAT 18446744073709551615
+		S: 503 5.5.1
+		E:
+	EOF
+}
+
 @test "BDAT with a bare newline is refused as DATA is" {
 	run -0 talk smtpd <<-'EOF'
 		S: 220
