@@ -76,7 +76,7 @@ $(B)/tool/%: tests/tool/%.c $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(TLS_LIBS) $(LIBS)
 
-units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/captive
+units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/tls_server $(B)/tool/key_ask $(B)/tool/captive
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 

@@ -16,6 +16,7 @@ int command_init(struct configuration *conf, int argc, char **argv);	/* conf is 
 int command_user(struct configuration *conf, int argc, char **argv);
 int command_update(struct configuration *conf, int argc, char **argv);	/* --quiet: silent when all went well (init, user call it so) */
 int command_check(struct configuration *conf, int argc, char **argv);
+int command_cert(struct configuration *conf, int argc, char **argv);
 int command_config(struct configuration *conf, int argc, char **argv);
 int command_explain(struct configuration *conf, int argc, char **argv);
 int command_queue(struct configuration *conf, int argc, char **argv);

@@ -25,6 +25,7 @@ static const struct command {
 	  "mailboxes and their passwords" },
 	{ "update", command_update, true, "[--quiet]", "compile the tables after an edit" },
 	{ "check", command_check, true, "", "what is wrong, and how to mend it" },
+	{ "cert", command_cert, true, "[show|make [--renew]]", "certificates in use, until when, for which names; a self-signed one" },
 	{ "config", command_config, true, "[NAME]", "the values in force and where each comes from" },
 	{ "explain", command_explain, true, "ADDRESS", "how a recipient would be handled, without sending" },
 	{ "queue", command_queue, true,
