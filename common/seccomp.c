@@ -132,9 +132,9 @@ enum result seccomp_enter(unsigned classes, struct why *why)
 	add_return(&p, SECCOMP_RET_KILL_PROCESS);
 	add_load(&p, offsetof(struct seccomp_data, nr));
 #ifdef __x86_64__
-	/* the x32 variants of all calls */
+	/* the x32 variants of all calls; and -1, which a tracer sets that makes a call fail */
 	add(&p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1));
-	add_return(&p, SECCOMP_RET_KILL_PROCESS);
+	add_return(&p, SECCOMP_RET_ERRNO | ENOSYS);
 #endif
 	for (i = 0; i < sizeof denied / sizeof *denied; i++)
 		if (classes & denied[i].class)
