@@ -69,6 +69,15 @@ static void each_new(struct scheduler *s, const char *id)
 		scheduler_add_fresh(s, id, false);
 }
 
+/* A message in cur/ has a state, unless somebody took it away: then it is tried anew, never forgotten. */
+static void each_cur(struct scheduler *s, const char *id)
+{
+	if (load_find(s, id) || faccessat(s->queue.place[QUEUE_STATE], id, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return;
+	scheduler_log("state-missing", id, NULL);
+	scheduler_add_retry(s, id, 0, 0);
+}
+
 static void each_tmp(struct scheduler *s, const char *id)
 {
 	struct stat st;
@@ -225,6 +234,7 @@ enum result scan_start(struct scheduler *s, struct why *why)
 	if (loop_watch(s->loop, &s->trigger, s->queue.trigger, EPOLLIN, trigger_ready, why) != RESULT_OK)
 		return RESULT_STOP;
 	scan_begin(s, QUEUE_STATE, each_state, &s->scan_state);
+	scan_begin(s, QUEUE_CUR, each_cur, &s->scan_cur);
 	scan_timer_fired(&s->scan_timer);
 	sweep_fired(&s->sweep_timer);
 	return RESULT_OK;
@@ -232,7 +242,7 @@ enum result scan_start(struct scheduler *s, struct why *why)
 
 void scan_stop(struct scheduler *s)
 {
-	struct scan **scans[] = { &s->scan_state, &s->scan_new, &s->scan_tmp };
+	struct scan **scans[] = { &s->scan_state, &s->scan_cur, &s->scan_new, &s->scan_tmp };
 	size_t i;
 
 	for (i = 0; i < sizeof scans / sizeof *scans; i++)

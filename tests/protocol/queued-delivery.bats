@@ -147,3 +147,17 @@ teardown() { suite_stop; }
 	state_says "$id" '^1 deferred [0-9]+ 4\.4\.'
 	state_says "$id" '^sites local.example elsewhere.example$'
 }
+
+@test "a deferred message whose state was taken away is tried anew, never forgotten" {
+	queued_start
+	behave 'alice@local.example deferred 4.2.2 mailbox is full'
+	id=$(put bob@client.example alice@local.example)
+	wait_until test -e "$QUEUE/cur/$id"
+	suite_end queued
+	rm "$QUEUE/state/$id"
+	behave
+	suite_run
+	wait_until handed_to alice@local.example 1
+	wait_until queue_is_empty
+	logged queued "state-missing id=$id"
+}
