@@ -62,8 +62,8 @@ static int check_new(const struct user_wish *wish)
 	struct quota quota;
 	const struct address *address = &wish->address;
 	size_t local = address->local_length;
-	if (address->text[0] == '"' || address->text[0] == '.' || memchr(address->text, '/', local) || memchr(address->text, ':', local))
-		return command_fail("user", EX_DATAERR, "'%s': a mailbox's name is a folder too: no quotes, '/' or ':', no dot in front", wish->text);
+	if (strchr("\".#", address->text[0]) || memchr(address->text, '/', local) || memchr(address->text, ':', local))
+		return command_fail("user", EX_DATAERR, "'%s': a mailbox's name is a folder and starts a line: no quotes, '/' or ':', no dot or '#' in front", wish->text);
 	if (*wish->quota && !quota_parse(wish->quota, &quota))
 		return command_fail("user", EX_DATAERR, "'%s' is no quota; 50M, or 50M,1000 (bytes, messages), is one", wish->quota);
 	if (*wish->uid && (!text_to_number(wish->uid, strlen(wish->uid), &number) || number == 0 || number >= UINT32_MAX))

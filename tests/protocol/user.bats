@@ -24,7 +24,7 @@ add() { user add "$@" <<<secret; }
 }
 
 @test "a domain that does not live here, and names that can be no folder, are refused" {
-	for address in carol@other.example carol ../carol@local.example .carol@local.example a/b@local.example '"a b"@local.example'; do
+	for address in carol@other.example carol ../carol@local.example .carol@local.example a/b@local.example '"a b"@local.example' '#carol@local.example'; do
 		run -65 add "$address"
 		[ -n "$output" ]
 	done
