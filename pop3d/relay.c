@@ -81,8 +81,11 @@ static void hold_server(struct connection *c)
 	stream_pause(&c->server, true);
 }
 
+/* The session is closed first: its end would be told again and again while the client takes the rest. */
 static void finish(struct connection *c)
 {
+	stream_close(&c->server);
+	stream_pause(&c->client, true);
 	c->is_quitting = true;
 	c->end = "closed";
 	connection_flush(c);
