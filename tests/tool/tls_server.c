@@ -21,6 +21,7 @@ struct connection {
 	struct tls_session *tls;
 	int fd;
 	bool is_open;			/* the handshake is done */
+	bool is_ending;			/* BYE has come */
 	size_t length;
 	char bytes[BUFFER_SIZE];	/* to be sent back */
 };
@@ -80,10 +81,11 @@ static enum result go_on(struct connection *c, struct why *why)
 
 	while (result == RESULT_OK) {
 		result = flush(c, why);
+		if (result == RESULT_OK && c->is_ending)
+			return RESULT_END;
 		if (result == RESULT_OK)
 			result = tls_read(c->tls, c->bytes, sizeof c->bytes, &c->length, why);
-		if (result == RESULT_OK && c->length >= 3 && !memcmp(c->bytes, "BYE", 3))
-			return RESULT_END;
+		c->is_ending = result == RESULT_OK && memmem(c->bytes, c->length, "BYE", 3);
 	}
 	return result;
 }
