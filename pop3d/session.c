@@ -140,7 +140,8 @@ static void read_lines(struct connection *c)
 	switch (stream_read(&c->client, &bytes, &length, &why)) {
 	case RESULT_OK:
 		c->in_bytes += length - before;
-		connection_wait(c);
+		if (memchr(bytes + before, '\n', length - before))	/* RFC 1939 3: a command, not a byte now and then */
+			connection_wait(c);
 		run_lines(c, bytes, length);
 		return;
 	case RESULT_RETRY:

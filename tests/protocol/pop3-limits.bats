@@ -1,9 +1,9 @@
-# pop3d short of descriptors: clients wait, logins go on.
+# pop3d short of descriptors and of patience: clients wait, logins go on, who only dribbles has to go.
 load ../lib/suite
 
 setup() {
 	export SUITE_SERVICES=pop3d
-	suite_make --set 'pop3d-workers = 1'
+	suite_make --set 'pop3d-workers = 1' --set "pop3-timeout = $([[ $BATS_TEST_DESCRIPTION == *time-out* ]] && echo 3s || echo 1m)"
 	for ((i = 0; i < 60; i++)); do suite_add_mailbox "u$i"; done
 	$DAWK update
 	(ulimit -n 64 && suite_run)
@@ -40,4 +40,22 @@ teardown() { suite_stop; }
 	EOF
 	logged pop3d short-of-descriptors
 	run -1 logged pop3d no-authd
+}
+
+@test "a byte now and then is no command: the time-out goes on (RFC 1939 3)" {
+	run -0 /usr/bin/python3 - "$POP3_PORT" <<-'EOF'
+		import socket, sys, time
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=0.25)
+		began = time.monotonic()
+		while time.monotonic() < began + 15:
+		    try:
+		        s.sendall(b"N")
+		        if s.recv(1000) == b"": sys.exit(0)
+		    except TimeoutError:
+		        pass
+		    except OSError:
+		        sys.exit(0)
+		sys.exit("it is still there")
+	EOF
+	logged pop3d 'end=timeout'
 }
