@@ -291,7 +291,7 @@ static enum step step(struct scheduler *s, struct message *m, uint32_t index)
 	struct recipient *r = &m->recipients[index];
 	const struct transport *t = &s->transports[transport_of(s, m->envelope.recipients[index].address)];
 
-	if (!t->is_expected && !t->is_up) {
+	if (!transport_is_awaited(s, t)) {
 		dispatch_leave_site(s, r);
 		m->is_soon = true;
 		defer_without_transport(s, m, index);
@@ -369,7 +369,7 @@ static bool can_serve(const struct scheduler *s, int which)
 	if (!s->rings[which].count || s->is_ending)
 		return false;
 	if (!t->is_up)
-		return !t->is_expected;
+		return !transport_is_awaited(s, t);
 	return t->in_flight < t->limit && channel_waiting(&t->channel) < PACE_BYTES;
 }
 

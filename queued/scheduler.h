@@ -32,6 +32,7 @@ enum {
 	LINES_MS = 500,			/* results wait that long for company before they are recorded */
 	STALLED_MS = 10000,		/* until what failed here (disk full) is tried again */
 	WATCH_SECONDS = 60,		/* between two looks for jobs without an answer */
+	AWAITED_MS = 5000,		/* a helper that was lost is back by then, or not soon */
 	ANSWER_SECONDS = 900,		/* beyond program-timeout, for a job to be answered */
 };
 
@@ -46,8 +47,10 @@ struct job {
 /* A helper that delivers. One row each (transport.c). */
 struct transport {
 	const char *name;		/* the part's */
-	bool is_expected;		/* its mail waits while it is away; else it is deferred */
+	bool is_expected;		/* its mail waits while it is away */
 	bool is_up;
+	uint64_t awaited_until_ms;	/* for the others: it waits so long, then it is deferred */
+	struct timer awaited_timer;
 	uint32_t limit, in_flight;
 	struct channel channel;
 	struct scheduler *scheduler;
@@ -169,6 +172,8 @@ void dispatch_next_at(struct scheduler *s, struct site *site);
 /* ---- transport.c ---- */
 
 void transport_start(struct scheduler *s);
+/* Does mail for T wait for it (true also while it is up), or is it deferred? */
+bool transport_is_awaited(const struct scheduler *s, const struct transport *t);
 /* A pipe to PEER, one of the transports or none. */
 void transport_greet(struct scheduler *s, const char *peer, int fd);
 /* Hands COUNT recipients of M over, which are in flight already, with their places at their sites. */

@@ -307,6 +307,22 @@ static void fail_job(struct scheduler *s, uint32_t slot, const char *words)
 	advance(s, m);
 }
 
+static void awaited_long_enough(struct timer *timer)
+{
+	scheduler_pump_soon(container_of(timer, struct transport, awaited_timer)->scheduler);
+}
+
+static void await(struct scheduler *s, struct transport *t)
+{
+	t->awaited_until_ms = loop_now_ms(s->loop) + AWAITED_MS;
+	loop_set_timer(s->loop, &t->awaited_timer, AWAITED_MS, awaited_long_enough);
+}
+
+bool transport_is_awaited(const struct scheduler *s, const struct transport *t)
+{
+	return t->is_up || t->is_expected || loop_now_ms(s->loop) < t->awaited_until_ms;
+}
+
 static void transport_lost(struct channel *channel, const struct why *why)
 {
 	struct transport *t = container_of(channel, struct transport, channel);
@@ -315,6 +331,7 @@ static void transport_lost(struct channel *channel, const struct why *why)
 	uint32_t slot;
 
 	t->is_up = false;
+	await(s, t);
 	if (!s->is_ending) {
 		log_start(&line, "transport-lost");
 		log_text(&line, "transport", t->name);
@@ -362,6 +379,7 @@ void transport_start(struct scheduler *s)
 		s->transports[i].limit = i == TRANSPORT_LOCAL ? s->conf->local_concurrency : REMOTE_RECIPIENTS_MAX;
 		s->transports[i].channel.fd = -1;
 		s->transports[i].scheduler = s;
+		await(s, &s->transports[i]);
 	}
 	watch_fired(&s->watch_timer);
 }

@@ -1,7 +1,7 @@
 # Instances that send to each other, in a network namespace of the test's own: each listens on port 25 of a
 # loopback address of its own, a name server on 127.0.0.1, port 53. Needs root. After `load ../lib/suite`.
 #
-#   pair_net				for setup, first: the namespace; $PAIR is a temporary folder
+#   pair_net				for setup or setup_file, first: the namespace; $PAIR is a temporary folder
 #   pair_names				the lines of standard input become the DNS (name-server.py), also later
 #   pair_make NAME ADDRESS.. [-- dawk-init-args..]	the instance NAME, domain NAME.example, hostname mail.NAME.example
 #   pair_start NAME ..			the same, and run
@@ -16,9 +16,9 @@ pair_net() {
 	PAIR=$(mktemp -d "${TMPDIR:-/tmp}/dawk-pair.XXXXXX") || return 1
 	chmod 755 "$PAIR"
 	mkdir "$PAIR/pids"
-	export PAIR SUITE_SERVICES="queued smtpd"
 	setsid unshare -n sleep 600 </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
 	NET_PID=$!
+	export PAIR NET_PID SUITE_SERVICES="queued smtpd"
 	wait_until in_net_is_up && in_net ip link set lo up
 }
 in_net_is_up() { [[ $(readlink "/proc/$NET_PID/ns/net") != "$(readlink /proc/self/ns/net)" && $(cat "/proc/$NET_PID/comm") == sleep ]]; }
