@@ -100,17 +100,17 @@ struct building {
 static bool add_name(void *context, const char *name)
 {
 	struct building *b = context;
-	struct named *names = b->set->names;
+	struct tls_set *set = b->set;
 
-	if (b->set->name_count == b->name_size) {
-		b->name_size = b->name_size ? b->name_size * 2 : 16;
-		names = realloc(names, b->name_size * sizeof *names);
-		if (!names)
+	if (set->name_count == b->name_size) {
+		struct named *grown = realloc(set->names, (b->name_size + 16) * 2 * sizeof *grown);
+		if (!grown)
 			return false;
-		b->set->names = names;
+		set->names = grown;
+		b->name_size = (b->name_size + 16) * 2;
 	}
-	names[b->set->name_count] = (struct named){ strdup(name), b->file };
-	return names[b->set->name_count++].name != NULL;
+	set->names[set->name_count] = (struct named){ strdup(name), b->file };
+	return set->names[set->name_count++].name != NULL;
 }
 
 static enum result read_names(struct building *b, struct why *why)

@@ -66,7 +66,7 @@ static enum result write_pair(const struct configuration *conf, const struct tls
 enum result cert_make_self_signed(const struct configuration *conf, bool renew, bool *is_new, struct why *why)
 {
 	struct tls_certificate facts;
-	struct tls_pair pair;
+	struct tls_pair pair = { .key = "" };
 	char keys[PATH_MAX];
 	enum result result = tls_pair_self_signed(conf, &pair, why);
 
@@ -85,7 +85,7 @@ enum result cert_make_self_signed(const struct configuration *conf, bool renew, 
 
 static int make(const struct configuration *conf, bool renew)
 {
-	struct tls_pair pair;
+	struct tls_pair pair = { .key = "" };
 	struct why why = { 0 };
 	bool is_new;
 	enum result result = cert_make_self_signed(conf, renew, &is_new, &why);
@@ -151,7 +151,7 @@ static const char *print_facts(const struct tls_pair *pair, const struct tls_cer
 	return fault;
 }
 
-/* Is there a certificate of a name that clients use? */
+/* Returns the exit code for this one. */
 static int show_pair(const struct tls_pair *pair)
 {
 	struct tls_certificate facts = { .not_after = 0 };

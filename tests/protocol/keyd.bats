@@ -8,7 +8,7 @@ setup() {
 	TLS_PORT=${TLS_PORT##*:}
 	$DAWK cert make >/dev/null
 	KEYS=$SUITE/etc/keys
-	TOOL=${BIN%/bin}/tool
+	HELPERS=${BIN%/bin}/tool
 }
 teardown() {
 	"$TOOLS/free-ports.py" --release "$TLS_PORT"
@@ -16,7 +16,7 @@ teardown() {
 }
 
 # ask COMMAND..: the answers of keyd, a line each
-ask() { printf '%s\n' "$@" | "$TOOL/key_ask" "$BIN/keyd" "$SUITE/etc/dawk.conf" 2>"$SUITE/stderr/keyd"; }
+ask() { printf '%s\n' "$@" | "$HELPERS/key_ask" "$BIN/keyd" "$SUITE/etc/dawk.conf" 2>"$SUITE/stderr/keyd"; }
 id_of() { openssl pkey -in "$1" -pubout -outform DER | sha256sum | cut -d' ' -f1; }
 hash_of() { printf %s "$1" | openssl dgst "-$2" -r | cut -d' ' -f1; }
 make_key() { openssl genpkey -out "$SUITE/$1.key" "${@:2}" 2>/dev/null && id_of "$SUITE/$1.key"; }
@@ -24,7 +24,7 @@ make_key() { openssl genpkey -out "$SUITE/$1.key" "${@:2}" 2>/dev/null && id_of 
 tls_start() {
 	mkdir "$SUITE/bin"
 	chmod 755 "$SUITE/bin"
-	cp "$TOOL/tls_server" "$BIN/keyd" "$SUITE/bin/"
+	cp "$HELPERS/tls_server" "$BIN/keyd" "$SUITE/bin/"
 	setsid "$SUITE/bin/tls_server" -c "$SUITE/etc/dawk.conf" </dev/null >>"$SUITE/stderr/tls_server" 2>&1 3>&- 4>&- 5>&- 6>&- &
 	echo $! >"$SUITE/pid/tls_server"
 	wait_until logged tls_server 'certificates count='
@@ -92,7 +92,7 @@ make_certificate() {
 	[[ ${lines[2]} == "signed 1 "* && ${lines[4]} == "signed 2 " ]]
 	[[ ${lines[5]} == *"too short"* && ${lines[6]} == *"passphrase"* && ${lines[7]} == *"no private key"* && ${lines[8]} == *"not a file"* ]]
 	grep -q 'key-refused file=.*short.key.*why=' "$SUITE/stderr/keyd"
-	! grep -q 'BEGIN' "$SUITE/stderr/keyd"
+	run ! grep -q 'BEGIN' "$SUITE/stderr/keyd"
 }
 
 @test "TLS 1.3 and 1.2 work with openssl, and nothing older (RFC 8996)" {
@@ -181,7 +181,7 @@ make_certificate() {
 	run ! $DAWK cert show
 	[[ $output == *"holds a private key"* ]]
 	mkdir "$SUITE/bin"
-	cp "$TOOL/tls_server" "$BIN/keyd" "$SUITE/bin/"
+	cp "$HELPERS/tls_server" "$BIN/keyd" "$SUITE/bin/"
 	chmod 755 "$SUITE/bin"
 	setsid "$SUITE/bin/tls_server" -c "$SUITE/etc/dawk.conf" </dev/null >>"$SUITE/stderr/tls_server" 2>&1 3>&- 4>&- 5>&- 6>&- &
 	echo $! >"$SUITE/pid/tls_server"
