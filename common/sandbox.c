@@ -30,7 +30,7 @@ static const struct role_row {
 	const char *account;	/* NULL: the mailbox's, or root where may_be_root */
 	unsigned deny;
 	bool may_be_root, has_walls, may_connect;
-	uint64_t capabilities;	/* what a root behind walls keeps; dropping the account drops all */
+	uint64_t capabilities;	/* what a root behind walls keeps */
 	const char *remark;
 } roles[ROLES_END] = {
 	[ROLE_SMTPD_WORKER] = { "smtpd", "dawks", DENY_WORKER, false, true, false, 0, "queue/tmp and new: make only; tables" },
@@ -92,7 +92,7 @@ static enum result become(const struct identity *identity, struct why *why)
 	return RESULT_OK;
 }
 
-/* Root without most of its power: what is not in KEEP goes, and no_new_privs lets none come back. */
+/* What is not in KEEP goes, and no_new_privs lets none come back. */
 static enum result drop_capabilities(uint64_t keep, struct why *why)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -154,7 +154,8 @@ enum result sandbox_enter(enum role role, const struct identity *identity,
 		return why_set(why, RESULT_STOP, "%s has no uid or gid to run as", row->name);
 	if (!row->may_be_root)
 		result = become(identity, why);
-	else if (row->has_walls)
+	/* also of a caller that is not root: a supervisor may have given it some */
+	if (result == RESULT_OK && !(row->may_be_root && !row->has_walls))
 		result = drop_capabilities(row->capabilities, why);
 	if (result != RESULT_OK)
 		return result;

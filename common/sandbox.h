@@ -48,7 +48,7 @@ struct identity {
 enum result sandbox_identity(enum role role, struct identity *identity, struct why *why);
 
 /* The one fixed order of dropping rights: no core dumps, resource limits, groups, gid, uid, check
- * that it can't be taken back, no_new_privs, Landlock with PATHS (paths that do not exist are
+ * that it can't be taken back, capabilities, no_new_privs, Landlock with PATHS (paths that do not exist are
  * skipped), seccomp as the table says. Call before the first thread and before a byte from outside
  * is read. RESULT_STOP: the process must not go on. Without Landlock in the kernel it goes on. */
 enum result sandbox_enter(enum role role, const struct identity *identity,

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -119,6 +120,17 @@ static int try_core(void)
 	return getrlimit(RLIMIT_CORE, &limit) || !limit.rlim_cur ? -1 : 0;
 }
 
+/* Is there any? */
+static int try_capability(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	if (syscall(SYS_capget, &header, sets))
+		return 0;
+	return sets[0].permitted | sets[1].permitted | sets[0].inheritable | sets[1].inheritable ? 0 : -1;
+}
+
 static const struct { const char *name; int (*run)(void); } attempts[] = {
 	{ "read-shadow", try_shadow }, { "read-passwd", try_passwd }, { "read-mailbox", try_mailbox },
 	{ "write-mailbox", try_write }, { "make-file", try_make }, { "list", try_list },
@@ -128,6 +140,7 @@ static const struct { const char *name; int (*run)(void); } attempts[] = {
 	{ "socket-unix", try_unix }, { "socketpair", try_pair }, { "connect", try_connect }, { "bind", try_bind },
 	{ "setuid", try_setuid }, { "setgid", try_setgid }, { "unshare", try_unshare }, { "mount", try_mount },
 	{ "io_uring", try_io_uring }, { "keys", try_keys }, { "handle", try_handle }, { "core", try_core },
+	{ "capability", try_capability },
 };
 
 /* What a process may hold from before: a folder, a file of the mailbox, sockets, somebody else's pid. */
