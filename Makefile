@@ -76,9 +76,14 @@ $(B)/tool/%: tests/tool/%.c $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(TLS_LIBS) $(LIBS)
 
-units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/tls_server $(B)/tool/key_ask $(B)/tool/captive
+units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/failing_calls.so $(B)/tool/tls_server $(B)/tool/key_ask $(B)/tool/captive
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
+
+# For LD_PRELOAD: without sanitizers, it stands before theirs.
+$(B)/tool/failing_calls.so: tests/tool/failing_calls.c
+	@mkdir -p $(@D)
+	$(CC) $(STANDARD) -O1 -g $(WARN) -shared -fPIC -o $@ $< -ldl
 
 # Fuzz targets: each tests/fuzz/NAME.c is a program, linked with the objects of its first line. `make fuzz TIME=seconds`
 # builds them by clang and runs each for so long, FUZZ="NAME .." these alone.

@@ -36,38 +36,58 @@ bool path_is_below(const char *path, const char *directory)
 	return strncmp(path, directory, length) == 0 && path[length] == '/' && path[length + 1] != '\0';
 }
 
-/* Makes NAME in PARENT and gives it to ACCOUNT (NULL: root keeps it). There by now: as good. The deliverer
- * syncs it: this process waits for no disk. */
-static enum result make_directory(int parent, const char *name, mode_t mode, const struct account *account, struct why *why)
+/* What is made stands under a name of its own until its owner and mode are right: a mailbox that root kept because this
+ * process was killed in between would get no mail ever after. Only root may write to PARENT. */
+static void making_name(char out[32])
+{
+	snprintf(out, 32, ".making.%ld", (long)getpid());
+}
+
+/* Owner and mode of FD, which it closes, and then its name. There by now: as good. */
+static enum result finish_making(int parent, int fd, const char *making, const char *name, mode_t mode, const struct account *account, struct why *why)
 {
 	enum result result = RESULT_OK;
+
+	if (fchmod(fd, mode) != 0 || (account != NULL && geteuid() == 0 && fchown(fd, account->uid, account->gid) != 0))
+		result = why_errno(why, RESULT_RETRY, "give %s away", name);
+	close(fd);
+	if (result == RESULT_OK && renameat2(parent, making, parent, name, RENAME_NOREPLACE) != 0 && errno != EEXIST &&
+	    ((errno != EINVAL && errno != ENOSYS) || renameat(parent, making, parent, name) != 0))
+		result = why_errno(why, RESULT_RETRY, "name %s", name);
+	return result;
+}
+
+/* Makes NAME in PARENT and gives it to ACCOUNT (NULL: root keeps it). The deliverer syncs it: this process waits for no disk. */
+static enum result make_directory(int parent, const char *name, mode_t mode, const struct account *account, struct why *why)
+{
+	char making[32];
+	enum result result;
 	int fd;
 
-	if (mkdirat(parent, name, 0700) != 0)
-		return errno == EEXIST ? RESULT_OK : why_errno(why, RESULT_RETRY, "make the directory %s", name);
-	fd = openat(parent, name, DIRECTORY | O_NOFOLLOW);
+	making_name(making);
+	if (mkdirat(parent, making, 0700) != 0 && errno != EEXIST)
+		return why_errno(why, RESULT_RETRY, "make the directory %s", name);
+	fd = openat(parent, making, DIRECTORY | O_NOFOLLOW);
 	if (fd < 0)
-		return why_errno(why, RESULT_RETRY, "open the directory %s", name);
-	if (fchmod(fd, mode) != 0 || (account != NULL && geteuid() == 0 && fchown(fd, account->uid, account->gid) != 0))
-		result = why_errno(why, RESULT_RETRY, "give the directory %s away", name);
-	close(fd);
-	if (result != RESULT_OK)
-		unlinkat(parent, name, AT_REMOVEDIR);
+		result = why_errno(why, RESULT_RETRY, "open the directory %s", name);
+	else
+		result = finish_making(parent, fd, making, name, mode, account, why);
+	unlinkat(parent, making, AT_REMOVEDIR);		/* where it still is */
 	return result;
 }
 
 static enum result make_mbox(int parent, const char *name, const struct account *account, struct why *why)
 {
-	enum result result = RESULT_OK;
-	int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	char making[32];
+	enum result result;
+	int fd;
 
+	making_name(making);
+	fd = openat(parent, making, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return errno == EEXIST ? RESULT_OK : why_errno(why, RESULT_RETRY, "make the mbox %s", name);
-	if (geteuid() == 0 && fchown(fd, account->uid, account->gid) != 0)
-		result = why_errno(why, RESULT_RETRY, "give the mbox %s away", name);
-	close(fd);
-	if (result != RESULT_OK)
-		unlinkat(parent, name, 0);
+		return why_errno(why, RESULT_RETRY, "make the mbox %s", name);
+	result = finish_making(parent, fd, making, name, 0600, account, why);
+	unlinkat(parent, making, 0);
 	return result;
 }
 

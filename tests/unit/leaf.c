@@ -60,6 +60,18 @@ static void nothing_is_made_where_others_may_write(void)
 	CHECK(prepare("mail/local.example/bob/x/y") == RESULT_OK && access(below("mail/local.example/bob/x"), F_OK) != 0);
 }
 
+/* Killed between making and giving away: what was left behind under its own name is in nobody's way. */
+static void what_a_kill_left_behind_is_used(void)
+{
+	char making[64];
+
+	snprintf(making, sizeof making, "disk/.making.%ld", (long)getpid());
+	CHECK(!mkdir(below(making), 0700));
+	CHECK(prepare("disk/carol") == RESULT_OK && is_directory_of("disk/carol", user));
+	CHECK(access(below(making), F_OK) != 0);
+	CHECK(prepare("disk/carol") == RESULT_OK);
+}
+
 static void dots_are_not_walked(void)
 {
 	CHECK(prepare("disk/../etc/alice") == RESULT_RETRY);
@@ -79,6 +91,7 @@ int main(void)
 	UNIT_RUN(a_virtual_mailbox_is_made_and_given_away);
 	UNIT_RUN(a_link_of_root_s_own_is_passed);
 	UNIT_RUN(nothing_is_made_where_others_may_write);
+	UNIT_RUN(what_a_kill_left_behind_is_used);
 	UNIT_RUN(dots_are_not_walked);
 	free(conf.mailboxes);
 	snprintf(command, sizeof command, "rm -rf '%s'", base);
