@@ -137,4 +137,4 @@ dist-clean: clean
 	rm -rf $(DEPS) build
 
 .PHONY: all clean unit units check lint fuzz fuzzers bench demo setup install uninstall dist-clean print-flags
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
