@@ -84,6 +84,7 @@ enum result lookup_make(const struct configuration *conf, struct resolver_contex
 	struct resolver_context *made = calloc(1, sizeof *made);
 	enum result result = RESULT_OK;
 
+	*context = made;
 	if (made)
 		made->ub = ub_ctx_create();
 	if (made && conf->dnssec)
@@ -94,8 +95,6 @@ enum result lookup_make(const struct configuration *conf, struct resolver_contex
 		result = configure(conf, made->plain, false, why);
 	if (result == RESULT_OK)
 		result = configure(conf, made->ub, conf->dnssec, why);
-	if (result == RESULT_OK)
-		*context = made;
 	return result;
 }
 
