@@ -38,6 +38,10 @@ void stream_close(struct stream *stream)
 	if (stream->fd < 0)
 		return;
 	loop_unwatch(stream->loop, &stream->watch);
+	if (stream->layer) {
+		stream->layer->bye(stream->layer_state);
+		stream->layer->free(stream->layer_state);
+	}
 	close(stream->fd);
 	free(stream->kept);
 	free(stream->unsent);
@@ -50,8 +54,51 @@ static void stream_watch_again(struct stream *stream)
 {
 	uint32_t events = (stream->is_paused ? 0U : (uint32_t)EPOLLIN) | (stream->unsent ? (uint32_t)EPOLLOUT : 0U);
 
+	if (stream->is_shaking)
+		events = stream->layer->wants(stream->layer_state);
 	loop_rewatch(stream->loop, &stream->watch, events);
 }
+
+/* ---- a layer ---- */
+
+void stream_add_layer(struct stream *stream, const struct stream_layer *layer, void *state)
+{
+	assert(!stream->layer && !stream->unsent && (output_owner != stream || output_length == 0));
+	stream_drop_kept(stream);
+	stream->layer = layer;
+	stream->layer_state = state;
+	stream->is_shaking = true;
+	stream_watch_again(stream);
+}
+
+static enum result layer_shake(struct stream *stream, struct why *why)
+{
+	enum result result = stream->layer->shake(stream->layer_state, why);
+
+	stream->is_shaking = result != RESULT_OK;
+	stream_watch_again(stream);
+	return result;
+}
+
+/* Whole records alone, so that no decrypted byte stays where no event tells of it. */
+static enum result layer_read(struct stream *stream, char *at, size_t *got, struct why *why)
+{
+	enum result result = stream->is_shaking ? layer_shake(stream, why) : RESULT_OK;
+	size_t count;
+
+	for (*got = 0; result == RESULT_OK && STREAM_READ_MAX - *got >= STREAM_RECORD_MAX; *got += count)
+		result = stream->layer->read(stream->layer_state, at + *got, STREAM_READ_MAX - *got, &count, why);
+	return *got > 0 ? RESULT_OK : result;	/* an end comes again with the next event */
+}
+
+int stream_shutdown(struct stream *stream)
+{
+	if (stream->layer)
+		stream->layer->bye(stream->layer_state);
+	return shutdown(stream->fd, SHUT_WR);
+}
+
+/* ---- reading ---- */
 
 enum result stream_again(struct stream *stream, char **bytes, size_t *length)
 {
@@ -62,10 +109,26 @@ enum result stream_again(struct stream *stream, char **bytes, size_t *length)
 	return *length > 0 ? RESULT_OK : RESULT_RETRY;
 }
 
+bool stream_has_input(const struct stream *stream)
+{
+	char byte;
+
+	return stream->kept_length > 0 || recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 enum result stream_read(struct stream *stream, char **bytes, size_t *length, struct why *why)
 {
 	ssize_t got;
 
+	if (stream->layer) {
+		size_t more;
+		enum result result = layer_read(stream, input + stream->kept_length, &more, why);
+		if (result != RESULT_OK)
+			return result;
+		(void)stream_again(stream, bytes, length);
+		*length += more;
+		return RESULT_OK;
+	}
 	do
 		got = recv(stream->fd, input + stream->kept_length, STREAM_READ_MAX, 0);
 	while (got < 0 && errno == EINTR);
@@ -116,10 +179,22 @@ enum result stream_put(struct stream *stream, const void *bytes, size_t length)
 	return RESULT_OK;
 }
 
+static enum result layer_send(struct stream *stream, const char *bytes, size_t length, size_t *sent, struct why *why)
+{
+	enum result result = stream->is_shaking ? RESULT_RETRY : RESULT_OK;
+	size_t count;
+
+	for (; result == RESULT_OK && *sent < length; *sent += count)
+		result = stream->layer->write(stream->layer_state, bytes + *sent, length - *sent, &count, why);
+	return result;
+}
+
 /* Sends from BYTES; *SENT: how many went. */
 static enum result stream_send(struct stream *stream, const char *bytes, size_t length, size_t *sent, struct why *why)
 {
 	*sent = 0;
+	if (stream->layer)
+		return layer_send(stream, bytes, length, sent, why);
 	while (*sent < length) {
 		ssize_t n = send(stream->fd, bytes + *sent, length - *sent, MSG_NOSIGNAL);
 		if (n >= 0)
@@ -171,6 +246,8 @@ enum result stream_flush(struct stream *stream, struct why *why)
 
 	if (output_owner == stream)
 		output_length = 0;
+	if (stream->is_shaking && layer_shake(stream, why) == RESULT_PEER)
+		return RESULT_PEER;
 	if (!stream->unsent && length > 0)
 		result = stream_send(stream, output, length, &sent, why);
 	if (result != RESULT_PEER && sent < length && stream_hold(stream, output + sent, length - sent, why) != RESULT_OK)

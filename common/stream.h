@@ -12,15 +12,29 @@ enum {
 	STREAM_READ_MAX = 65536,	/* most bytes of one read, and the shared buffer's size */
 	STREAM_KEEP_MAX = 81920,	/* most bytes a parser may leave over: a whole read while an answer is pending */
 	STREAM_OUT_MAX = 262144,	/* unsent bytes before stream_put refuses */
+	STREAM_RECORD_MAX = 16384,	/* most bytes that one read of a layer gives, RFC 8446 5.1 */
+};
+
+/* What may stand between the bytes and the descriptor: TLS (tls_stream.c). Results as tls.h says. */
+struct stream_layer {
+	enum result (*shake)(void *state, struct why *why);
+	enum result (*read)(void *state, void *bytes, size_t size, size_t *count, struct why *why);
+	enum result (*write)(void *state, const void *bytes, size_t length, size_t *count, struct why *why);
+	uint32_t (*wants)(const void *state);
+	void (*bye)(void *state);		/* nothing more will be written */
+	void (*free)(void *state);
 };
 
 struct stream {
 	int fd;
 	struct loop *loop;
 	struct watch watch;
+	const struct stream_layer *layer;	/* NULL: none, the bytes go as they are */
+	void *layer_state;
 	char *kept, *unsent;		/* malloc'd, NULL when empty */
 	uint32_t kept_length, unsent_length, unsent_sent;
 	bool is_paused;
+	bool is_shaking;		/* the layer's handshake is not done: nothing is read or sent */
 };
 
 /* Takes over FD, non-blocking, and closes it on failure too. READY as of a watch; the owner finds
@@ -32,6 +46,8 @@ void stream_close(struct stream *stream);	/* frees all; harmless when closed */
 /* Reads what is there behind what was kept: *BYTES, *LENGTH are valid until any other stream is
  * read. RESULT_OK; RESULT_RETRY: nothing new yet; RESULT_END: the peer closed its side; RESULT_PEER: error. */
 enum result stream_read(struct stream *stream, char **bytes, size_t *length, struct why *why);
+/* Has the peer sent anything that nobody has read? Takes nothing. */
+bool stream_has_input(const struct stream *stream);
 /* Call once after each stream_read that was OK, with what the parser did not take (the tail of
  * those bytes). RESULT_PEER: over STREAM_KEEP_MAX; RESULT_RETRY: no memory (hang up with 421). */
 enum result stream_keep(struct stream *stream, const char *rest, size_t length);
@@ -49,5 +65,11 @@ enum result stream_flush(struct stream *stream, struct why *why);
 void stream_pause(struct stream *stream, bool is_paused);
 /* Drops input that has arrived already (before a TLS handshake, RFC 3207 4.2). */
 void stream_drop_kept(struct stream *stream);
+/* All bytes go through LAYER from now on; the stream owns STATE. Call when all output is flushed and
+ * with nothing of stream_read in hand: what was kept is dropped. Until the handshake is done (is_shaking) stream_read and
+ * stream_flush say RESULT_RETRY and do it; the one that ends it goes on as usual. */
+void stream_add_layer(struct stream *stream, const struct stream_layer *layer, void *state);
+/* Ends our direction, in order: the layer's goodbye, then shutdown(2). -1 as shutdown. */
+int stream_shutdown(struct stream *stream);
 
 #endif

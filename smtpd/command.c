@@ -38,6 +38,11 @@ static enum reply helo(struct session *s, const char *arg, size_t length)
 	return reply;
 }
 
+static bool may_expand(const struct session *s)
+{
+	return network_list_contains(&s->worker->conf->expn_networks, &s->ip);
+}
+
 /* What is on offer: RFC 2920, 1870, 6152, 2034, 3030 (without BINARYMIME), 6531, 3461, 9422. */
 static enum reply ehlo(struct session *s, const char *arg, size_t length)
 {
@@ -46,8 +51,9 @@ static enum reply ehlo(struct session *s, const char *arg, size_t length)
 
 	if (reply == SAY_HELO)
 		session_words(s, "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING\nSMTPUTF8\nDSN\n"
-		              "LIMITS MAILMAX=%d RCPTMAX=%u\nHELP", conf->hostname,
-		              (unsigned long long)conf->message_size_limit_bytes, SESSION_MESSAGES_MAX, conf->recipient_limit);
+		              "LIMITS MAILMAX=%d RCPTMAX=%u\n%sHELP", conf->hostname,
+		              (unsigned long long)conf->message_size_limit_bytes, SESSION_MESSAGES_MAX, conf->recipient_limit,
+		              may_expand(s) ? "EXPN\n" : "");	/* RFC 5321 3.5.2 */
 	return reply;
 }
 
@@ -258,7 +264,7 @@ static enum reply expn(struct session *s, const char *arg, size_t length)	/* RFC
 {
 	struct address address;
 
-	if (!network_list_contains(&s->worker->conf->expn_networks, &s->ip))
+	if (!may_expand(s))
 		return SAY_NO_EXPN;
 	enum reply reply = take_name(s, arg, length, &address);
 	if (reply != SAY_OK)

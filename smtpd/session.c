@@ -353,12 +353,21 @@ enum reply session_ask_sender(struct session *s)
 	return SAY_NOTHING;
 }
 
+/* RFC 5321 4.3.1: the client waits for the greeting. Who does not is no mail host, or carries another
+ * protocol's request; our own clients are scripts at times. */
+static bool session_spoke_early(const struct session *s)
+{
+	return s->listener == LISTENER_SMTP && !s->is_trusted && stream_has_input(&s->stream);
+}
+
 /* When nothing is left to wait for. Judged here, since a host name is more particular than a network. */
 static void session_greet(struct session *s)
 {
 	hostname_cancel(s->lookup);
 	s->lookup = NULL;
 	enum reply reply = policy_client(s);
+	if (reply == SAY_GREETING && session_spoke_early(s))
+		reply = SAY_EARLY_TALKER;
 	if (reply == SAY_GREETING)
 		session_words(s, "%s ESMTP dawk", s->worker->conf->hostname);
 	s->state = AT_START;

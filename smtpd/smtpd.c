@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 	char date[TIME_RFC5322_MAX];
 	struct why why = { .errno_value = 0 };
 
-	if (service_start(argc, argv, "smtpd", "smtpd [-c FILE]", &conf, &exit_code) != RESULT_OK)
+	if (service_start(argc, argv, "smtpd", "usage: smtpd [-c FILE]\n", &conf, &exit_code) != RESULT_OK)
 		return exit_code;
 	umask(027);
 	raise_descriptor_limit();

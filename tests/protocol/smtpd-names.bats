@@ -93,8 +93,29 @@ received_from() {	# ADDRESS
 		S*3: 250
 	EOF
 }
-@test "who speaks while its name is looked up is served, after five seconds also without a name" {
+@test "a client whose name does not come is served after five seconds" {
 	run -0 talk --source 127.0.0.7 smtpd <<-'EOF'
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: QUIT
+		S: 221
+	EOF
+}
+
+@test "a stranger that has spoken when its greeting is due gets 554 and the end, our own client is served (RFC 5321 4.3.1)" {
+	local dnsd	# stopped, so that the greeting is not due before the bytes are there
+	dnsd=$(suite_log smtpd | sed -n 's/.*started part=dnsd .*pid=//p' | tail -n 1)
+	kill -STOP "$dnsd"
+	run talk --source 127.0.0.10 smtpd <<-'EOF'
+		C: EHLO client.example
+		C: QUIT
+		S: 554 5.5.1
+		E:
+	EOF
+	kill -CONT "$dnsd"
+	[[ $status == 0 && $output != *250* ]]
+	run -0 talk --source 127.0.0.20 smtpd <<-'EOF'
 		C: EHLO client.example
 		C: QUIT
 		S: 220

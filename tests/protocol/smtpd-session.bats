@@ -25,6 +25,7 @@ teardown_file() { suite_stop; }
 		S+ 250 HELP
 		S- 250-BINARYMIME
 		S- 250-AUTH
+		S- 250-EXPN
 		S- 250-STARTTLS
 		C: QUIT
 		S: 221 2.0.0
@@ -252,9 +253,12 @@ teardown_file() { suite_stop; }
 	EOF
 }
 
-@test "EXPN shows the members to the networks it is for (RFC 5321 3.5)" {
+@test "EXPN shows the members to the networks it is for, and is offered to them (RFC 5321 3.5, 3.5.2)" {
 	run -0 talk --source 127.0.0.2 smtpd <<-'EOF'
 		S: 220
+		C: EHLO client.example
+		S: 250
+		S+ 250-EXPN
 		C: EXPN team@local.example
 		S: 250-2.1.5 <alice@local.example>
 		S+ 250-2.1.5 <bob@local.example>
