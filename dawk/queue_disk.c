@@ -94,7 +94,7 @@ static enum result release(const struct disk *disk, const char *id, enum queue_p
 static enum result retry(const struct disk *disk, const char *id, enum queue_place place, struct why *why)
 {
 	if (place == QUEUE_HOLD)
-		return why_set(why, RESULT_NEVER, "%s is held; `dawk queue release %s` lets it go", id, id);
+		return release(disk, id, place, why);	/* who asks for an attempt means it */
 	if (place == QUEUE_CORRUPT)
 		return why_set(why, RESULT_NEVER, "%s is corrupt and can't be tried", id);
 	return set_due(disk, id, why);

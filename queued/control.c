@@ -178,10 +178,10 @@ static void retry(struct control_client *client, const char *id, struct message 
 {
 	struct scheduler *s = client->scheduler;
 
-	if (m) {
+	if (place == QUEUE_HOLD || (m && m->wants_hold)) {
+		release(client, id, m, place);	/* who asks for an attempt means it */
+	} else if (m) {
 		control_answer(s, client->number, EX_OK, "%s is being tried", id);
-	} else if (place == QUEUE_HOLD) {
-		control_answer(s, client->number, EX_DATAERR, "%s is held; `dawk queue release %s` lets it go", id, id);
 	} else if (place == QUEUE_CORRUPT) {
 		control_answer(s, client->number, EX_DATAERR, "%s is corrupt and can't be tried", id);
 	} else {

@@ -77,7 +77,7 @@ int main(int argc, char **argv)
 		.links = links, .link_count = sizeof links / sizeof *links,
 	};
 
-	if (service_start(argc, argv, "queued", "queued [-hV] [-c FILE]", &conf, &exit_code) != RESULT_OK)
+	if (service_start(argc, argv, "queued", "usage: queued [-c FILE]\n", &conf, &exit_code) != RESULT_OK)
 		return exit_code;
 	umask(077);
 	if (open_all(conf, &why) != RESULT_OK) {

@@ -63,7 +63,11 @@ first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hb
 	touch -d 'next week' "$SUITE/queue/state/$first"
 	run -0 queue hold $first
 	[ -e "$SUITE/queue/hold/$first" ]
-	run -65 queue retry $first
+	run -65 queue retry far.example
+	[ -e "$SUITE/queue/hold/$first" ]
+	run -0 queue retry $first
+	[ -e "$SUITE/queue/cur/$first" ]
+	run -0 queue hold $first
 	run -0 queue release $first
 	[ "$(stat -c %u:%g "$SUITE/queue/cur/$first" "$SUITE/queue/state/$first" | sort -u)" = "$owner" ]
 	(($(stat -c %Y "$SUITE/queue/state/$first") <= $(date +%s)))

@@ -32,9 +32,19 @@ deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$
 	$DAWK queue flush
 	suite_restart queued
 	$DAWK queue flush
-	run ! $DAWK queue retry "$id"
+	run ! $DAWK queue retry local.example
 	[[ -e $QUEUE/hold/$id ]]
 	$DAWK queue release "$id"
+	wait_until handed_to full@local.example 1
+	wait_until queue_is_empty
+}
+
+@test "retry lets a held message go, as release does" {
+	id=$(deferred full@local.example)
+	$DAWK queue hold "$id"
+	behave
+	run -0 $DAWK queue retry "$id"
+	[[ $output == "$id is due at once" ]]
 	wait_until handed_to full@local.example 1
 	wait_until queue_is_empty
 }
