@@ -192,8 +192,12 @@ enum result tls_write(struct tls_session *s, const void *bytes, size_t length, s
 
 enum result tls_bye(struct tls_session *s)
 {
-	int error = gnutls_bye(s->gnutls, GNUTLS_SHUT_WR);
+	int error;
 
+	if (!s->is_done || s->is_ended)
+		return RESULT_OK;
+	error = gnutls_bye(s->gnutls, GNUTLS_SHUT_WR);
+	s->is_ended = !is_again(error);
 	if (error == GNUTLS_E_SUCCESS)
 		return RESULT_OK;
 	return is_again(error) ? RESULT_RETRY : RESULT_PEER;

@@ -95,7 +95,8 @@ enum result tls_read(struct tls_session *session, void *bytes, size_t size, size
 /* Sends from LENGTH > 0 bytes; *COUNT: how many went. RESULT_RETRY: none; the next call begins with at
  * least the same bytes (as a buffer that waits for EPOLLOUT does by itself). RESULT_PEER: gone. */
 enum result tls_write(struct tls_session *session, const void *bytes, size_t length, size_t *count, struct why *why);
-/* Says that no more will be written. RESULT_OK; RESULT_RETRY; RESULT_PEER. Never waits for the answer. */
+/* Says that no more will be written; only once, and not before the handshake is done. RESULT_OK;
+ * RESULT_RETRY; RESULT_PEER. Never waits for the answer. */
 enum result tls_bye(struct tls_session *session);
 void tls_free(struct tls_session *session);	/* NULL is harmless; FD stays open */
 

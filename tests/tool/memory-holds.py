@@ -11,6 +11,8 @@ with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem
         if not rights.startswith("rw"):
             continue
         start, end = (int(part, 16) for part in span.split("-"))
+        if end - start > 1 << 28:  # the shadow of a sanitizer, which holds no bytes of the program
+            continue
         try:
             memory.seek(start)
             content = memory.read(end - start)

@@ -139,7 +139,7 @@ struct pair {
 	enum result server_result, client_result;
 };
 
-static void open_pair(struct pair *p, int flags, const char *name, const char *resume_key)
+static inline void open_pair(struct pair *p, int flags, const char *name, const char *resume_key)
 {
 	*p = (struct pair){ .server_result = RESULT_RETRY, .client_result = RESULT_RETRY };
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->fds) == 0);
@@ -147,7 +147,7 @@ static void open_pair(struct pair *p, int flags, const char *name, const char *r
 	CHECK(tls_connect(client, p->fds[1], name, resume_key, &p->client, &why) == RESULT_OK);
 }
 
-static void close_pair(struct pair *p)
+static inline void close_pair(struct pair *p)
 {
 	tls_free(p->server);
 	tls_free(p->client);
@@ -155,7 +155,7 @@ static void close_pair(struct pair *p)
 	close(p->fds[1]);
 }
 
-static bool shake(struct pair *p)
+static inline bool shake(struct pair *p)
 {
 	for (int i = 0; i < 100 && (p->server_result == RESULT_RETRY || p->client_result == RESULT_RETRY); i++) {
 		if (p->client_result == RESULT_RETRY)
@@ -168,7 +168,7 @@ static bool shake(struct pair *p)
 	return p->server_result == RESULT_OK && p->client_result == RESULT_OK;
 }
 
-static bool say(struct tls_session *from, struct tls_session *to, const char *text)
+static inline bool say(struct tls_session *from, struct tls_session *to, const char *text)
 {
 	char got[100];
 	size_t count, sent;
@@ -177,7 +177,7 @@ static bool say(struct tls_session *from, struct tls_session *to, const char *te
 	       tls_read(to, got, sizeof got, &count, &why) == RESULT_OK && count == sent && !memcmp(got, text, count);
 }
 
-static int served_file(const struct pair *p)
+static inline int served_file(const struct pair *p)
 {
 	unsigned char hash[32];
 	const void *der;
