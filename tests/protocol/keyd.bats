@@ -107,6 +107,15 @@ make_certificate() {
 	logged tls_server 'session tls=TLSv1.2 cipher=TLS_ECDHE_ECDSA_'
 }
 
+@test "gnutls-cli trusts the self-signed certificate once it has it, verifies its name, and resumes" {
+	tls_start
+	run timeout 20 gnutls-cli --port "$TLS_PORT" --x509cafile "$KEYS/self-signed.crt" --sni-hostname mail.local.example \
+		--verify-hostname mail.local.example --resume --waitresumption 127.0.0.1 <<<BYE
+	[[ $output == *"The certificate is trusted."* && $output == *"This is a resumed session"* && $output == *"220 ready"* ]]
+	run timeout 20 gnutls-cli --port "$TLS_PORT" --x509cafile "$KEYS/self-signed.crt" --verify-hostname other.example 127.0.0.1 <<<BYE
+	[[ $output == *"name in the certificate does not match"* || $output == *"NOT trusted"* ]]
+}
+
 @test "session tickets resume with every worker of the service (RFC 8446 2.2)" {
 	tls_start
 	local i resumed=0
