@@ -22,6 +22,7 @@ struct connection {
 	int fd;
 	bool is_open;			/* the handshake is done */
 	bool is_ending;			/* BYE has come */
+	bool is_lingering;		/* all is said; closing before the client does could lose it the rest */
 	size_t length;
 	char bytes[BUFFER_SIZE];	/* to be sent back */
 };
@@ -31,14 +32,17 @@ static struct loop *loop;
 static struct watch accepting;
 static struct tls_server *server;
 
-static void end_connection(struct connection *c, const char *event, const struct why *why)
+static void log_end_of(const char *event, const struct why *why)
 {
 	struct log_line line;
 
 	log_start(&line, event);
 	log_why(&line, why);
 	log_end(&line);
-	tls_bye(c->tls);
+}
+
+static void close_connection(struct connection *c)
+{
 	tls_free(c->tls);
 	loop_unwatch(loop, &c->watch);
 	close(c->fd);
@@ -94,13 +98,25 @@ static void ready(struct watch *watch, uint32_t events)
 {
 	struct connection *c = container_of(watch, struct connection, watch);
 	struct why why = { 0 };
-	enum result result = go_on(c, &why);
+	enum result result;
 
 	(void)events;
-	if (result == RESULT_RETRY)
+	if (c->is_lingering) {
+		if (recv(c->fd, c->bytes, sizeof c->bytes, 0) <= 0)
+			close_connection(c);
+		return;
+	}
+	result = go_on(c, &why);
+	if (result == RESULT_RETRY) {
 		loop_rewatch(loop, &c->watch, tls_wants(c->tls));
-	else
-		end_connection(c, result == RESULT_END ? "closed" : "broken", &why);
+		return;
+	}
+	log_end_of(result == RESULT_END ? "closed" : "broken", &why);
+	tls_bye(c->tls);
+	c->is_lingering = !shutdown(c->fd, SHUT_WR);
+	loop_rewatch(loop, &c->watch, EPOLLIN);
+	if (!c->is_lingering)
+		close_connection(c);
 }
 
 static void accept_one(struct watch *watch, uint32_t events)
