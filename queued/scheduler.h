@@ -49,6 +49,7 @@ struct transport {
 	const char *name;		/* the part's */
 	bool is_expected;		/* its mail waits while it is away */
 	bool is_up;
+	uint64_t up_since_ms;
 	uint64_t awaited_until_ms;	/* for the others: it waits so long, then it is deferred */
 	struct timer awaited_timer;
 	uint32_t limit, in_flight;

@@ -331,7 +331,8 @@ static void transport_lost(struct channel *channel, const struct why *why)
 	uint32_t slot;
 
 	t->is_up = false;
-	await(s, t);
+	if (loop_now_ms(s->loop) - t->up_since_ms >= AWAITED_MS)	/* one that dies again and again puts no deferral off */
+		await(s, t);
 	if (!s->is_ending) {
 		log_start(&line, "transport-lost");
 		log_text(&line, "transport", t->name);
@@ -342,6 +343,8 @@ static void transport_lost(struct channel *channel, const struct why *why)
 	for (slot = 0; slot < s->job_count; slot++)
 		if (s->jobs[slot].message && s->jobs[slot].transport == t)
 			fail_job(s, slot, "the delivering program ended unexpectedly");
+	if (t == &s->transports[TRANSPORT_REMOTE])
+		remote_lost(s);
 }
 
 /* Every wait has a limit: what a transport does not answer is taken from it. */
@@ -404,5 +407,6 @@ void transport_greet(struct scheduler *s, const char *peer, int fd)
 		return;
 	}
 	s->transports[i].is_up = true;
+	s->transports[i].up_since_ms = loop_now_ms(s->loop);
 	scheduler_pump_soon(s);
 }
