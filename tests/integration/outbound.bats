@@ -26,9 +26,11 @@ setup_file() {
 		broken.example servfail
 		half.example MX 10 gone.example
 		gone.example servfail
+		narrow.example MX 10 narrow.example
+		narrow.example A 127.0.0.4
 	EOF
-	pair_make b 127.0.0.3 127.0.0.4 -- --set 'domains = b.example c.example d.example many.example implicit.example'
-	printf '@%s.example: alice@b.example\n' many implicit >>"$PAIR/b/etc/aliases"
+	pair_make b 127.0.0.3 127.0.0.4 -- --set 'domains = b.example c.example d.example many.example implicit.example narrow.example'
+	printf '@%s.example: alice@b.example\n' many implicit narrow >>"$PAIR/b/etc/aliases"
 	printf '@%s.example: bob@b.example\n' c d >>"$PAIR/b/etc/aliases"
 	dawk_on b update
 	on b suite_run
@@ -37,6 +39,8 @@ setup_file() {
 	in_net_background odd "$TOOLS/odd-server.py" "$PAIR/odd"
 	wait_until test -s "$PAIR/odd/port"
 	echo "odd.example smtp:[127.0.0.1]:$(cat "$PAIR/odd/port")" >>"$PAIR/a/etc/routes"
+	echo 'u@d.example smtp:[127.0.0.3] source=127.0.0.7' >>"$PAIR/a/etc/routes"
+	echo 'narrow.example concurrency=1' >>"$PAIR/a/etc/site"
 	dawk_on a update
 	on a suite_run
 }
@@ -168,4 +172,23 @@ with_notify() {	# RECIPIENT
 	on b suite_restart smtpd
 	after=$(grep -c ' session-end .*helo=mail.a.example' "$PAIR/b/stderr/smtpd") || :
 	((after - before <= 8)) || { echo "$before, then $after"; false; }
+}
+
+@test "a route for one address names the next hop and the address that connections are made from" {
+	send a alice@a.example u@d.example <<<$'Subject: hi\n\nhello'
+	wait_until on b delivered_to bob 1
+	on b logged smtpd 'accepted .*client=127.0.0.7 from=alice@a.example'
+}
+
+@test "a site with concurrency=1 gets all its mail over one connection" {
+	printf 'Subject: letter\n\nhello\n' | "$TOOLS/queue-put" "$PAIR/a/queue" --count 30 alice@a.example x@narrow.example >/dev/null
+	wait_until on b delivered_to alice 30
+	wait_until on a queue_is_empty
+	on a suite_restart queued	# so that all sessions are logged
+	grep 'session-end host=narrow.example' "$PAIR/a/stderr/queued" | grep -c 'messages=30 recipients=30' | grep -qx 1
+}
+
+@test "a retry of a domain that nothing waits for says so" {
+	run -65 dawk_on a queue retry idle.example
+	[[ $output == *'nothing waits for idle.example'* ]]
 }
