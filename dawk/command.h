@@ -25,10 +25,13 @@ int command_status(struct configuration *conf, int argc, char **argv);
 /* The exit code for RESULT: 0, 75 (try later), 65 (will not work), 71 (this process can't go on). */
 int command_code(enum result result);
 
+/* The same, and 77 where WHY says that a right is missing. */
+int command_code_why(enum result result, const struct why *why);
+
 /* Writes "dawk COMMAND: TEXT" and a newline to standard error; returns CODE, so that a failure is a
  * line: return command_fail("user", EX_USAGE, "..."). */
 int command_fail(const char *command, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* The same with the text of WHY and the code of RESULT; 77 where a right is missing. */
+/* The same with the text of WHY and the code of command_code_why. */
 int command_fail_why(const char *command, enum result result, const struct why *why);
 /* A wrong call: says what was wrong with it and how to see the usage. Returns EX_USAGE. */
 int command_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

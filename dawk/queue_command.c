@@ -62,28 +62,7 @@ static bool take_options(struct queue_wish *wish, int argc, char **argv)
 	return true;
 }
 
-static int act(const struct configuration *conf, const char *verb, char *const *arguments, int count)
-{
-	struct why why = { 0 };
-	int code;
-	enum result result = queue_control(conf, verb, arguments, count, false, &code, &why);
-	if (result == RESULT_END)
-		return queue_act_on_disk(conf, verb, arguments, count);
-	return result == RESULT_OK ? code : command_fail_why("queue", result, &why);
-}
-
-static int sites(const struct configuration *conf)
-{
-	char *none[] = { "" };
-	struct why why = { 0 };
-	int code;
-	enum result result = queue_control(conf, "sites", none, 1, false, &code, &why);
-	if (result == RESULT_END)
-		return command_fail("queue", EX_UNAVAILABLE, "queued does not run: only it knows its sites");
-	return result == RESULT_OK ? code : command_fail_why("queue", result, &why);
-}
-
-enum what { LIST, SHOW, ACT, FLUSH, SITES };
+enum what { LIST, SHOW, ACT, SITES };
 static const struct verb {
 	const char *name;
 	enum what what;
@@ -96,7 +75,7 @@ static const struct verb {
 	{ "hold", ACT, 1, -1, "IDs" },
 	{ "release", ACT, 1, -1, "IDs" },
 	{ "remove", ACT, 1, -1, "IDs" },
-	{ "flush", FLUSH, 0, 0, "no argument" },
+	{ "flush", ACT, 0, 0, "no argument" },
 	{ "sites", SITES, 0, 0, "no argument" },
 };
 
@@ -108,21 +87,30 @@ static const struct verb *find(const char *name)
 	return NULL;
 }
 
+static int act(const struct configuration *conf, const struct verb *verb, char *const *arguments, int count, struct queue_teller *teller)
+{
+	struct why why = { 0 };
+	int code;
+	enum result result = queue_control(conf, verb->name, arguments, count, teller, &code, &why);
+	if (result == RESULT_END && verb->what == SITES)
+		return command_fail("queue", EX_UNAVAILABLE, "queued does not run: only it knows its sites");
+	if (result == RESULT_END)
+		return queue_act_on_disk(conf, verb->name, arguments, count, teller);
+	return result == RESULT_OK ? code : command_fail_why("queue", result, &why);
+}
+
 static int do_it(const struct configuration *conf, const struct verb *verb, const struct queue_wish *wish, int count, char **arguments)
 {
 	char *none[] = { "" };
-	switch (verb->what) {
-	case LIST:
+	struct queue_teller teller;
+	if (verb->what == LIST)
 		return queue_list(conf, &wish->filter, wish->is_json);
-	case SHOW:
+	if (verb->what == SHOW)
 		return queue_show(conf, arguments[0], wish->is_json);
-	case FLUSH:
-		return act(conf, "flush", none, 1);
-	case SITES:
-		return sites(conf);
-	default:
-		return act(conf, verb->name, arguments, count);
-	}
+	queue_teller_begin(&teller, wish->is_json);
+	int code = act(conf, verb, verb->most ? arguments : none, verb->most ? count : 1, &teller);
+	queue_teller_end(&teller);
+	return code;
 }
 
 int command_queue(struct configuration *conf, int argc, char **argv)

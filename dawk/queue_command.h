@@ -14,12 +14,24 @@ struct queue_filter {
 int queue_list(const struct configuration *conf, const struct queue_filter *filter, bool is_json);
 int queue_show(const struct configuration *conf, const char *id, bool is_json);
 
+/* Tells what comes of an act: a line each, or an array of an object each. */
+struct queue_teller {
+	bool is_json;
+	size_t count;
+};
+void queue_teller_begin(struct queue_teller *teller, bool is_json);
+void queue_teller_end(struct queue_teller *teller);
+/* An answer with its exit CODE, which comes back; one that is not 0 goes to standard error in any case. No words: no line. */
+int queue_tell(struct queue_teller *teller, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A row of figures, LENGTH bytes "name=value name=value ..", a value with blanks last and in quotes: an object of them. */
+void queue_tell_row(struct queue_teller *teller, const char *row, size_t length);
+
 /* A command to the running queued: VERB for each of COUNT arguments (at least one; "" for none); what it
- * answers is printed. *CODE: the worst answer's exit code. RESULT_END: none runs, nothing was done;
+ * answers is told to TELLER (NULL: failures alone, to standard error). *CODE: the worst answer's exit code. RESULT_END: none runs, nothing was done;
  * RESULT_RETRY, RESULT_NEVER with WHY. */
 enum result queue_control(const struct configuration *conf, const char *verb, char *const *arguments, int count,
-                          bool is_quiet, int *code, struct why *why);
+                          struct queue_teller *teller, int *code, struct why *why);
 /* The same on disk, while none runs. Returns an exit code. */
-int queue_act_on_disk(const struct configuration *conf, const char *verb, char *const *arguments, int count);
+int queue_act_on_disk(const struct configuration *conf, const char *verb, char *const *arguments, int count, struct queue_teller *teller);
 
 #endif

@@ -1,4 +1,5 @@
 /* The client of queued's control socket, RUN/queued: hold, release, retry, remove, flush, status, sites. */
+#include "command.h"
 #include "queue_command.h"
 #include "common/channel.h"
 
@@ -28,8 +29,8 @@ static enum result reach(const struct configuration *conf, int *fd, struct why *
 	return result;
 }
 
-/* Prints rows as they come, until the answer to one command. */
-static enum result take_answer(struct channel *channel, bool is_quiet, int *code, struct why *why)
+/* Tells rows as they come, until the answer to one command. */
+static enum result take_answer(struct channel *channel, struct queue_teller *teller, int *code, struct why *why)
 {
 	struct frame f;
 	for (;;) {
@@ -39,18 +40,18 @@ static enum result take_answer(struct channel *channel, bool is_quiet, int *code
 		if (result != RESULT_OK)
 			return why_set(why, RESULT_RETRY, "queued did not answer within %d seconds", ANSWER_PATIENCE_MS / 1000);
 		if (f.type == FRAME_QUEUE_ROW) {
-			if (!is_quiet)
-				printf("%.*s\n", (int)f.value[QUEUE_ROW_WORDS].length, f.value[QUEUE_ROW_WORDS].bytes);
+			if (teller)
+				queue_tell_row(teller, (const char *)f.value[QUEUE_ROW_WORDS].bytes, f.value[QUEUE_ROW_WORDS].length);
 			continue;
 		}
 		if (f.type != FRAME_QUEUE_ANSWER)
 			return why_set(why, RESULT_RETRY, "queued answered with a %s frame", frame_name(f.type));
 		int said = (int)(f.value[QUEUE_ANSWER_CODE].number & 0xff);
 		int length = (int)f.value[QUEUE_ANSWER_WORDS].length;
-		if (said)
-			fprintf(stderr, "dawk queue: %.*s\n", length, f.value[QUEUE_ANSWER_WORDS].bytes);
-		else if (length && !is_quiet)
-			printf("%.*s\n", length, f.value[QUEUE_ANSWER_WORDS].bytes);
+		if (teller && (said || length))
+			queue_tell(teller, said, "%.*s", length, f.value[QUEUE_ANSWER_WORDS].bytes);
+		else if (said)
+			command_fail("queue", said, "%.*s", length, f.value[QUEUE_ANSWER_WORDS].bytes);
 		if (said > *code)
 			*code = said;
 		return RESULT_OK;
@@ -58,7 +59,7 @@ static enum result take_answer(struct channel *channel, bool is_quiet, int *code
 }
 
 enum result queue_control(const struct configuration *conf, const char *verb, char *const *arguments, int count,
-                          bool is_quiet, int *code, struct why *why)
+                          struct queue_teller *teller, int *code, struct why *why)
 {
 	struct channel channel;
 	int fd = -1;
@@ -74,7 +75,7 @@ enum result queue_control(const struct configuration *conf, const char *verb, ch
 		};
 		result = channel_send(&channel, FRAME_QUEUE_COMMAND, values, -1, why);
 		if (result == RESULT_OK)
-			result = take_answer(&channel, is_quiet, code, why);
+			result = take_answer(&channel, teller, code, why);
 	}
 	channel_close(&channel);
 	return result;

@@ -19,6 +19,7 @@ struct disk {
 	int lock;
 	uint64_t count;
 	const char *domain;
+	struct queue_teller *teller;
 	struct view view;
 	struct why why;
 };
@@ -163,9 +164,8 @@ static int make_all_due(struct disk *disk, const char *domain)
 	if (*disk->why.text)
 		return command_fail_why("queue", RESULT_RETRY, &disk->why);
 	if (domain && !disk->count)
-		return command_fail("queue", EX_DATAERR, "nothing waits for %s", domain);
-	printf("%llu message%s due as soon as queued runs\n", (unsigned long long)disk->count, disk->count == 1 ? " is" : "s are");
-	return EX_OK;
+		return queue_tell(disk->teller, EX_DATAERR, "nothing waits for %s", domain);
+	return queue_tell(disk->teller, EX_OK, "%llu message%s due as soon as queued runs", (unsigned long long)disk->count, disk->count == 1 ? " is" : "s are");
 }
 
 static int act_on(struct disk *disk, const struct act *act, const char *argument)
@@ -176,12 +176,11 @@ static int act_on(struct disk *disk, const struct act *act, const char *argument
 	if (!is_id && act->run == retry)
 		return make_all_due(disk, argument);
 	if (!is_id || !view_find_place(&disk->queue, argument, &place))
-		return command_fail("queue", EX_DATAERR, "there is no message %s in the queue; `dawk queue list` shows all", argument);
+		return queue_tell(disk->teller, EX_DATAERR, "there is no message %s in the queue; `dawk queue list` shows all", argument);
 	enum result result = act->run(disk, argument, place, &why);
 	if (result != RESULT_OK)
-		return command_fail_why("queue", result, &why);
-	printf("%s %s\n", argument, act->said);
-	return EX_OK;
+		return queue_tell(disk->teller, command_code_why(result, &why), "%s", why.text);
+	return queue_tell(disk->teller, EX_OK, "%s %s", argument, act->said);
 }
 
 static int act_on_all(struct disk *disk, const char *verb, char *const *arguments, int count)
@@ -199,9 +198,9 @@ static int act_on_all(struct disk *disk, const char *verb, char *const *argument
 	return worst;
 }
 
-int queue_act_on_disk(const struct configuration *conf, const char *verb, char *const *arguments, int count)
+int queue_act_on_disk(const struct configuration *conf, const char *verb, char *const *arguments, int count, struct queue_teller *teller)
 {
-	struct disk disk = { .conf = conf, .lock = -1 };
+	struct disk disk = { .conf = conf, .lock = -1, .teller = teller };
 	struct why why = { 0 };
 	if (view_open_queue(conf, &disk.queue, &why) != RESULT_OK)
 		return command_fail("queue", why.errno_value == EACCES ? EX_NOPERM : EX_OSFILE, "%s", why.text);

@@ -40,10 +40,14 @@ int command_fail(const char *command, int code, const char *format, ...)
 	return code;
 }
 
+int command_code_why(enum result result, const struct why *why)
+{
+	return why->errno_value == EACCES || why->errno_value == EPERM ? EX_NOPERM : command_code(result);
+}
+
 int command_fail_why(const char *command, enum result result, const struct why *why)
 {
-	bool is_forbidden = why->errno_value == EACCES || why->errno_value == EPERM;
-	return command_fail(command, is_forbidden ? EX_NOPERM : command_code(result), "%s", why->text);
+	return command_fail(command, command_code_why(result, why), "%s", why->text);
 }
 
 int command_usage(const char *command, const char *format, ...)

@@ -135,15 +135,18 @@ static void report_queued(struct report *report)
 	int code;
 	struct service_row row = { .service = "queued", .listener = path };
 	snprintf(path, sizeof path, "%s/queued", report->conf->run_directory);
-	enum result result = queue_control(report->conf, "status", none, 1, true, &code, &row.why);
+	enum result result = queue_control(report->conf, "status", none, 1, NULL, &code, &row.why);
 	if (result == RESULT_END)
 		why_set(&row.why, RESULT_RETRY, "does not run");
 	row.is_unknown = row.why.errno_value == EACCES;
 	if (row.is_unknown)
 		why_set(&row.why, RESULT_RETRY, "only root may ask it");
 	print_service(report, &row);
-	if (result == RESULT_OK && !report->is_json)
-		queue_control(report->conf, "status", none, 1, false, &code, &row.why);
+	struct queue_teller teller = { .is_json = report->is_json };
+	if (report->is_json)
+		fputs("],\"figures\":[", stdout);
+	if (result == RESULT_OK)
+		queue_control(report->conf, "status", none, 1, &teller, &code, &row.why);
 }
 
 static void report_services(struct report *report)

@@ -51,6 +51,13 @@ first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hb
 	[ "$({ $DAWK status --json || :; } | code 'd["fails"][0]["messages"]')" = 1 ]
 }
 
+@test "acts tell in JSON too, each with its exit code (RFC 8259)" {
+	message cur $first carol@client.example dan@far.example
+	[ "$($DAWK queue hold $first --json | code 'd[0]["words"]')" = "$first is held" ]
+	[ "$({ $DAWK queue release $absent $first --json || :; } | code '[a["code"] for a in d]')" = '[65, 0]' ]
+	[ "$($DAWK queue flush --json | code 'len(d)')" = 1 ]
+}
+
 @test "show gives envelope, recipients and history" {
 	message cur $first carol@client.example dan@far.example
 	run -0 queue show $first
