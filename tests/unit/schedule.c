@@ -107,6 +107,27 @@ static void heap(void)
 	waiting_free(&waiting);
 }
 
+static void a_site_is_hurried(void)
+{
+	struct waiting_heap waiting = { 0 };
+	unsigned i;
+
+	for (i = 0; i < 1000; i++) {
+		struct waiting w = entry(i, 2000 - i);
+		w.site = i % 10 + 1;
+		waiting_push(&waiting, &w);
+	}
+	waiting_hurry_one(&waiting, 99, 50);
+	CHECK(waiting_first(&waiting)->due_seconds == 1001);
+	waiting_hurry_one(&waiting, 4, 50);	/* of 3, 13 .. 993 the last is due first */
+	CHECK(memcmp(waiting_first(&waiting)->id, "00000000000000000993", QUEUE_ID_LENGTH) == 0);
+	CHECK(waiting_first(&waiting)->due_seconds == 50);
+	waiting_hurry_one(&waiting, 4, 60);	/* it is due already: no other */
+	CHECK(waiting.items[waiting_find(&waiting, "00000000000000000983")].due_seconds == 2000 - 983);
+	CHECK(is_sorted(&waiting));
+	waiting_free(&waiting);
+}
+
 static void twins_are_united(void)
 {
 	struct waiting_heap waiting = { 0 };
@@ -164,6 +185,7 @@ int main(void)
 	UNIT_RUN(planned_times);
 	UNIT_RUN(ages);
 	UNIT_RUN(heap);
+	UNIT_RUN(a_site_is_hurried);
 	UNIT_RUN(twins_are_united);
 	UNIT_RUN(sites);
 	return unit_end();
