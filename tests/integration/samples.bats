@@ -17,6 +17,13 @@ teardown() { rm -rf "$SUITE"; }
 	"$BIN/dawk" -c "$etc/dawk.conf" update
 }
 
+@test "every name of the configuration stands in the sample" {
+	sed -n 's/^# \([a-z0-9-]*\) =.*/\1/p' "$ROOT/etc/dawk.conf.sample" | sort >"$SUITE/sample"
+	"$BIN/dawk" -c "$etc/dawk.conf" config | sed 's/ .*//' | sort >"$SUITE/names"
+	[[ $(wc -l <"$SUITE/names") -gt 40 ]]
+	diff "$SUITE/names" "$SUITE/sample"
+}
+
 @test "every value of the sample configuration that is no example is the default" {
 	echo 'hostname = mail.example.org' >"$etc/plain.conf"
 	"$BIN/dawk" -c "$etc/plain.conf" config | sed 's/ *#.*//' | sort >"$SUITE/defaults"
