@@ -11,6 +11,8 @@ setup() {
 		mail.b.example A 127.0.0.3
 		dead.example MX 10 mail.dead.example
 		mail.dead.example A 127.0.0.9
+		half.example MX 10 mail.dead.example
+		half.example MX 20 mail.b.example
 	EOF
 	in_net_background silent "$TOOLS/silent-host.py" 127.0.0.9 25
 	wait_until grep -q ready "$PAIR/silent.out"
@@ -53,6 +55,18 @@ a_says() { on a logged queued "$1"; }
 	on b suite_run
 	wait_until on b delivered_to alice 10
 	wait_until on a queue_is_empty
+}
+
+@test "a primary exchanger that gives no sign of life does not keep mail from the next one" {
+	pair_start a 127.0.0.2
+	pair_make b 127.0.0.3 -- --set 'domains = b.example half.example'
+	echo '@half.example: alice@b.example' >>"$PAIR/b/etc/aliases"
+	dawk_on b update
+	on b suite_run
+	letters --count 20 alice@a.example u@half.example
+	wait_until on b delivered_to alice 20
+	wait_until on a queue_is_empty
+	[[ $(grep -c 'to=u@half.example .*host=mail.b.example' "$PAIR/a/stderr/queued") == 20 ]]
 }
 
 @test "2,000 messages for a host that does not answer delay none to one that does" {
