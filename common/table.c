@@ -167,12 +167,11 @@ static enum result table_look(struct table *table, struct why *why)
 {
 	struct stat st;
 
+	/* `dawk update` makes empty tables and removes none: one that is gone was lost, and stays in force */
 	if (fstatat(table->directory->fd, table->file, &st, 0) != 0) {
-		if (errno != ENOENT)
-			return table->is_open ? RESULT_OK
-			                      : why_errno(why, RESULT_RETRY, "look at %s/%s", table->directory->path, table->file);
-		table_let_go(table);
-		return RESULT_END;
+		if (table->is_open)
+			return RESULT_OK;
+		return errno == ENOENT ? RESULT_END : why_errno(why, RESULT_RETRY, "look at %s/%s", table->directory->path, table->file);
 	}
 	if (table->is_open && same_file(&st, &table->seen))
 		return RESULT_OK;

@@ -23,7 +23,7 @@ void table_close(struct table *table);
 
 /* RESULT_OK: *VALUE points at *VALUE_LENGTH bytes in the map, valid until the next look-up in this
  * TABLE. RESULT_END: no such key, or no such table. RESULT_RETRY: unreadable (defer, say 4xx);
- * a new file that can't be read leaves the last good one in force. */
+ * a new file that can't be read, or none any more, leaves the last good one in force. */
 enum result table_find(struct table *table, const void *key, size_t key_length,
                        const char **value, size_t *value_length, struct why *why);
 /* Calls EACH for every record, in file order; stops when it returns false. */

@@ -160,6 +160,13 @@ static void a_damaged_file_leaves_the_last_good_one_in_force(void)
 	CHECK(rename(other, path) == 0);
 	CHECK(table_announce(folder, &why) == RESULT_OK);
 	CHECK(finds(table, "k0", "second"));
+	CHECK(unlink(path) == 0);
+	CHECK(table_announce(folder, &why) == RESULT_OK);
+	CHECK(finds(table, "k0", "second"));
+	make("live", 1, "third");
+	file = fopen(path, "w");
+	fputs("rubbish", file);
+	fclose(file);
 	table_close(table);
 	table = open_table(directory, "live");
 	CHECK(look(table, "k0") == RESULT_RETRY);
