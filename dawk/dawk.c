@@ -30,7 +30,7 @@ static const struct command {
 	{ "explain", command_explain, true, "ADDRESS", "how a recipient would be handled, without sending" },
 	{ "queue", command_queue, true,
 	  "[list [--to A] [--from A] [--age TIME] [--reason TEXT]|show ID|retry ID..|retry DOMAIN\n"
-	  "       |hold ID..|release ID..|remove ID..|flush] [--json]",
+	  "       |hold ID..|release ID..|remove ID..|flush|sites] [--json]",
 	  "what waits; hold, release, retry, remove" },
 	{ "status", command_status, true, "[--json]", "what runs, what waits, what fails" },
 	{ "privileges", command_privileges, false, "", "which program may do what" },
@@ -121,7 +121,7 @@ static int run(const struct command *command, const char *file, int argc, char *
 	struct configuration *conf = NULL;
 	struct why why = { 0 };
 	if (argc > 1 && is_help(argv[1])) {
-		printf("usage: dawk [-c FILE] %s %s\n\n%s\n", command->name, command->arguments, command->help);
+		printf("usage: dawk [-c FILE] %s%s%s\n\n%s\n", command->name, *command->arguments ? " " : "", command->arguments, command->help);
 		return EX_OK;
 	}
 	if (command->needs_configuration) {

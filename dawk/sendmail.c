@@ -400,18 +400,26 @@ static int run(struct job *job, int argc, char **argv)
 	return code;
 }
 
+/* As every program of the suite. -h and -V with a value are options of the classic interface. */
+static bool prints_itself(const char *only)
+{
+	bool is_version = !strcmp(only, "-V") || !strcmp(only, "--version");
+	if (is_version)
+		printf("dawk sendmail %s\n", DAWK_VERSION);
+	else if (!strcmp(only, "-h") || !strcmp(only, "--help"))
+		print_help();
+	else
+		return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct job job = { .file = COMMAND_CONFIGURATION, .mode = 'm', .message = { .rest = -1 } };
 	const char *name = basename(argv[0]);
 	signal(SIGPIPE, SIG_IGN);
-	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "--version"))) {
-		if (argv[1][2] == 'h')
-			print_help();
-		else
-			printf("dawk sendmail %s\n", DAWK_VERSION);
+	if (argc == 2 && prints_itself(argv[1]))
 		return EX_OK;
-	}
 	if (!strcmp(name, "mailq"))
 		job.mode = 'p';
 	else if (!strcmp(name, "newaliases"))

@@ -121,6 +121,15 @@ is_for() { grep -qaxF -- "recipient $1" "$(queued_file)"; }
 	run -0 $SENDMAIL -bv new@local.example
 }
 
+@test "-h and -V alone are the usage and the version, with a value what they were of old" {
+	run -0 "$BIN/sendmail" -h
+	[[ $output == "usage: sendmail "* ]]
+	run -0 "$BIN/sendmail" -V
+	[[ $output == "dawk sendmail "* ]]
+	run -0 $SENDMAIL -h 3 -V envelope1 alice@local.example <<<"hello"
+	[ -z "$output" ]
+}
+
 @test "options of old that mean nothing here are taken without a word" {
 	run -0 $SENDMAIL -odb -oem -m -B8BITMIME -oi -G -- alice@local.example <<<"hello"
 	[ -z "$output" ]
