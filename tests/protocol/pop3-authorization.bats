@@ -152,7 +152,7 @@ base64_of() { printf '%b' "$1" | base64 -w0; }
 		           ((b"alice", b"wrong"), (b"nobody", b"wrong"), (b"alice@elsewhere.example", b"secret"), (b"a b@@", b"x"))]
 		assert len({words for words, _ in results}) == 1, results
 		assert results[0][0] == b"-ERR [AUTH] authentication failed\r\n", results
-		assert all(1 <= seconds < 2 for _, seconds in results), results
+		assert all(1 <= seconds < 5 for _, seconds in results), results	# 5: a busy machine
 	EOF
 	[[ $(grep -c login-refused "$SUITE/stderr/pop3d") == 4 ]]
 	run -1 grep -E 'wrong|secret' "$SUITE/stderr/pop3d"
