@@ -50,12 +50,22 @@ is_new_opener() {
 	return 1
 }
 
-@test "runit runs an instance" {
-	kind=runit
-	works_under runsvdir "$SUITE/service"
+# a PATH with these programs alone, as on a host that has one supervisor and not the other
+only() {
+	local program
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	for program; do ln -s "$(command -v "$program")" "$BATS_TEST_TMPDIR/bin/"; done
+	echo "PATH=$BATS_TEST_TMPDIR/bin"
 }
 
-@test "daemontools runs an instance" {
+@test "runit runs an instance, svlogd takes its logs" {
+	kind=runit
+	works_under env "$(only sh cat runsvdir runsv svlogd)" runsvdir "$SUITE/service"
+	supervised_log smtpd | grep -qE '^[0-9]{4}-[0-9-]{5}_[0-9:.]+ smtpd '
+}
+
+@test "daemontools runs an instance, multilog takes its logs" {
 	kind=daemontools
-	works_under svscan "$SUITE/service"
+	works_under env "$(only sh cat svscan supervise multilog)" svscan "$SUITE/service"
+	supervised_log smtpd | grep -qE '^@[0-9a-f]{24} smtpd '
 }
