@@ -1,5 +1,6 @@
 /* See table.h. */
 #include "table.h"
+#include "log.h"
 
 #include <cdb.h>
 #ifndef TINYCDB_VERSION
@@ -22,7 +23,9 @@ static const char GENERATION[] = "generation";
 
 enum {
 	LOOK_INTERVAL_MS = 1000,
-	SMALLEST_TABLE = 2048,		/* bytes: 256 entries of the first hash table */
+	HEADER_ENTRIES = 256,		/* of a hash table each: its place and its slots, 4 bytes little-endian each */
+	HEADER_SIZE = HEADER_ENTRIES * 8,
+	SLOT_SIZE = 8,
 };
 
 struct table_directory {
@@ -38,6 +41,7 @@ struct table {
 	bool is_open;
 	struct cdb cdb;
 	struct stat seen;		/* of the file that is open */
+	struct stat damaged;		/* of the one that was refused last, and logged */
 	uint64_t generation;		/* counter at the last look */
 	uint64_t looked_ms;		/* clock at the last look, 0: never */
 };
@@ -140,6 +144,31 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+static uint64_t number_at(const unsigned char *at)
+{
+	return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
+}
+
+/* tinycdb believes the header it finds. A file that was cut, lengthened or overwritten at its start would
+ * answer "no such key" to everything: here the hash tables must end where the file ends. */
+static bool is_whole(int fd, const struct stat *st)
+{
+	unsigned char header[HEADER_SIZE];
+	uint64_t size = (uint64_t)st->st_size, end = HEADER_SIZE;
+	size_t i;
+
+	if (size < HEADER_SIZE || pread(fd, header, sizeof header, 0) != (ssize_t)sizeof header)
+		return false;
+	for (i = 0; i < HEADER_ENTRIES; i++) {
+		uint64_t place = number_at(header + i * 8), slots = number_at(header + i * 8 + 4);
+		if (place < HEADER_SIZE || place + slots * SLOT_SIZE > size)
+			return false;
+		if (place + slots * SLOT_SIZE > end)
+			end = place + slots * SLOT_SIZE;
+	}
+	return end == size;
+}
+
 /* Opens the file that is there now. The one in force stays when the new one can't be read. The
  * map outlives the descriptor. */
 static enum result table_take_new(struct table *table, struct why *why)
@@ -150,7 +179,7 @@ static enum result table_take_new(struct table *table, struct why *why)
 
 	if (fd < 0)
 		return why_errno(why, RESULT_RETRY, "open %s/%s", table->directory->path, table->file);
-	if (fstat(fd, &st) != 0 || st.st_size < SMALLEST_TABLE || cdb_init(&fresh, fd) != 0) {
+	if (fstat(fd, &st) != 0 || !is_whole(fd, &st) || cdb_init(&fresh, fd) != 0) {
 		close(fd);
 		return why_set(why, RESULT_RETRY, "read %s/%s: not a compiled table (run `dawk update`)",
 		               table->directory->path, table->file);
@@ -163,10 +192,22 @@ static enum result table_take_new(struct table *table, struct why *why)
 	return RESULT_OK;
 }
 
+/* Once for each damaged file: a service that goes on with the last good table must not do so in silence. */
+static void table_log_damage(struct table *table, const struct stat *st, const struct why *why)
+{
+	if (same_file(st, &table->damaged))
+		return;
+	table->damaged = *st;
+	log_failure("table-damaged", why);
+}
+
 static enum result table_look(struct table *table, struct why *why)
 {
+	struct why own = { 0 };
 	struct stat st;
 
+	if (!why)
+		why = &own;
 	/* `dawk update` makes empty tables and removes none: one that is gone was lost, and stays in force */
 	if (fstatat(table->directory->fd, table->file, &st, 0) != 0) {
 		if (table->is_open)
@@ -175,9 +216,10 @@ static enum result table_look(struct table *table, struct why *why)
 	}
 	if (table->is_open && same_file(&st, &table->seen))
 		return RESULT_OK;
-	if (table_take_new(table, why) == RESULT_OK || table->is_open)
+	if (table_take_new(table, why) == RESULT_OK)
 		return RESULT_OK;
-	return RESULT_RETRY;
+	table_log_damage(table, &st, why);
+	return table->is_open ? RESULT_OK : RESULT_RETRY;
 }
 
 /* RESULT_OK: a table is open and as new as it has to be. */
