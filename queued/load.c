@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MESSAGES_TABLE = 4096, LATER_SECONDS = 60 };
+enum { MESSAGES_TABLE = 4096, LATER_SECONDS = 30 };
 
 /* The random part of an ID spreads well. */
 static size_t bucket_of(const char *id)
