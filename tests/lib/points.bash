@@ -12,9 +12,19 @@ setup() {
 	suite_run
 }
 teardown() {
-	[[ -z ${tracer:-} ]] || kill "$tracer" 2>/dev/null || :
+	end_tracer
 	suite_stop
 }
+
+# strace may wait for ever for a process with threads that it has killed: it is asked, then made to end.
+end_tracer() {
+	[[ -n ${tracer:-} ]] || return 0
+	kill "$tracer" 2>/dev/null || :
+	WAIT_SECONDS=3 wait_until tracer_has_ended >/dev/null || kill -KILL "$tracer" 2>/dev/null || :
+	wait "$tracer" 2>/dev/null || :
+	tracer=
+}
+tracer_has_ended() { ! grep -qs '^State:[[:space:]]*[^Z]' "/proc/$tracer/status"; }
 
 # inject SERVICE CALL HOW: from now on, in all processes of the service
 inject() {
@@ -38,9 +48,7 @@ round() {	# SERVICE CALL HOW
 	"$TOOLS/flood.py" "$SMTP_PORT" 4 "$BATS_TEST_TMPDIR/answered" alice@local.example later@local.example 3>&- &
 	flood=$!
 	WAIT_SECONDS=20 wait_until was_hit || { echo "$*: never happened"; kill "$flood"; return 1; }
-	kill "$tracer" 2>/dev/null || :
-	wait "$tracer" 2>/dev/null || :
-	tracer=
+	end_tracer
 	wait_until ended_or_whole "$1"
 	suite_run
 	[[ ${restarts_queued:-} != yes ]] || suite_restart queued
