@@ -16,7 +16,7 @@ CFLAGS += $(STANDARD) $(OPTIMIZE) $(WARN) $(HARDEN)
 LDFLAGS += -pie -Wl,-z,relro,-z,now,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 VERSION = 0.1
 LIBS = -lcdb $(DEPS)/owfat/usr/lib/libowfat.a -lidn2 -pthread
-AUTHD_LIBS = -lcrypt
+AUTHD_LIBS = -lcrypt -lnettle
 TLS_LIBS = -lgnutls
 
 PROGRAMS = smtpd queued locald pop3d authd keyd remoted dnsd dawk sendmail
@@ -56,7 +56,7 @@ $(B)/bin/$(1): $$(call objects,$$($(1)_SRC)) $(B)/libcommon.a
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$($(1)_LIBS) $$(LIBS)
 endef
 authd_LIBS = $(AUTHD_LIBS)
-dawk_LIBS = $(AUTHD_LIBS) $(TLS_LIBS)
+dawk_LIBS = -lcrypt $(TLS_LIBS)
 keyd_LIBS = $(TLS_LIBS)
 dnsd_LIBS = -lunbound
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
@@ -92,7 +92,7 @@ FUZZ ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 define fuzzer
 $(B)/fuzz/$(1): tests/fuzz/$(1).c tests/fuzz/fuzz.h $(call linked,tests/fuzz/$(1).c) $(B)/libcommon.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$(filter %.c %.o %.a,$$^) $$(LIBS)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$(filter %.c %.o %.a,$$^) -lnettle $$(LIBS)
 endef
 $(foreach f,$(FUZZ),$(eval $(call fuzzer,$(f))))
 fuzzers: $(FUZZ:%=$(B)/fuzz/%)

@@ -1,7 +1,7 @@
 #include "authd/login.h"
 #include "authd/accounts.h"
 #include "authd/checkers.h"
-#include "authd/md5.h"
+#include "authd/digest.h"
 #include "authd/refusal.h"
 #include "authd/starter.h"
 #include "authd/throttle.h"
@@ -17,7 +17,10 @@ static const char words_later[] = "[SYS/TEMP] unable to log in now, try again la
 static const char words_mbox[] = "[SYS/PERM] this mailbox is an mbox file, which POP3 does not serve";
 static const char words_uid[] = "[SYS/PERM] this mailbox has no account to serve it";
 
-enum { PROGRAM_PATIENCE_MS = (PROGRAM_SECONDS_MAX + 5) * 1000 };
+enum {
+	PROGRAM_PATIENCE_MS = (PROGRAM_SECONDS_MAX + 5) * 1000,
+	APOP_INPUT_MAX = 2048,		/* time stamp and secret */
+};
 
 struct login {
 	struct login *next, **at;	/* in the list of all */
@@ -311,7 +314,7 @@ static void login_by_password(struct login *login)
 /* RFC 1939 7: the digest of the banner's time stamp followed by the secret. */
 static bool is_apop_match(const struct login *login, const stralloc *secret)
 {
-	char input[MD5_INPUT_MAX], hex[MD5_HEX_LENGTH + 1];
+	char input[APOP_INPUT_MAX], hex[MD5_HEX_LENGTH + 1];
 	size_t challenge_length = strlen(login->challenge);
 	unsigned char difference = 0;
 

@@ -1,5 +1,5 @@
 #include "authd/maildrop.h"
-#include "authd/sha256.h"
+#include "authd/digest.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* link: authd/session_names.o authd/sha256.o */
+/* link: authd/session_names.o authd/digest.o */
 /* File names of maildirs, which users and other programs choose. */
 #include "authd/maildrop.h"
 #include "fuzz.h"

@@ -1,4 +1,4 @@
-/* link: pop3d/command.o authd/session_commands.o authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o authd/sha256.o */
+/* link: pop3d/command.o authd/session_commands.o authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o authd/digest.o */
 /* POP3 lines before and after login, SASL's PLAIN and base64. */
 #include "authd/session_commands.h"
 #include "fuzz.h"

@@ -1,8 +1,7 @@
-/* link: authd/throttle.o authd/md5.o authd/sha256.o authd/refusal.o */
+/* link: authd/throttle.o authd/digest.o authd/refusal.o */
 #include "unit.h"
-#include "authd/md5.h"
+#include "authd/digest.h"
 #include "authd/refusal.h"
-#include "authd/sha256.h"
 #include "authd/throttle.h"
 
 static struct throttle throttle;

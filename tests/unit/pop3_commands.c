@@ -1,4 +1,4 @@
-/* link: authd/session_commands.o authd/sha256.o authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o pop3d/command.o */
+/* link: authd/session_commands.o authd/digest.o authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o pop3d/command.o */
 #include "unit.h"
 #include "authd/session_commands.h"
 #include "pop3d/command.h"

@@ -1,4 +1,4 @@
-/* link: authd/sha256.o authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o */
+/* link: authd/digest.o authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o */
 #include "unit.h"
 #include "authd/maildrop.h"
 
