@@ -52,12 +52,13 @@ round() {	# SERVICE CALL HOW
 	wait_until ended_or_whole "$1"
 	suite_run
 	[[ ${restarts_queued:-} != yes ]] || suite_restart queued
-	wait "$flood" || { echo "$*: not all was accepted in the end"; return 1; }
-	WAIT_SECONDS=60 wait_until queue_holds 0 || { echo "$*: the queue does not empty"; find "$SUITE/queue" -type f; return 1; }
+	wait "$flood" || { echo "$*: not all was accepted in the end"; show_processes; return 1; }
+	WAIT_SECONDS=60 wait_until queue_holds 0 || { echo "$*: the queue does not empty"; find "$SUITE/queue" -type f; show_processes; return 1; }
 	[[ $(numbers_in "$SUITE/mail/local.example/alice/new") -ge 2 ]] || { echo "$*: mail to the mailbox is lost"; return 1; }
 	[[ $(numbers_in "$SUITE/mail/out") -ge 2 ]] || { echo "$*: mail to the program is lost"; return 1; }
 	empty_mailboxes
 	rm -f "$SUITE/mail/out/box"
 }
+show_processes() { suite_processes | paste -sd, | xargs ps -o pid,ppid,stat,wchan:24,args -p; }
 numbers_in() { find "$1" -type f -exec grep -h '^number ' {} + | sort -u | wc -l; }
 ended_or_whole() { ! suite_is_running "$1" || [[ $(group_members "$(suite_pid "$1")" | wc -l) -gt 1 ]]; }
