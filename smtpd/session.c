@@ -105,6 +105,7 @@ static void session_free(struct session *s)
 	if (s->next)
 		s->next->link = s->link;
 	free(s->helo);
+	free(s->user);
 	free(s->client_name);
 	free(s);
 	worker->session_count--;

@@ -36,6 +36,7 @@ struct session {
 	struct session *next, **link;	/* in worker->sessions */
 	struct transaction *transaction;	/* NULL: none */
 	char *helo;			/* malloc'd */
+	char *user;			/* the address that logged in (is_authenticated), folded, malloc'd; NULL: none */
 	char *client_name;		/* confirmed host name, malloc'd; NULL: none, or not known yet */
 	struct hostname *lookup;	/* of it, while under way */
 	struct sender *sender;		/* the question about the sender's domain, while under way */
