@@ -16,6 +16,7 @@ enum {
 	WIRE_WORDS_MAX = 1000,		/* what a host or program said */
 	WIRE_FIELDS_MAX = 12,
 	WIRE_KEY_ID_MAX = 32,		/* SHA-256 of a public key */
+	WIRE_STS_PATTERNS_MAX = 8000,	/* a policy with more is refused */
 	FRAME_MAX = 16384,		/* bytes of one frame; no message of the table can be longer */
 };
 
@@ -54,7 +55,10 @@ enum {
 	M(SIGN_ASK,        31, "sign-ask",         "worker -> keyd",             NONE)  \
 	M(SIGN_TELL,       32, "sign-tell",        "keyd -> worker",             NONE)  \
 	M(CERTIFICATE,     33, "certificate",      "opener -> worker",           ONE)   \
-	M(TICKET_KEY,      34, "ticket-key",       "opener -> worker",           NONE)
+	M(TICKET_KEY,      34, "ticket-key",       "opener -> worker",           NONE)  \
+	M(STS_ASK,        35, "sts-ask",          "remoted -> stsd",         NONE)  \
+	M(STS_TELL,       36, "sts-tell",         "stsd -> remoted",         NONE)  \
+	M(TLS_FACT,       37, "tls-fact",         "remoted -> stsd",         NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -215,6 +219,22 @@ enum {
 #define WIRE_TICKET_KEY(F) \
 	F(TICKET_KEY, SECRET, BYTES, 64)
 
+/* Which MTA-STS policy has DOMAIN (an A-label in lower case)? RFC 8461. VERDICT: enum sts_verdict. MX_PATTERNS: of its
+ * "mx" lines, separated by a blank each; POLICY_ID, and both, are empty where there is no policy. It holds for
+ * TTL_SECONDS, then ask again. WORDS: why, for a person. */
+#define WIRE_STS_ASK(F) \
+	F(STS_ASK, SERIAL, NUMBER, 0) F(STS_ASK, DOMAIN, BYTES, 255)
+#define WIRE_STS_TELL(F) \
+	F(STS_TELL, SERIAL, NUMBER, 0) F(STS_TELL, VERDICT, NUMBER, 0) F(STS_TELL, MX_PATTERNS, BYTES, WIRE_STS_PATTERNS_MAX) \
+	F(STS_TELL, TTL_SECONDS, NUMBER, 0) F(STS_TELL, POLICY_ID, BYTES, 32) F(STS_TELL, WORDS, BYTES, 256)
+/* How one session's TLS went, for the daily reports (RFC 8460). DOMAIN: the policy's. POLICY_TYPE: enum tls_policy_type.
+ * POLICY: its lines, an LF between two: for TLSA the records ("3 1 1 abcd.."); empty for MTA-STS (stsd knows it)
+ * and for none. MX: the host. RESULT: enum tls_fact_result. The IPs are texts, either may be empty. REASON: a code or words. */
+#define WIRE_TLS_FACT(F) \
+	F(TLS_FACT, DOMAIN, BYTES, 255) F(TLS_FACT, POLICY_TYPE, NUMBER, 0) F(TLS_FACT, POLICY, BYTES, 1000) \
+	F(TLS_FACT, MX, BYTES, 255) F(TLS_FACT, RESULT, NUMBER, 0) F(TLS_FACT, SENDING_IP, BYTES, 64) \
+	F(TLS_FACT, RECEIVING_IP, BYTES, 64) F(TLS_FACT, REASON, BYTES, 256)
+
 /* FRAME_CHANNEL, FRAME_LOCAL_JOB, ... */
 #define WIRE_ENUM_TYPE(type, value, name, way, descriptor) FRAME_##type = value,
 enum wire_type { WIRE_MESSAGES(WIRE_ENUM_TYPE) WIRE_TYPES_END };
@@ -253,5 +273,18 @@ enum sign_algorithm {
  * DNS_NO_NAME: NXDOMAIN. DNS_LATER: time-out, SERVFAIL, or DNSSEC that does not fit. */
 enum dns_verdict { DNS_ANSWER = 1, DNS_NO_DATA, DNS_NO_NAME, DNS_LATER };
 enum remote_flag { REMOTE_SMTPUTF8 = 1, REMOTE_RETURN_FULL = 2, REMOTE_RETURN_HEADERS = 4 };
+
+/* STS_LATER: nobody knows now (stsd is away, or has too much to do); a policy that can't be fetched and is not in the
+ * cache is STS_NONE, RFC 8461 3.3. */
+enum sts_verdict { STS_NONE = 1, STS_TESTING, STS_ENFORCE, STS_LATER };
+enum tls_policy_type { TLS_POLICY_NONE = 1, TLS_POLICY_STS, TLS_POLICY_TLSA, TLS_POLICY_TYPES_END };	/* RFC 8460 4.2 */
+enum tls_fact_result {		/* RFC 8460 4.3 */
+	TLS_FACT_SUCCESS = 1,
+	TLS_FACT_STARTTLS_NOT_SUPPORTED, TLS_FACT_CERTIFICATE_HOST_MISMATCH, TLS_FACT_CERTIFICATE_EXPIRED,
+	TLS_FACT_CERTIFICATE_NOT_TRUSTED, TLS_FACT_VALIDATION_FAILURE,
+	TLS_FACT_TLSA_INVALID, TLS_FACT_DNSSEC_INVALID, TLS_FACT_DANE_REQUIRED,
+	TLS_FACT_STS_FETCH_ERROR, TLS_FACT_STS_POLICY_INVALID, TLS_FACT_STS_WEBPKI_INVALID,
+	TLS_FACT_RESULTS_END
+};
 
 #endif
