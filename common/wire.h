@@ -58,7 +58,10 @@ enum {
 	M(TICKET_KEY,      34, "ticket-key",       "opener -> worker",           NONE)  \
 	M(STS_ASK,        35, "sts-ask",          "remoted -> stsd",         NONE)  \
 	M(STS_TELL,       36, "sts-tell",         "stsd -> remoted",         NONE)  \
-	M(TLS_FACT,       37, "tls-fact",         "remoted -> stsd",         NONE)
+	M(TLS_FACT,       37, "tls-fact",         "remoted -> stsd",         NONE) \
+	M(LOOKUP_START,   38, "lookup-start",     "authd -> starter",       ONE)\
+	M(LOOKUP_ASK,     39, "lookup-ask",       "authd, locald -> lookup helper", NONE) \
+	M(LOOKUP_TELL,    40, "lookup-tell",      "lookup helper -> authd, locald", NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -235,6 +238,18 @@ enum {
 	F(TLS_FACT, MX, BYTES, 255) F(TLS_FACT, RESULT, NUMBER, 0) F(TLS_FACT, SENDING_IP, BYTES, 64) \
 	F(TLS_FACT, RECEIVING_IP, BYTES, 64) F(TLS_FACT, REASON, BYTES, 256)
 
+/* Accounts of the system (lookup.h). A helper for them reads LOOKUP_ASK on the descriptor. */
+#define WIRE_LOOKUP_START(F) \
+	F(LOOKUP_START, INDEX, NUMBER, 0)
+/* NAME: folded. WANTS_HASH: 1 for the password hash too. VERDICT: enum lookup_verdict; HASH is empty for who may
+ * not log in; WORDS: why it can't be known now. */
+#define WIRE_LOOKUP_ASK(F) \
+	F(LOOKUP_ASK, SERIAL, NUMBER, 0) F(LOOKUP_ASK, NAME, BYTES, 64) F(LOOKUP_ASK, WANTS_HASH, NUMBER, 0)
+#define WIRE_LOOKUP_TELL(F) \
+	F(LOOKUP_TELL, SERIAL, NUMBER, 0) F(LOOKUP_TELL, VERDICT, NUMBER, 0) F(LOOKUP_TELL, UID, NUMBER, 0) \
+	F(LOOKUP_TELL, GID, NUMBER, 0) F(LOOKUP_TELL, HOME, BYTES, 1024) F(LOOKUP_TELL, HASH, BYTES, 512) \
+	F(LOOKUP_TELL, WORDS, BYTES, 256)
+
 /* FRAME_CHANNEL, FRAME_LOCAL_JOB, ... */
 #define WIRE_ENUM_TYPE(type, value, name, way, descriptor) FRAME_##type = value,
 enum wire_type { WIRE_MESSAGES(WIRE_ENUM_TYPE) WIRE_TYPES_END };
@@ -248,6 +263,7 @@ WIRE_MESSAGES(WIRE_ENUM_FIELDS)
 #undef WIRE_ENUM_FIELD
 
 enum recipient_verdict { RECIPIENT_EXISTS = 1, RECIPIENT_UNKNOWN, RECIPIENT_FULL, RECIPIENT_LATER };
+enum lookup_verdict { LOOKUP_FOUND = 1, LOOKUP_UNKNOWN, LOOKUP_LATER };
 enum login_mechanism { LOGIN_PASSWORD = 1, LOGIN_APOP };
 enum login_verdict { LOGIN_OK = 1, LOGIN_REFUSED, LOGIN_LATER };
 enum delivery_kind { DELIVER_MAILDIR = 1, DELIVER_MBOX };
