@@ -56,9 +56,9 @@ enum {
 	M(SIGN_TELL,       32, "sign-tell",        "keyd -> worker",             NONE)  \
 	M(CERTIFICATE,     33, "certificate",      "opener -> worker",           ONE)   \
 	M(TICKET_KEY,      34, "ticket-key",       "opener -> worker",           NONE)  \
-	M(STS_ASK,        35, "sts-ask",          "remoted -> stsd",         NONE)  \
-	M(STS_TELL,       36, "sts-tell",         "stsd -> remoted",         NONE)  \
-	M(TLS_FACT,       37, "tls-fact",         "remoted -> stsd",         NONE) \
+	M(STS_ASK,         35, "sts-ask",          "remoted -> stsd",           NONE)  \
+	M(STS_TELL,        36, "sts-tell",         "stsd -> remoted",           NONE)  \
+	M(TLS_FACT,        37, "tls-fact",         "remoted -> stsd",           NONE) \
 	M(LOOKUP_START,   38, "lookup-start",     "authd -> starter",       ONE)\
 	M(LOOKUP_ASK,     39, "lookup-ask",       "authd, locald -> lookup helper", NONE) \
 	M(LOOKUP_TELL,    40, "lookup-tell",      "lookup helper -> authd, locald", NONE)
