@@ -230,7 +230,7 @@ enum {
 #define WIRE_STS_TELL(F) \
 	F(STS_TELL, SERIAL, NUMBER, 0) F(STS_TELL, VERDICT, NUMBER, 0) F(STS_TELL, MX_PATTERNS, BYTES, WIRE_STS_PATTERNS_MAX) \
 	F(STS_TELL, TTL_SECONDS, NUMBER, 0) F(STS_TELL, POLICY_ID, BYTES, 32) F(STS_TELL, WORDS, BYTES, 256)
-/* How one session's TLS went, for the daily reports (RFC 8460). DOMAIN: the policy's. POLICY_TYPE: enum tls_policy_type.
+/* How one session's TLS went, for the daily reports (RFC 8460). DOMAIN: the policy's. POLICY_TYPE: enum tls_fact_policy.
  * POLICY: its lines, an LF between two: for TLSA the records ("3 1 1 abcd.."); empty for MTA-STS (stsd knows it)
  * and for none. MX: the host. RESULT: enum tls_fact_result. The IPs are texts, either may be empty. REASON: a code or words. */
 #define WIRE_TLS_FACT(F) \
@@ -293,7 +293,7 @@ enum remote_flag { REMOTE_SMTPUTF8 = 1, REMOTE_RETURN_FULL = 2, REMOTE_RETURN_HE
 /* STS_LATER: nobody knows now (stsd is away, or has too much to do); a policy that can't be fetched and is not in the
  * cache is STS_NONE, RFC 8461 3.3. */
 enum sts_verdict { STS_NONE = 1, STS_TESTING, STS_ENFORCE, STS_LATER };
-enum tls_policy_type { TLS_POLICY_NONE = 1, TLS_POLICY_STS, TLS_POLICY_TLSA, TLS_POLICY_TYPES_END };	/* RFC 8460 4.2 */
+enum tls_fact_policy { TLS_FACT_POLICY_NONE = 1, TLS_FACT_POLICY_STS, TLS_FACT_POLICY_TLSA, TLS_FACT_POLICIES_END };	/* RFC 8460 4.2 */
 enum tls_fact_result {		/* RFC 8460 4.3 */
 	TLS_FACT_SUCCESS = 1,
 	TLS_FACT_STARTTLS_NOT_SUPPORTED, TLS_FACT_CERTIFICATE_HOST_MISMATCH, TLS_FACT_CERTIFICATE_EXPIRED,
