@@ -1,5 +1,6 @@
 /* fslimit - what the file system allows for durable small files (5 kB by default).
- * usage: fslimit [-d DIR] [-s SIZE] [-n FILES] [-j THREADS]   prints one row per method: name threads files/s */
+ * usage: fslimit [-d DIR] [-s SIZE] [-n FILES] [-j THREADS] [-b BATCH] [-m METHODS]   prints one row per method: name threads files/s
+ * BATCH (50, at most 512): how many files the methods that batch commit together. METHODS: the digits of those to run. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 50 };
+enum { BATCH_MAX = 512, THREADS_MAX = 200 };
 static const char *dir = ".";
-static long nfiles = 4000, size = 5000;
+static long nfiles = 4000, size = 5000, batch = 50;
 static char *data;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_barrier_t bar;
@@ -39,7 +40,7 @@ struct job { int method, id; long n; const char *base; };
 static void many(struct job *j, int dfd)
 {
 	char a[300], b[300];
-	int fds[BATCH];
+	int fds[BATCH_MAX];
 	for (long i = 0; i < j->n; ) {
 		snprintf(a, sizeof a, "%s/t%d/%ld", j->base, j->id, i);
 		snprintf(b, sizeof b, "%s/q%d/%ld", j->base, j->id, i);
@@ -63,7 +64,7 @@ static void many(struct job *j, int dfd)
 		case 5:         /* as 3, each renamed before its fsync, one directory fsync per batch */
 		case 6:         /* as 3, then rename each, then one directory fsync: no name before its bytes */
 		case 7:         /* as 4, then rename each, then one directory fsync */
-			for (k = 0; k < BATCH && i + k < j->n; k++) {
+			for (k = 0; k < batch && i + k < j->n; k++) {
 				snprintf(a, sizeof a, "%s/t%d/%ld", j->base, j->id, i + k);
 				fds[k] = mk(a);
 				if (j->method != 4 && j->method != 7)
@@ -148,22 +149,27 @@ static void *run(void *p)
 
 int main(int argc, char **argv)
 {
-	static const char *name[] = { "create+write+fsync", "..+rename+dirfsync", "..+link+unlink", "batch50 sync_file_range+fsync",
-		"batch50 syncfs", "batch50 s_f_r+rename+fsync+dirfsync",
-		"batch50 s_f_r+fsync+rename+dirfsync", "batch50 syncfs+rename+dirfsync", "journal append+fdatasync", "journal preallocated" };
+	static const char *name[] = { "create+write+fsync", "..+rename+dirfsync", "..+link+unlink", "batch sync_file_range+fsync",
+		"batch syncfs", "batch s_f_r+rename+fsync+dirfsync",
+		"batch s_f_r+fsync+rename+dirfsync", "batch syncfs+rename+dirfsync", "journal append+fdatasync", "journal preallocated" };
+	const char *methods = "0123456789";
 	int ch, only = 0, m, t;
-	while ((ch = getopt(argc, argv, "d:s:n:j:")) != -1)
+	while ((ch = getopt(argc, argv, "d:s:n:j:b:m:")) != -1)
 		switch (ch) {
 		case 'd': dir = optarg; break;
 		case 's': size = strtol(optarg, NULL, 10); break;
 		case 'n': nfiles = strtol(optarg, NULL, 10); break;
 		case 'j': only = strtol(optarg, NULL, 10); break;
+		case 'b': batch = strtol(optarg, NULL, 10); break;
+		case 'm': methods = optarg; break;
 		default: return 2;
 		}
+	if (batch < 1 || batch > BATCH_MAX || only < 0 || only > THREADS_MAX)
+		return 2;
 	data = malloc(size);
 	memset(data, 'x', size);
 	for (m = 0; m < 10; m++)
-		for (t = 0; t < 2; t++) {
+		for (t = 0; t < 2 && strchr(methods, '0' + m); t++) {
 			int threads = only ? only : t ? 50 : 1;
 			if (only && t)
 				break;
@@ -183,8 +189,8 @@ int main(int argc, char **argv)
 				}
 			}
 			sync();
-			pthread_t th[200];
-			struct job jobs[200];
+			pthread_t th[THREADS_MAX];
+			struct job jobs[THREADS_MAX];
 			pthread_barrier_init(&bar, NULL, threads + 1);
 			for (int i = 0; i < threads; i++) {
 				jobs[i] = (struct job){ m, i, nfiles / threads, base };

@@ -4,7 +4,7 @@
 #   start deliver   the whole suite: u0..u99@local.test in /mail/uN (uid 5000); one.test to 127.0.0.2:2525,
 #                   d1..d200.many.test to 127.0.2.1..200:2525, down.test to 127.0.0.3:2599
 #   start pop3      the same, with port 110, password pw
-# DAWK_SRC: a built checkout (default: the current directory). SMTPDS and PROCS hold the wished connection limits.
+# DAWK_SRC: a built checkout (default: the current directory). OURS_SET: one more setting ("sync = filesystem"). SMTPDS and PROCS hold the wished connection limits.
 # shellcheck disable=SC2086,SC2046,SC2016,SC2034,SC2013,SC2162
 . "$(dirname "$0")/lab.sh"
 P=ours R=$MB/ours SRC=${DAWK_SRC:-$PWD} D=/srv/dawk
@@ -13,7 +13,7 @@ conf() {
 	rm -rf "$R$D" "$R/opt/dawk"; mkdir -p "$R/opt/dawk" "$R/srv"; cp -a "${BUILD:-$SRC/build}/bin" "$R/opt/dawk/bin"
 	lab_exec $P /opt/dawk/bin/dawk init $D --domain local.test --hostname mail.local.test --smtp 0.0.0.0:25 --pop3 0.0.0.0:110 \
 		--resolver 127.0.0.1@53 --set 'relay-networks = 127.0.0.0/8' --set 'dnssec = no' --set 'smtp-timeout = 1h' \
-		--set 'client-limit = 20000' --set 'recipient-limit = 2000' || return 1
+		--set 'client-limit = 20000' --set 'recipient-limit = 2000' ${OURS_SET:+--set "$OURS_SET"} || return 1
 	echo pw | dawk user add seed@local.test || return 1
 	local hash; hash=$(grep '^seed@local.test:' "$R$D/etc/users" | cut -d: -f2)
 	for ((u = 0; u < 200; u++)); do echo "u$u@local.test:$hash:5000:5000:/mail/u$u:"; done >>"$R$D/etc/users"

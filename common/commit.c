@@ -1,5 +1,6 @@
 #include "commit.h"
 
+#include "durable.h"
 #include "log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -64,12 +65,15 @@ static void fail(struct committer *c, struct commit *commit, const char *what)
  * the pages and would say yes. */
 static void make_bytes_durable(struct committer *c, struct commit *const *batch, size_t count)
 {
+	bool is_done;
+	int error = 0;
 	size_t i;
 
-	for (i = 0; count > 1 && i < count; i++)
+	is_done = durable_together(c->tmp, count, &error);
+	for (i = 0; !is_done && count > 1 && i < count; i++)
 		sync_file_range(batch[i]->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	for (i = 0; i < count; i++) {
-		if (fsync(batch[i]->fd))
+		if (durable_finish(batch[i]->fd, is_done, error))
 			fail(c, batch[i], "write out");
 		close(batch[i]->fd);
 		batch[i]->fd = -1;

@@ -65,6 +65,7 @@ static const struct name names[] = {
 	{ "run-directory", VALUE_PATH, AT(run_directory), 0, 0, "/run/dawk", "folder of sockets and locks" },
 	{ "program-timeout", VALUE_SECONDS, AT(program_timeout_seconds), 1, DAY, "5m", "time a |program gets" },
 	{ "system-users", VALUE_YES_NO, AT(system_users), 0, 0, "no", "accounts of the system have mailboxes in the first domain" },
+	{ "sync", VALUE_SYNC, AT(sync), 0, 0, "auto", "how files are made durable: files, filesystem, or auto" },
 	{ "quota-policy", VALUE_QUOTA_POLICY, AT(quota_policy), 0, 0, "defer", "what mail for a full mailbox gets at RCPT" },
 	{ "checkpassword", VALUE_PATH_OR_NONE, AT(checkpassword), 0, 0, "none", "program that judges logins" },
 	{ "smtpd-workers", VALUE_NUMBER, AT(smtpd_workers), 0, WORKERS_MAX, "0", "worker processes of smtpd; 0: one per core" },

@@ -3,6 +3,7 @@
 #ifndef COMMON_CONFIGURATION_H
 #define COMMON_CONFIGURATION_H
 
+#include "durable.h"
 #include "network.h"
 #include "result.h"
 #include <stdbool.h>
@@ -55,6 +56,7 @@ struct configuration {
 };
 
 /* Reads FILE over the defaults. RESULT_NEVER: an unknown name or a bad value: WHY reads
+	enum durable_policy sync;
  * "FILE:LINE: NAME: what was expected"; RESULT_RETRY: can't be read. *CONF is then NULL.
  * Relative paths in the file are taken from the file's directory. */
 enum result configuration_load(const char *file, struct configuration **conf, struct why *why);

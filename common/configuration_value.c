@@ -361,6 +361,77 @@ static bool read_quota_policy(struct value *value, void *field)
 	return is_right;
 }
 
+static bool read_sync(struct value *value, void *field)
+{
+	static const char *const words[] = { [DURABLE_AUTO] = "auto", [DURABLE_FILES] = "files", [DURABLE_FILESYSTEM] = "filesystem" };
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(value->text, words[i]) == 0) {
+			*(enum durable_policy *)field = (enum durable_policy)i;
+			return true;
+		}
+	return all_wrong(value);
+}
+
+static uint32_t listener_bit(const char *word, size_t length)
+{
+	static const struct { const char *name; enum listener_bit bit; } rows[] = {
+		{ "smtp", LISTEN_SMTP }, { "submission", LISTEN_SUBMISSION }, { "submissions", LISTEN_SUBMISSIONS },
+		{ "pop3", LISTEN_POP3 }, { "pop3s", LISTEN_POP3S },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (strlen(rows[i].name) == length && !memcmp(rows[i].name, word, length))
+			return rows[i].bit;
+	return 0;
+}
+
+static bool read_listener_names(struct value *value, void *field)
+{
+	const char *at = value->text, *end = at + strlen(at), *word;
+	uint32_t *bits = field, bit;
+	size_t length;
+
+	*bits = 0;
+	if (strcmp(value->text, "none") == 0)
+		return true;
+	while (text_next_word(&at, end, &word, &length)) {
+		if (!(bit = listener_bit(word, length)))
+			return wrong(value, word, length);
+		*bits |= bit;
+	}
+	return *bits || all_wrong(value);
+}
+
+const struct mechanism_word mechanism_words[] = {
+	{ "PLAIN", MECHANISM_PLAIN }, { "LOGIN", MECHANISM_LOGIN }, { "SCRAM-SHA-256-PLUS", MECHANISM_SCRAM_SHA_256_PLUS },
+	{ "SCRAM-SHA-256", MECHANISM_SCRAM_SHA_256 }, { "OAUTHBEARER", MECHANISM_OAUTHBEARER }, { "XOAUTH2", MECHANISM_XOAUTH2 },
+	{ NULL, 0 },
+};
+
+static uint32_t mechanism_bit(const char *word, size_t length)
+{
+	for (const struct mechanism_word *row = mechanism_words; row->name; row++)
+		if (text_equal_folded(row->name, strlen(row->name), word, length))
+			return row->bit;
+	return 0;
+}
+
+static bool read_mechanisms(struct value *value, void *field)
+{
+	const char *at = value->text, *end = at + strlen(at), *word;
+	uint32_t *bits = field, bit;
+	size_t length;
+
+	*bits = strcmp(value->text, "auto") == 0 ? MECHANISM_AUTO : 0;
+	while (*bits != MECHANISM_AUTO && text_next_word(&at, end, &word, &length)) {
+		if (!(bit = mechanism_bit(word, length)))
+			return wrong(value, word, length);
+		*bits |= bit;
+	}
+	return *bits || all_wrong(value);
+}
+
 static void release_text(void *field)
 {
 	free(*(char **)field);
@@ -426,6 +497,9 @@ static const struct {
 	[VALUE_YES_NO] = { "yes or no", read_yes_no, NULL },
 	[VALUE_BARE_NEWLINE] = { "reject or normalize", read_bare_newline, NULL },
 	[VALUE_QUOTA_POLICY] = { "defer or reject", read_quota_policy, NULL },
+	[VALUE_SYNC] = { "auto, files or filesystem", read_sync, NULL },
+	[VALUE_LISTENER_NAMES] = { "names among smtp submission submissions pop3 pop3s, or none", read_listener_names, NULL },
+	[VALUE_MECHANISMS] = { "auto, or names among plain login scram-sha-256 scram-sha-256-plus oauthbearer xoauth2", read_mechanisms, NULL },
 };
 
 bool value_read(struct value *value, void *field)

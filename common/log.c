@@ -1,35 +1,103 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { LOG_BUFFER_SIZE = 16384, LOG_TAIL = 16 };	/* LOG_TAIL: room kept for " cut=yes\n" */
+enum {
+	LOG_BUFFER_SIZE = 65536,
+	LOG_TAIL = 16,			/* room kept for " cut=yes\n" */
+	LOG_FLUSH_MS = 1000,		/* log_flush waits no longer for a reader */
+};
 
 static const char *process_name = "dawk";
 static char waiting[LOG_BUFFER_SIZE];
 static size_t waiting_length;
+static uint64_t lost_lines;
 
 void log_open(const char *name)
 {
 	process_name = name;
 }
 
-void log_flush(void)
+void log_never_wait(void)
+{
+	struct stat status;
+
+	if (!fstat(2, &status) && S_ISFIFO(status.st_mode))
+		fcntl(2, F_SETFL, fcntl(2, F_GETFL) | O_NONBLOCK);
+}
+
+/* Whole lines, PIPE_BUF at most: a pipe takes them in one piece, between those of other processes. */
+static size_t piece_length(const char *bytes, size_t length)
+{
+	if (length <= PIPE_BUF)
+		return length;
+	for (size_t n = PIPE_BUF; n > 0; n--)
+		if (bytes[n - 1] == '\n')
+			return n;
+	return PIPE_BUF;
+}
+
+/* Says how many lines found no room, before the next one that does. */
+static void tell_lost(void)
+{
+	char text[128];
+	int length = snprintf(text, sizeof text, "%s log-lost lines=%llu\n", process_name, (unsigned long long)lost_lines);
+
+	if (lost_lines && write(2, text, (size_t)length) == length)
+		lost_lines = 0;
+}
+
+/* false: the reader stands still. */
+static bool send_waiting(void)
 {
 	size_t sent = 0;
+	bool is_ok = true;
 
-	while (sent < waiting_length) {
-		ssize_t n = write(2, waiting + sent, waiting_length - sent);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;	/* nobody reads: the line is lost, the service goes on */
-		sent += (size_t)n;
+	while (sent < waiting_length && is_ok) {
+		ssize_t n = write(2, waiting + sent, piece_length(waiting + sent, waiting_length - sent));
+		if (n > 0)
+			sent += (size_t)n;
+		else if (n < 0 && errno == EAGAIN)
+			is_ok = false;
+		else if (n == 0 || errno != EINTR)
+			sent = waiting_length;	/* nobody reads: the lines are lost, the service goes on */
 	}
-	waiting_length = 0;
+	memmove(waiting, waiting + sent, waiting_length - sent);
+	waiting_length -= sent;
+	if (is_ok)
+		tell_lost();
+	return is_ok;
+}
+
+bool log_try_flush(void)
+{
+	return (!waiting_length && !lost_lines) || send_waiting();
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void log_flush(void)
+{
+	int64_t end_ms = now_ms() + LOG_FLUSH_MS, left_ms;
+	struct pollfd reader = { .fd = 2, .events = POLLOUT };
+
+	while (!log_try_flush() && (left_ms = end_ms - now_ms()) > 0)
+		poll(&reader, 1, (int)left_ms);
 }
 
 /* false: no room; the line then ends before the whole KEY=VALUE, never inside it. */
@@ -132,7 +200,11 @@ void log_why(struct log_line *line, const struct why *why)
 void log_end(struct log_line *line)
 {
 	if (waiting_length + line->length + 1 > sizeof waiting)
-		log_flush();
+		log_try_flush();
+	if (waiting_length + line->length + 1 > sizeof waiting) {
+		lost_lines++;
+		return;
+	}
 	memcpy(waiting + waiting_length, line->text, line->length);
 	waiting_length += line->length;
 	waiting[waiting_length++] = '\n';

@@ -8,7 +8,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LOOP_BATCH = 256 };
+enum { LOOP_BATCH = 256, LOG_AGAIN_MS = 500 };
 
 struct loop {
 	int epoll;
@@ -194,16 +194,18 @@ static void fire_timers(struct loop *loop)
 	}
 }
 
-static int wait_ms(const struct loop *loop)
+/* Until the next timer, or until log lines that nobody read are worth another try. */
+static int wait_ms(const struct loop *loop, bool has_logged)
 {
+	const uint64_t longest = has_logged ? 3600000 : LOG_AGAIN_MS;
 	uint64_t due;
 
 	if (!loop->timer_count)
-		return -1;
+		return has_logged ? -1 : LOG_AGAIN_MS;
 	due = loop->heap[1]->due_ms;
 	if (due <= loop->now_ms)
 		return 0;
-	return due - loop->now_ms > 3600000 ? 3600000 : (int)(due - loop->now_ms);
+	return (int)(due - loop->now_ms > longest ? longest : due - loop->now_ms);
 }
 
 uint64_t loop_now_ms(const struct loop *loop)
@@ -289,13 +291,14 @@ enum result loop_run(struct loop *loop, struct why *why)
 
 	loop->is_stopping = false;
 	while (!loop->is_stopping) {
+		bool has_logged;
 		int n;
 		for (i = 0; i < loop->turn_end_count; i++)
 			loop->turn_ends[i]->run(loop->turn_ends[i]);
-		log_flush();
+		has_logged = log_try_flush();
 		if (loop->is_stopping)
 			break;
-		n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, wait_ms(loop));
+		n = epoll_wait(loop->epoll, loop->batch, LOOP_BATCH, wait_ms(loop, has_logged));
 		if (n < 0 && errno != EINTR)
 			return why_errno(why, RESULT_STOP, "unable to wait for events");
 		loop->now_ms = time_monotonic_ms();

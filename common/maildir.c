@@ -1,6 +1,7 @@
 /* Messages in maildirs: see maildir.h. One process, one thread: the buffer is static. */
 #include "maildir_private.h"
 #include "content.h"
+#include "durable.h"
 #include "text.h"
 #include <dirent.h>
 #include <errno.h>
@@ -166,11 +167,12 @@ static enum result item_fail(struct maildir_item *item, const char *what)
 	return item->result = why_errno(&item->why, RESULT_RETRY, "%s %s", what, item->folder->path);
 }
 
-static void item_sync(struct maildir_item *item)
+/* IS_DONE: it was synced with the others, which ended with ERROR. */
+static void item_sync(struct maildir_item *item, bool is_done, int error)
 {
 	item->result = RESULT_OK;
 	item->why = (struct why){ 0 };
-	if (fsync(item->fd) != 0)
+	if (durable_finish(item->fd, is_done, error))
 		item_fail(item, "sync a file in");
 	if (close(item->fd) != 0 && item->result == RESULT_OK)
 		item_fail(item, "close a file in");
@@ -193,13 +195,13 @@ static void item_rename(struct maildir_item *item)
 	item_fail(item, "put a file into");
 }
 
-static void item_sync_folder(struct maildir_item *item, uint64_t batch)
+static void item_sync_folder(struct maildir_item *item, uint64_t batch, bool is_done, int error)
 {
 	struct maildir_folder *folder = item->folder;
 
 	if (folder->synced_in != batch) {
 		folder->synced_in = batch;
-		folder->sync_errno = fsync(folder->new) == 0 ? 0 : errno;
+		folder->sync_errno = is_done ? error : fsync(folder->new) == 0 ? 0 : errno;
 	}
 	if (folder->sync_errno == 0)
 		return;
@@ -208,26 +210,52 @@ static void item_sync_folder(struct maildir_item *item, uint64_t batch)
 	unlinkat(folder->new, item->name, 0);	/* it comes again: not twice if that can be helped */
 }
 
+/* One file system for all? Mailboxes may lie on several. */
+static bool share_a_device(const struct maildir_item *items, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		if (items[i].folder->device != items[0].folder->device)
+			return false;
+	return true;
+}
+
+static void sync_files(struct maildir_item *items, size_t count)
+{
+	int error = 0;
+	bool is_done = share_a_device(items, count) && durable_together(items[0].fd, count, &error);
+
+	/* all on their way first, so that the disk may take them side by side */
+	for (size_t i = 0; i < count && count > 1 && !is_done; i++)
+		(void)sync_file_range(items[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	for (size_t i = 0; i < count; i++)
+		item_sync(&items[i], is_done, error);
+}
+
+static void sync_folders(struct maildir_item *items, size_t count, uint64_t batch)
+{
+	int error = 0;
+	bool is_done = share_a_device(items, count) && durable_together(items[0].folder->new, count, &error);
+
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].result == RESULT_OK)
+			item_sync_folder(&items[i], batch, is_done, error);
+		else
+			item_abandon(&items[i]);
+	}
+}
+
 void maildir_commit(struct maildir_item *items, size_t count)
 {
 	static uint64_t batch;
 
 	batch++;
-	/* all on their way first, so that the disk may take them side by side */
-	for (size_t i = 0; i < count && count > 1; i++)
-		(void)sync_file_range(items[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-	for (size_t i = 0; i < count; i++)
-		item_sync(&items[i]);
+	if (count > 0)
+		sync_files(items, count);
 	for (size_t i = 0; i < count; i++)
 		if (items[i].result == RESULT_OK)
 			item_rename(&items[i]);
-	for (size_t i = 0; i < count; i++) {
-		if (items[i].result != RESULT_OK) {
-			item_abandon(&items[i]);
-			continue;
-		}
-		item_sync_folder(&items[i], batch);
-	}
+	if (count > 0)
+		sync_folders(items, count, batch);
 	for (size_t i = 0; i < count; i++) {
 		if (items[i].folder != NULL)
 			maildir_folder_release(items[i].folder);

@@ -1,6 +1,7 @@
 /* The side of a part: what service.h promises to workers and helpers. */
 #include "service.h"
 
+#include "durable.h"
 #include "log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -145,6 +146,7 @@ enum result service_start(int argc, char **argv, const char *name, const char *u
 	enum result result;
 
 	log_open(name);
+	log_never_wait();
 	result = take_options(argc, argv, name, usage, &file, exit_code);
 	if (result != RESULT_OK)
 		return result;
@@ -154,7 +156,8 @@ enum result service_start(int argc, char **argv, const char *name, const char *u
 	result = occupy_low_descriptors(&why);
 	if (result == RESULT_OK)
 		result = configuration_load(file, conf, &why);
-	if (result == RESULT_OK)
+	if (result == RESULT_OK) {
+		durable_configure((*conf)->sync);
 		return RESULT_OK;
 	log_failure("unable-to-start", &why);
 	*exit_code = result == RESULT_NEVER ? EX_CONFIG : EX_OSERR;
