@@ -49,6 +49,7 @@ struct configuration {
 	bool system_users;
 	enum quota_policy quota_policy;
 	char *checkpassword;		/* program for logins, NULL: none */
+	uint32_t starttls_timeout_seconds;
 	uint32_t smtpd_workers, pop3d_workers;	/* 0 in the file: one per core; here never 0 */
 	uint32_t local_concurrency;	/* recipients in flight in locald */
 	struct text_list tls_certificate, tls_key;
@@ -58,6 +59,8 @@ struct configuration {
 /* Reads FILE over the defaults. RESULT_NEVER: an unknown name or a bad value: WHY reads
 	enum durable_policy sync;
  * "FILE:LINE: NAME: what was expected"; RESULT_RETRY: can't be read. *CONF is then NULL.
+	bool dane;			/* TLSA records judge the certificates of next hops */
+	struct text_list tls_authorities;	/* PEM files, besides the system's trust store */
  * Relative paths in the file are taken from the file's directory. */
 enum result configuration_load(const char *file, struct configuration **conf, struct why *why);
 void configuration_free(struct configuration *conf);
