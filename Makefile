@@ -19,7 +19,7 @@ LIBS = -lcdb $(DEPS)/owfat/usr/lib/libowfat.a -lidn2 -pthread
 AUTHD_LIBS = -lcrypt -lnettle
 TLS_LIBS = -lgnutls
 
-PROGRAMS = smtpd queued locald pop3d authd keyd remoted dnsd dawk sendmail
+PROGRAMS = smtpd queued locald pop3d authd keyd remoted dnsd stsd dawk sendmail
 common_SRC = $(wildcard common/*.c)
 smtpd_SRC = $(wildcard smtpd/*.c)
 queued_SRC = $(wildcard queued/*.c)
@@ -29,6 +29,7 @@ authd_SRC = $(wildcard authd/*.c)
 keyd_SRC = $(wildcard keyd/*.c)
 remoted_SRC = $(wildcard remoted/*.c)
 dnsd_SRC = $(wildcard dnsd/*.c)
+stsd_SRC = $(wildcard stsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
 # dawk explains where mail goes as remoted finds it out.
 dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c
@@ -59,6 +60,7 @@ authd_LIBS = $(AUTHD_LIBS)
 dawk_LIBS = -lcrypt $(TLS_LIBS)
 keyd_LIBS = $(TLS_LIBS)
 dnsd_LIBS = -lunbound
+stsd_LIBS = -lcurl-gnutls
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 # Unit drivers: each tests/unit/NAME.c is a program, linked with the objects of its first line.
@@ -76,7 +78,7 @@ $(B)/tool/%: tests/tool/%.c $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(TLS_LIBS) $(LIBS)
 
-units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/failing_calls.so $(B)/tool/tls_server $(B)/tool/key_ask $(B)/tool/captive
+units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/sts_ask $(B)/tool/failing_calls.so $(B)/tool/tls_server $(B)/tool/key_ask $(B)/tool/captive
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 

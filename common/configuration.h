@@ -45,6 +45,7 @@ struct configuration {
 	char *subaddress;		/* separator characters, may be empty */
 	char *queue, *mailboxes;	/* absolute */
 	char *run_directory;		/* absolute: sockets, locks */
+	char *state_directory;		/* absolute: what programs remember over a restart */
 	uint32_t program_timeout_seconds;
 	bool system_users;
 	enum quota_policy quota_policy;
@@ -53,6 +54,9 @@ struct configuration {
 	uint32_t smtpd_workers, pop3d_workers;	/* 0 in the file: one per core; here never 0 */
 	uint32_t local_concurrency;	/* recipients in flight in locald */
 	struct text_list tls_certificate, tls_key;
+	bool mta_sts;
+	char *mta_sts_authorities;	/* PEM file */
+	char *tls_report_contact;	/* address; empty: the postmaster of the first domain */
 	char *users, *secrets, *aliases, *routes, *site, *access, *relay_recipients;	/* absolute paths of the sources */
 };
 

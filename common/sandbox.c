@@ -19,6 +19,7 @@ enum {
 	DENY_ALL_ROLES = DENY_ADMIN | DENY_IDENTITY | DENY_EXEC | DENY_FORK | DENY_SIGNALS,
 	DENY_FILES = DENY_ALL_ROLES | DENY_SOCKETS | DENY_OWNERS,
 	DENY_WORKER = DENY_FILES | DENY_TIMES | DENY_LIST,
+	DENY_STSD = (DENY_FILES & ~DENY_SOCKETS) | DENY_TIMES | DENY_SERVERS,
 	/* look-ups of accounts may go to a daemon on a Unix socket */
 	DENY_AUTHD = (DENY_FILES & ~DENY_SOCKETS) | DENY_NETWORK,
 };
@@ -45,6 +46,7 @@ static const struct role_row {
 	[ROLE_REMOTED] = { "remoted", "dawkr", DENY_WORKER & ~DENY_SOCKETS, false, true, true, 0, "no queue" },
 	[ROLE_DNSD] = { "dnsd", "dawkd", DENY_WORKER & ~DENY_SOCKETS, false, true, true, 0, "no file" },
 	[ROLE_KEYD] = { "keyd", "dawkk", DENY_WORKER, false, true, false, 0, "private keys" },
+	[ROLE_STSD] = { "stsd", "dawkt", DENY_STSD, false, true, true, 0, "its own folder; reads the host's authorities" },
 };
 
 enum result sandbox_identity(enum role role, struct identity *identity, struct why *why)
@@ -181,7 +183,7 @@ void sandbox_print_table(void)
 {
 	static const struct { unsigned deny; const char *name; } classes[] = {
 		{ DENY_ADMIN, "admin" }, { DENY_IDENTITY, "setuid" }, { DENY_EXEC, "exec" }, { DENY_FORK, "fork" },
-		{ DENY_SIGNALS, "kill" }, { DENY_SOCKETS | DENY_NETWORK, "socket" }, { DENY_OWNERS, "chmod" },
+		{ DENY_SIGNALS, "kill" }, { DENY_SOCKETS | DENY_NETWORK, "socket" }, { DENY_SERVERS, "listen" }, { DENY_OWNERS, "chmod" },
 		{ DENY_TIMES, "utime" }, { DENY_LIST, "list" },
 	};
 	size_t i, j;

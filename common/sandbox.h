@@ -18,6 +18,7 @@ enum role {
 	ROLE_AUTHD,		/* root: secrets, mailboxes' quota; no network */
 	ROLE_CHECKER,		/* nobody's rights: crypt(3) alone */
 	ROLE_REMOTED, ROLE_DNSD, ROLE_KEYD,
+	ROLE_STSD,		/* dawkt: network out; its own folder */
 	ROLES_END
 };
 

@@ -49,6 +49,7 @@ static const struct denied denied[] = {
 	DENIED(EXEC, execve) DENIED(EXEC, execveat)
 	DENIED(SOCKETS, socket) DENIED(SOCKETS, socketpair) DENIED(SOCKETS, connect) DENIED(SOCKETS, bind)
 	DENIED(SOCKETS, listen)
+	DENIED(SERVERS, bind) DENIED(SERVERS, listen)
 	DENIED(OWNERS, fchmod) DENIED(OWNERS, fchmodat) DENIED(OWNERS, fchown) DENIED(OWNERS, fchownat)
 	DENIED(OWNERS, setxattr) DENIED(OWNERS, lsetxattr) DENIED(OWNERS, fsetxattr) DENIED(OWNERS, removexattr)
 	DENIED(OWNERS, lremovexattr) DENIED(OWNERS, fremovexattr)

@@ -17,6 +17,7 @@ enum {
 	DENY_LIST = 128,	/* getdents */
 	DENY_NETWORK = 256,	/* socket of any family but Unix */
 	DENY_SIGNALS = 512,	/* kill and its kin; tgkill, which abort(3) needs, is let through */
+	DENY_SERVERS = 1024,	/* bind, listen */
 };
 
 /* RESULT_OK, also when the kernel has no Landlock 2 (*IS_ON tells); RESULT_STOP with WHY.

@@ -24,6 +24,7 @@ static const struct account {
 	{ "dawkp", "dawk pop3d", NULL },
 	{ "dawkk", "dawk keyd", NULL },
 	{ "dawkd", "dawk dnsd", NULL },
+	{ "dawkt", "dawk stsd", NULL },
 	{ "dawkm", "dawk mailboxes", NULL },
 	{ "dawkx", "dawk programs of aliases", NULL },
 };

@@ -139,7 +139,8 @@ static enum result write_configuration(const struct wish *wish, const struct lay
 		is_fine = is_fine && text_append_format(&text, "listen-local = %s/submit\n", layout->run) &&
 		          append_line(&text, "queue", layout->queue) &&
 		          append_line(&text, "mailboxes", layout->mailboxes) &&
-		          append_line(&text, "run-directory", layout->run);
+		          append_line(&text, "run-directory", layout->run) &&
+		          append_line(&text, "state-directory", layout->state);
 	if (wish->resolver)
 		is_fine = is_fine && append_line(&text, "resolver", wish->resolver);
 	is_fine = is_fine && text_append(&text, wish->settings.s, wish->settings.len);
@@ -153,7 +154,7 @@ static enum result make_directories(const struct layout *layout, struct why *why
 	const struct { const char *base, *name; mode_t mode; } rows[] = {
 		{ layout->etc, "", 0755 }, { layout->etc, "/tables", 0755 },
 		{ layout->etc, "/secret", 0700 }, { layout->etc, "/keys", 0700 },
-		{ layout->mailboxes, "", 0755 }, { layout->run, "", 0755 },
+		{ layout->mailboxes, "", 0755 }, { layout->run, "", 0755 }, { layout->state, "", 0755 },
 		{ layout->log, "", 0755 }, { layout->service, "", 0755 },
 	};
 	enum result result = RESULT_OK;

@@ -54,6 +54,7 @@ static void fill_system(struct layout *layout)
 	snprintf(layout->queue, PATH_MAX, "/var/spool/dawk");
 	snprintf(layout->mailboxes, PATH_MAX, "/var/mail/dawk");
 	snprintf(layout->run, PATH_MAX, "/run/dawk");
+	snprintf(layout->state, PATH_MAX, "/var/lib/dawk");
 	snprintf(layout->log, PATH_MAX, "/var/log/dawk");
 	snprintf(layout->service, PATH_MAX, "/etc/dawk/service");
 }
@@ -70,7 +71,8 @@ enum result layout_fill(struct layout *layout, const char *directory, struct why
 		return result;
 	if (!join(layout->etc, layout->root, "etc") || !join(layout->conf, layout->root, "etc/dawk.conf") ||
 	    !join(layout->queue, layout->root, "queue") || !join(layout->mailboxes, layout->root, "mail") ||
-	    !join(layout->run, layout->root, "run") || !join(layout->log, layout->root, "log") ||
+	    !join(layout->run, layout->root, "run") || !join(layout->state, layout->root, "state") ||
+	    !join(layout->log, layout->root, "log") ||
 	    !join(layout->service, layout->root, "service"))
 		return why_set(why, RESULT_NEVER, "the path is too long: %s", directory);
 	return RESULT_OK;

@@ -12,7 +12,7 @@ struct layout {
 	bool is_system;			/* the host's own installation, not an instance below a folder */
 	char root[PATH_MAX];		/* of an instance; "" for the system */
 	char etc[PATH_MAX], conf[PATH_MAX];
-	char queue[PATH_MAX], mailboxes[PATH_MAX], run[PATH_MAX], log[PATH_MAX], service[PATH_MAX];
+	char queue[PATH_MAX], mailboxes[PATH_MAX], run[PATH_MAX], state[PATH_MAX], log[PATH_MAX], service[PATH_MAX];
 };
 
 /* DIRECTORY (made absolute; it need not exist), or NULL for the system's places. RESULT_NEVER: a path

@@ -52,7 +52,7 @@ package_of() {
 }
 
 missing_packages() {
-	wanted='gcc make libc6-dev libcdb-dev libcrypt-dev libidn2-dev libgnutls28-dev nettle-dev libunbound-dev dns-root-data pkg-config'
+	wanted='gcc make libc6-dev libcdb-dev libcrypt-dev libidn2-dev libgnutls28-dev nettle-dev libunbound-dev dns-root-data libcurl4-gnutls-dev zlib1g-dev ca-certificates pkg-config'
 	# without a supervisor of the host: runit brings one
 	[ -n "$(host_supervisor)" ] || wanted="$wanted runit"
 	for package in $wanted; do
@@ -263,8 +263,9 @@ uninstall() {
 	  /etc/dawk         configuration, mailboxes' passwords, aliases
 	  /var/spool/dawk   messages that wait
 	  /var/mail/dawk    mailboxes
+	  /var/lib/dawk     policies of other domains, facts of TLS
 	  /var/log/dawk     log lines
-	and the accounts dawks dawkq dawkr dawkp dawkk dawkd dawkm dawkx, which own them.
+	and the accounts dawks dawkq dawkr dawkp dawkk dawkd dawkt dawkm dawkx, which own them.
 	make setup takes all of it up again. To delete it: rm -r those folders; userdel each account.
 	END
 }

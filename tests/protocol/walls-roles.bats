@@ -67,6 +67,13 @@ root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
 	done
 }
 
+@test "stsd opens connections, listens nowhere, and has a folder of its own alone" {
+	belongs_to dawkt
+	allowed_to stsd 'thread socket-inet socket-inet6 socket-netlink socket-unix socketpair connect list read-mailbox write-mailbox make-file' "$SUITE/mail"
+	rm -f "$SUITE/mail/captive-was-here"
+	allowed_to stsd 'thread list socket-inet socket-inet6 socket-netlink socket-unix socketpair connect'
+}
+
 @test "a capability that a supervisor gave to a user's instance goes no further than its openers" {
 	[[ $(id -u) == 0 ]] || return 0
 	belongs_to nobody
@@ -82,11 +89,11 @@ root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
 
 @test "dawk privileges shows a line per role, with its account and what it is refused" {
 	run -0 "$BIN/dawk" privileges
-	[[ ${#lines[@]} == 13 ]]
+	[[ ${#lines[@]} == 14 ]]
 	for row in 'smtpd *dawks *yes *no *admin,setuid,exec,fork,kill,socket,chmod,utime,list ' 'queued *dawkq *yes *no ' \
 		'locald *root *no *yes *none ' 'deliverer *mailbox *yes *no ' 'program *mailbox *no *yes *none ' 'pop3d *dawkp *yes *no ' \
 		'pop3-session *mailbox *yes *no ' 'authd *root *yes *unix ' 'checker *nobody *yes *no ' 'remoted *dawkr *yes *yes ' \
-		'dnsd *dawkd *yes *yes ' 'keyd *dawkk *yes *no '; do
+		'dnsd *dawkd *yes *yes ' 'keyd *dawkk *yes *no ' 'stsd *dawkt *yes *yes *admin,setuid,exec,fork,kill,listen,chmod,utime '; do
 		grep -qE "^$row" <<<"$output"
 	done
 }

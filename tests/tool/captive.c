@@ -186,7 +186,7 @@ static enum role role_of(const char *name)
 	static const char *const names[ROLES_END] = {
 		[ROLE_SMTPD_WORKER] = "smtpd", [ROLE_SCHEDULER] = "queued", [ROLE_DELIVERER] = "deliverer",
 		[ROLE_POP3_WORKER] = "pop3d", [ROLE_POP3_SESSION] = "pop3-session", [ROLE_AUTHD] = "authd",
-		[ROLE_CHECKER] = "checker", [ROLE_REMOTED] = "remoted", [ROLE_DNSD] = "dnsd", [ROLE_KEYD] = "keyd",
+		[ROLE_CHECKER] = "checker", [ROLE_REMOTED] = "remoted", [ROLE_DNSD] = "dnsd", [ROLE_KEYD] = "keyd", [ROLE_STSD] = "stsd",
 		[ROLE_PROGRAM] = "program",
 	};
 
