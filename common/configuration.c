@@ -72,6 +72,21 @@ static const struct name names[] = {
 	{ "sync", VALUE_SYNC, AT(sync), 0, 0, "auto", "how files are made durable: files, filesystem, or auto" },
 	{ "quota-policy", VALUE_QUOTA_POLICY, AT(quota_policy), 0, 0, "defer", "what mail for a full mailbox gets at RCPT" },
 	{ "checkpassword", VALUE_PATH_OR_NONE, AT(checkpassword), 0, 0, "none", "program that judges logins" },
+	{ "oauth-checker", VALUE_PATH_OR_NONE, AT(oauth_checker), 0, 0, "none", "program that judges bearer tokens" },
+	{ "auth-listeners", VALUE_LISTENER_NAMES, AT(auth_listeners), 0, 0, "submission submissions", "listeners where SMTP clients may log in, under TLS" },
+	{ "auth-mechanisms", VALUE_MECHANISMS, AT(auth_mechanisms), 0, 0, "auto", "how clients may log in" },
+	{ "login-failure-limit", VALUE_NUMBER, AT(login_failure_limit), 0, 1000000, "10", "failed logins of a user from one network before he is shut out; 0: never" },
+	{ "login-block", VALUE_SECONDS, AT(login_block_seconds), 1, 30 * DAY, "15m", "how long failed logins shut out" },
+	{ "login-cache", VALUE_SECONDS, AT(login_cache_seconds), 0, DAY, "15m", "how long a right password is remembered; 0s: not at all" },
+	{ "submission-from", VALUE_SUBMISSION_FROM, AT(submission_from), 0, 0, "enforce", "what has to be an address of who logged in: reverse-path and From (enforce), envelope, off" },
+	{ "hide-submitter", VALUE_YES_NO, AT(hide_submitter), 0, 0, "yes", "Received does not tell from where a user submitted" },
+	{ "user-messages-hour", VALUE_LIMIT, AT(user_limits[USER_MESSAGES_HOUR]), 1, USER_LIMIT_MOST, "200", "messages that a user may submit in an hour" },
+	{ "user-messages-day", VALUE_LIMIT, AT(user_limits[USER_MESSAGES_DAY]), 1, USER_LIMIT_MOST, "1000", "in a day" },
+	{ "user-recipients-hour", VALUE_LIMIT, AT(user_limits[USER_RECIPIENTS_HOUR]), 1, USER_LIMIT_MOST, "1000", "recipients that a user may have in an hour" },
+	{ "user-recipients-day", VALUE_LIMIT, AT(user_limits[USER_RECIPIENTS_DAY]), 1, USER_LIMIT_MOST, "3000", "in a day" },
+	{ "user-strangers-hour", VALUE_LIMIT, AT(user_limits[USER_STRANGERS_HOUR]), 1, USER_LIMIT_MOST, "200", "more recipients in an hour that he never wrote to hold his account" },
+	{ "user-networks-hour", VALUE_LIMIT, AT(user_limits[USER_NETWORKS_HOUR]), 1, USER_NETWORKS_MOST, "12", "submitting from more networks in an hour holds it" },
+	{ "user-refusals-hour", VALUE_LIMIT, AT(user_limits[USER_REFUSALS_HOUR]), 1, USER_LIMIT_MOST, "100", "more refused recipients and messages in an hour hold it" },
 	{ "smtpd-workers", VALUE_NUMBER, AT(smtpd_workers), 0, WORKERS_MAX, "0", "worker processes of smtpd; 0: one per core" },
 	{ "pop3d-workers", VALUE_NUMBER, AT(pop3d_workers), 0, WORKERS_MAX, "0", "worker processes of pop3d; 0: one per core" },
 	{ "local-concurrency", VALUE_NUMBER, AT(local_concurrency), 1, 100000, "200", "local deliveries at the same time" },
@@ -80,6 +95,8 @@ static const struct name names[] = {
 	{ "mta-sts", VALUE_YES_NO, AT(mta_sts), 0, 0, "yes", "outbound: MTA-STS policies are followed (RFC 8461)" },
 	{ "mta-sts-authorities", VALUE_PATH, AT(mta_sts_authorities), 0, 0, "/etc/ssl/certs/ca-certificates.crt", "PEM file of who may vouch for the hosts of policies" },
 	{ "tls-report-contact", VALUE_CHARACTERS, AT(tls_report_contact), 0, 0, "", "sender of reports of TLS; empty: postmaster of the first domain" },
+	{ "tls-tickets", VALUE_LISTENER_NAMES, AT(tls_tickets), 0, 0, "smtp submission submissions pop3 pop3s", "listeners whose clients may resume TLS sessions by tickets" },
+	{ "tls-handshake-timeout", VALUE_SECONDS, AT(tls_handshake_timeout_seconds), 1, DAY, "30s", "time a client has for its TLS handshake" },
 	{ "users", VALUE_PATH, AT(users), 0, 0, "users", "table of mailboxes" },
 	{ "secrets", VALUE_PATH, AT(secrets), 0, 0, "secrets", "table of further secrets" },
 	{ "aliases", VALUE_PATH, AT(aliases), 0, 0, "aliases", "table of aliases" },
@@ -87,6 +104,8 @@ static const struct name names[] = {
 	{ "site", VALUE_PATH, AT(site), 0, 0, "site", "table of how destinations are treated" },
 	{ "access", VALUE_PATH, AT(access), 0, 0, "access", "table of who may do what" },
 	{ "relay-recipients", VALUE_PATH, AT(relay_recipients), 0, 0, "relay-recipients", "table of recipients in relay-domains" },
+	{ "senders", VALUE_PATH, AT(senders), 0, 0, "senders", "table of whom users may send as" },
+	{ "limits", VALUE_PATH, AT(limits), 0, 0, "limits", "table of what single users may send" },
 };
 #undef AT
 enum { NAMES = sizeof names / sizeof names[0] };
@@ -159,7 +178,7 @@ static enum result set(struct loaded *loaded, size_t index, const char *text, un
 		return out_of_memory(loaded, why);
 	if (name->most > 0)
 		snprintf(range, sizeof range, " (%llu to %llu%s)", (unsigned long long)name->least, (unsigned long long)name->most,
-		         name->type == VALUE_SIZE ? " bytes" : name->type == VALUE_NUMBER ? "" : " seconds");
+		         name->type == VALUE_SIZE ? " bytes" : name->type == VALUE_NUMBER || name->type == VALUE_LIMIT ? "" : " seconds");
 	return why_set(why, RESULT_NEVER, "%s:%u: %s: expected %s%s, found \"%.*s\"", loaded->conf.file, line, name->name,
 	               value_expected(name->type), range, (int)(value.found_length > 60 ? 60 : value.found_length), value.found);
 }

@@ -432,6 +432,26 @@ static bool read_mechanisms(struct value *value, void *field)
 	return *bits || all_wrong(value);
 }
 
+static bool read_submission_from(struct value *value, void *field)
+{
+	static const char *const words[] = {
+		[SUBMISSION_FROM_OFF] = "off", [SUBMISSION_FROM_ENVELOPE] = "envelope", [SUBMISSION_FROM_ENFORCE] = "enforce",
+	};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(value->text, words[i]) == 0) {
+			*(enum submission_from *)field = (enum submission_from)i;
+			return true;
+		}
+	return all_wrong(value);
+}
+
+static bool read_limit(struct value *value, void *field)
+{
+	*(uint32_t *)field = 0;
+	return strcmp(value->text, "off") == 0 || read_number(value, field);
+}
+
 static void release_text(void *field)
 {
 	free(*(char **)field);
@@ -497,6 +517,8 @@ static const struct {
 	[VALUE_YES_NO] = { "yes or no", read_yes_no, NULL },
 	[VALUE_BARE_NEWLINE] = { "reject or normalize", read_bare_newline, NULL },
 	[VALUE_QUOTA_POLICY] = { "defer or reject", read_quota_policy, NULL },
+	[VALUE_SUBMISSION_FROM] = { "enforce, envelope or off", read_submission_from, NULL },
+	[VALUE_LIMIT] = { "a number, or off", read_limit, NULL },
 	[VALUE_SYNC] = { "auto, files or filesystem", read_sync, NULL },
 	[VALUE_LISTENER_NAMES] = { "names among smtp submission submissions pop3 pop3s, or none", read_listener_names, NULL },
 	[VALUE_MECHANISMS] = { "auto, or names among plain login scram-sha-256 scram-sha-256-plus oauthbearer xoauth2", read_mechanisms, NULL },
