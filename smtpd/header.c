@@ -6,11 +6,26 @@ enum { AT_START, IN_NAME, IN_VALUE, AT_FIRST_LINE };
 
 static const struct { const char *name; uint8_t bit; } wanted[] = {
 	{ "date", HEADER_DATE }, { "from", HEADER_FROM }, { "message-id", HEADER_MESSAGE_ID },
+	{ "sender", HEADER_SENDER }, { "dkim-signature", HEADER_DKIM_SIGNATURE },
 };
 
 void header_start(struct header *header)
 {
 	*header = (struct header){ .state = AT_FIRST_LINE };
+}
+
+static void header_pass(const struct header *header, const char *bytes, size_t length)
+{
+	if (header->take && header->field)
+		header->take(header->context, header->field, bytes, length);
+}
+
+/* The value that went by is over. */
+static void header_leave(struct header *header)
+{
+	if (header->take && header->field)
+		header->take(header->context, 0, NULL, 0);
+	header->field = 0;
 }
 
 static void header_note(struct header *header)
@@ -21,7 +36,9 @@ static void header_note(struct header *header)
 		header->received_count++;
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
 		if (length == strlen(wanted[i].name) && !memcmp(header->name, wanted[i].name, length))
-			header->fields |= wanted[i].bit;
+			header->field = wanted[i].bit;
+	header->fields |= header->field;
+	header_pass(header, NULL, 0);
 }
 
 /* A line that is no field ends the header, RFC 5322 2.2; as the first line it says there is none. */
@@ -29,6 +46,7 @@ static void header_end(struct header *header, bool is_first)
 {
 	header->is_over = true;
 	header->is_missing = is_first;
+	header->is_broken = !is_first;
 }
 
 /* RFC 5322 4.5: old programs put blanks before the colon. */
@@ -47,10 +65,15 @@ static void header_line_start(struct header *header, char c)
 	bool is_first = header->state == AT_FIRST_LINE;
 
 	header->name_length = 0;
+	if (c != ' ' && c != '\t')
+		header_leave(header);
 	if (c == '\r' || c == '\n' || c == ':') {
-		header_end(header, is_first && c == ':');
+		header->is_over = true;
+		if (c == ':')
+			header_end(header, is_first);
 	} else if (c == ' ' || c == '\t') {
 		header->state = IN_VALUE;
+		header_pass(header, &c, 1);
 		if (is_first)
 			header_end(header, true);
 	} else {
@@ -63,9 +86,11 @@ void header_feed(struct header *header, const char *bytes, size_t length)
 {
 	for (const char *at = bytes, *end = bytes + length; at < end && !header->is_over; at++) {
 		if (header->state == IN_VALUE) {
-			at = memchr(at, '\n', (size_t)(end - at));
-			if (!at)
+			const char *newline = memchr(at, '\n', (size_t)(end - at)), *stop = newline ? newline + 1 : end;
+			header_pass(header, at, (size_t)(stop - at));
+			if (!newline)
 				return;
+			at = newline;
 			header->state = AT_START;
 		} else if (header->state != IN_NAME) {
 			header_line_start(header, *at);
@@ -79,4 +104,10 @@ void header_feed(struct header *header, const char *bytes, size_t length)
 			header_name_byte(header, *at);
 		}
 	}
+}
+
+void header_close(struct header *header)
+{
+	header_leave(header);
+	header->is_over = true;
 }
