@@ -32,7 +32,7 @@ dnsd_SRC = $(wildcard dnsd/*.c)
 stsd_SRC = $(wildcard stsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
 # dawk explains where mail goes as remoted finds it out.
-dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c
+dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c remoted/rules.c
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(PROGRAMS:%=$(B)/bin/%)

@@ -105,7 +105,7 @@ static void say_route(struct explanation *explanation)
 		line(explanation, "next hop the mail exchangers (MX) of %s, else its address", domain);
 	if (look_domain(explanation, explanation->site, "site", domain, &value, &length) == RESULT_OK)
 		line(explanation, "treated with %.*s", (int)length, value);
-	explain_remote(explanation->conf, explanation->routes, folded, (int)explanation->depth * 4, &explanation->names);
+	explain_remote(explanation->conf, explanation->routes, explanation->site, folded, (int)explanation->depth * 4, &explanation->names);
 }
 
 static void explain_address(struct explanation *explanation, const struct address *address);

@@ -1,5 +1,6 @@
 #include "explain_remote.h"
 
+#include "remoted/rules.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -54,7 +55,8 @@ static void say_hosts(struct names *names, const struct route *route, struct hos
 		say_addresses(hosts, indent);
 }
 
-void explain_remote(const struct configuration *conf, struct table *routes, const char *next_hop, int indent, struct names **names)
+void explain_remote(const struct configuration *conf, struct table *routes, struct table *sites, const char *next_hop,
+                    int indent, struct names **names)
 {
 	struct hosts hosts = { .exchange_count = 0 };
 	struct route route;
@@ -63,6 +65,8 @@ void explain_remote(const struct configuration *conf, struct table *routes, cons
 
 	if (result == RESULT_OK && *route.path)
 		return;			/* the route says it all */
+	if (result == RESULT_OK)
+		result = rules_take(sites, next_hop, &route, &why);
 	if (result == RESULT_OK && !*names)
 		result = names_start(conf, PATIENCE_MS, names, &why);
 	if (result != RESULT_OK) {

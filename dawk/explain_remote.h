@@ -4,8 +4,9 @@
 
 #include "names.h"
 
-/* Prints, INDENT blanks in front, the hosts for NEXT_HOP (a folded address), their addresses in the order to try
- * them, or why there are none. *NAMES: NULL at first, kept for the next call; names_stop is the caller's. */
-void explain_remote(const struct configuration *conf, struct table *routes, const char *next_hop, int indent, struct names **names);
+/* Prints, INDENT blanks in front, the hosts for NEXT_HOP (a folded address) by the tables ROUTES and SITES, their
+ * addresses in the order to try them, or why there are none. *NAMES: NULL at first, kept for the next call; names_stop is the caller's. */
+void explain_remote(const struct configuration *conf, struct table *routes, struct table *sites, const char *next_hop,
+                    int indent, struct names **names);
 
 #endif

@@ -57,6 +57,13 @@ static bool is_family(const char *value, size_t length)
 	return is_one_of(value, length, words);
 }
 
+static bool is_yes_or_no(const char *value, size_t length)
+{
+	static const char *const words[] = { "yes", "no", NULL };
+
+	return is_one_of(value, length, words);
+}
+
 static bool is_tls(const char *value, size_t length)
 {
 	static const char *const words[] = { "none", "may", "encrypt", "verify", "dane", NULL };
@@ -75,6 +82,7 @@ static const struct option site_options[] = {
 	{ "rate", "rate=NUMBER/s, /m or /h", is_rate },
 	{ "family", "family=any, 4 or 6", is_family },
 	{ "source", "source=ADDRESS", is_ip },
+	{ "chunking", "chunking=yes or no", is_yes_or_no },
 	{ "tls", "tls=none, may, encrypt, verify or dane", is_tls },
 	{ NULL, NULL, NULL },
 };

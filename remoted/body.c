@@ -45,7 +45,7 @@ size_t body_convert(struct body *body, const char *in, size_t length, char *out)
 			in++;
 			continue;
 		}
-		if (body->at_line_start && *in == '.')
+		if (body->at_line_start && *in == '.' && !body->is_chunked)
 			out[put++] = '.';
 		plain = span(in, (size_t)(end - in));
 		memcpy(out + put, in, plain);
@@ -62,6 +62,8 @@ size_t body_end(struct body *body, char *out)
 
 	if (body->after_cr || !body->at_line_start)
 		put = put_line_end(body, out);
+	if (body->is_chunked)
+		return put;
 	memcpy(out + put, ".\r\n", 3);
 	return put + 3;
 }

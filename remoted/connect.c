@@ -59,15 +59,16 @@ static void close_attempt(struct attempt *attempt)
 	attempt->fd = -1;
 }
 
-static bool bind_source(const struct route *route, int fd, uint8_t family)
+static bool bind_source(struct route *route, int fd, uint8_t family)
 {
+	const struct address_ip *source = route_source(route, family);
 	struct sockaddr_storage address;
 	int one = 1;
 
-	if (route->source.family != family)
+	if (!source->family)
 		return true;
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-	return !bind(fd, (struct sockaddr *)&address, make_sockaddr(&route->source, 0, &address));
+	return !bind(fd, (struct sockaddr *)&address, make_sockaddr(source, 0, &address));
 }
 
 static int open_unix(const char *path)
@@ -85,7 +86,7 @@ static int open_unix(const char *path)
 	return fd;
 }
 
-static int open_tcp(const struct site *site, const struct address_ip *ip)
+static int open_tcp(struct site *site, const struct address_ip *ip)
 {
 	struct sockaddr_storage address;
 	socklen_t size = make_sockaddr(ip, site->route.port, &address);
@@ -202,5 +203,6 @@ static void attempt_ready(struct watch *watch, uint32_t events)
 	loop_unwatch(remoted.loop, &attempt->watch);
 	attempt->fd = -1;
 	session_stop_connecting(session);
+	site_note_family(session->site, session->order[attempt->place].ip.family);
 	session_connected(session, fd, &session->order[attempt->place]);
 }

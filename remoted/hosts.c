@@ -281,16 +281,29 @@ void hosts_find_exchanges(struct hosts *hosts, void (*done)(struct hosts *))
 		dns_ask(hosts->dns, &hosts->search->mx, hosts->route->host, DNS_MX, mx_answered);
 }
 
+/* How it is connected to, where that is not as usual: " from 192.0.2.1 by IPv4". */
+static void put_particulars(const struct route *route, char *out, size_t size)
+{
+	char ip[NETWORK_TEXT_MAX];
+	size_t length = 0, i;
+
+	*out = 0;
+	for (i = 0; i < 2; i++)
+		if (route->sources[i].family && length < size)
+			length += (size_t)snprintf(out + length, size - length, " from %s", ip_text(&route->sources[i], ip));
+	if (route->family && length < size)
+		snprintf(out + length, size - length, " by IPv%u", route->family);
+}
+
 void hosts_site_key(const struct hosts *hosts, char *out, size_t size)
 {
 	const struct route *route = hosts->route;
-	char source[NETWORK_TEXT_MAX + 8] = "", ip[NETWORK_TEXT_MAX];
+	char particulars[2 * NETWORK_TEXT_MAX + 32];
 	const char *kind = route->is_lmtp ? "lmtp" : "smtp";
 	struct exchange order[HOSTS_MAX], swap;
 	size_t i, j, length;
 
-	if (route->source.family)
-		snprintf(source, sizeof source, " from %s", ip_text(&route->source, ip));
+	put_particulars(route, particulars, sizeof particulars);
 	memcpy(order, hosts->exchanges, sizeof order);
 	for (i = 1; i < hosts->exchange_count; i++)	/* they are in order of preference: equals by name */
 		for (j = i; j && order[j - 1].preference == order[j].preference && strcmp(order[j - 1].name, order[j].name) > 0; j--)
@@ -303,9 +316,9 @@ void hosts_site_key(const struct hosts *hosts, char *out, size_t size)
 	if (length < size && !route->path[0])
 		length += (size_t)snprintf(out + length, size - length, ":%u", route->port);
 	if (length < size)
-		length += (size_t)snprintf(out + length, size - length, "%s", source);
+		length += (size_t)snprintf(out + length, size - length, "%s", particulars);
 	if (length >= size)	/* too long to tell it from others by its hosts: not shared */
-		snprintf(out, size, "%s:@%s:%u%s", kind, route->host, route->port, source);
+		snprintf(out, size, "%s:@%s:%u%s", kind, route->host, route->port, particulars);
 }
 
 /* ---- addresses ---- */
@@ -383,6 +396,9 @@ static void judge_addresses(struct hosts *hosts)
 	else if (has_trouble)	/* a better host than this one may be among them */
 		settle(hosts, DELIVERY_DEFERRED, "4.4.3", "unable to look up the addresses of %s: %s",
 		       hosts->route->host, hosts->search->trouble);
+	else if (!hosts->verdict && hosts->route->family)	/* a rule of this host's: it may change */
+		settle(hosts, DELIVERY_DEFERRED, "4.4.4", "no host that takes mail for %s has an address of IPv%s, and the site table wants one",
+		       hosts->route->host, hosts->route->family == 4 ? "4" : "6");
 	else if (!hosts->verdict)
 		settle(hosts, DELIVERY_FAILED, "5.4.4", "no host that takes mail for %s has an address%s", hosts->route->host, "");
 }
@@ -426,9 +442,11 @@ void hosts_find_addresses(struct hosts *hosts, void (*done)(struct hosts *))
 	}
 	if (!start_search(hosts, done))
 		return;
-	hosts->search->pending = hosts->exchange_count * 2;
+	hosts->search->pending = hosts->exchange_count * (hosts->route->family ? 1 : 2);
 	for (i = 0; i < hosts->exchange_count; i++)
 		for (f = 0; f < 2; f++) {
+			if (hosts->route->family == (f ? 4 : 6))
+				continue;
 			struct family_query *family = &hosts->search->queries[i][f];
 			family->search = hosts->search;
 			family->exchange = (uint8_t)i;

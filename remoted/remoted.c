@@ -196,6 +196,8 @@ static enum result open_tables(const struct configuration *conf, struct why *why
 	result = table_directory_open(tables, &directory, why);
 	if (result == RESULT_OK)
 		result = table_open(directory, "routes", &remoted.routes, why);
+	if (result == RESULT_OK)
+		result = table_open(directory, "site", &remoted.site_rules, why);
 	return result;
 }
 

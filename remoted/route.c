@@ -78,9 +78,15 @@ enum result route_parse(const char *text, size_t length, struct route *route, st
 	*route = (struct route){ 0 };
 	if (!text_next_word(&at, end, &word, &word_length) || !parse_target(route, word, word_length))
 		return bad(why, text, length);
-	while (text_next_word(&at, end, &word, &word_length))
-		if (word_length > 7 && !memcmp(word, "source=", 7) && !ip_parse(word + 7, word_length - 7, &route->source))
+	while (text_next_word(&at, end, &word, &word_length)) {
+		struct address_ip source;
+
+		if (word_length <= 7 || memcmp(word, "source=", 7))
+			continue;
+		if (!ip_parse(word + 7, word_length - 7, &source))
 			return bad(why, text, length);
+		*route_source(route, source.family) = source;
+	}
 	return RESULT_OK;
 }
 

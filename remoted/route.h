@@ -16,8 +16,16 @@ struct route {
 	char path[ROUTE_PATH_MAX + 1];	/* of a Unix socket, else "" */
 	uint16_t port;
 	struct address_ip ip;
-	struct address_ip source;	/* family 0: as the system chooses */
+	struct address_ip sources[2];	/* connections are made from it; of IPv4, of IPv6; family 0: as the system chooses */
+	uint8_t family;			/* 4 or 6: addresses of that family alone; 0: both */
+	bool never_chunks;		/* BDAT is not used, whatever the host offers */
 };
+
+/* The place of the source address for FAMILY (4 or 6). */
+static inline struct address_ip *route_source(struct route *route, uint8_t family)
+{
+	return &route->sources[family == 6];
+}
 
 /* NEXT_HOP: a folded address, or a domain. Looked up as the address, its domain, each parent with a dot in
  * front, "*"; without an entry the route is smtp to the domain itself. RESULT_OK; RESULT_RETRY: the table

@@ -37,22 +37,6 @@ static const struct session *handled;	/* whose replies are being handled; NULL o
 
 /* ---- making and freeing ---- */
 
-static void order_addresses(struct session *session)
-{
-	const struct hosts *hosts = &session->site->hosts;
-	uint64_t now = loop_now_ms(remoted.loop);
-	size_t i, pass;
-
-	if (session->site->route.path[0]) {
-		session->order_count = 1;
-		return;
-	}
-	for (pass = 0; pass < 2; pass++)
-		for (i = 0; i < hosts->address_count && session->order_count < SESSION_ADDRESSES_MAX; i++)
-			if ((hosts->addresses[i].bad_until_ms > now) == (pass == 1))
-				session->order[session->order_count++] = hosts->addresses[i];
-}
-
 void session_start(struct site *site, struct job *job)
 {
 	struct session *session = calloc(1, sizeof *session);
@@ -77,7 +61,7 @@ void session_start(struct site *site, struct job *job)
 	site->session_count++;
 	snprintf(session->trouble_status, sizeof session->trouble_status, "4.4.1");
 	snprintf(session->trouble, sizeof session->trouble, "no address to connect to");
-	order_addresses(session);
+	session->order_count = site->route.path[0] ? 1 : site_order_addresses(site, session->order, SESSION_ADDRESSES_MAX);
 	session_next_address(session);
 }
 

@@ -1,5 +1,5 @@
 /* One connection to a next hop, and the messages that go over it: RFC 5321, RFC 2033 (LMTP), RFC 2920
- * (PIPELINING), RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN). */
+ * (PIPELINING), RFC 3030 (CHUNKING), RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN). */
 #ifndef REMOTED_SESSION_H
 #define REMOTED_SESSION_H
 
@@ -15,6 +15,8 @@ enum {
 	SESSION_ADDRESSES_MAX = 10,	/* tried for one job */
 	SESSION_WORDS_MAX = 700,
 	SESSION_QUIT_MS = 3000,
+	SESSION_TURN_PIECES = 8,	/* of a body (BODY_PIECE), before others have their turn */
+	SESSION_AT_ONCE_BYTES = 16384,	/* a message up to that goes out with its envelope where the other side takes chunks */
 	SESSION_COMMANDS_MAX = 100,	/* of an envelope on the way without an answer; a line has 1,500 bytes at most */
 };
 
@@ -39,7 +41,7 @@ struct session {
 	struct job *job;		/* NULL while idle */
 	enum session_state state;
 	struct stream stream;
-	struct timer timer, race;
+	struct timer timer, race;	/* race: the next address, and later the next turn of a long body */
 	struct attempt { int fd; struct watch watch; size_t place; struct session *session; } attempts[2];	/* PLACE: in order */
 	struct host_address order[SESSION_ADDRESSES_MAX];	/* to try: copies, for the site may look its own up anew meanwhile */
 	size_t order_count, order_next;
@@ -54,6 +56,8 @@ struct session {
 	bool mail_refused, is_reused, has_answered;	/* has_answered: for this job */
 	struct body body;
 	uint64_t body_sent;
+	bool is_body_out;		/* with its end */
+	size_t chunks;			/* on the way without an answer, RFC 3030 */
 	struct session *next_idle, *next_all, *previous_all;
 	size_t messages, recipients, refused;	/* counters for the log */
 	char trouble[SESSION_WORDS_MAX + 1];	/* why the last address did not do */

@@ -1,6 +1,7 @@
 #include "remoted/site.h"
 
 #include "common/log.h"
+#include "remoted/rules.h"
 #include "remoted/session.h"
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,8 @@ void site_find(struct site_ask *ask, const char *next_hop,
 	enum result result = route_find(remoted.routes, next_hop, &ask->route, &why);
 
 	ask->done = done;
+	if (result == RESULT_OK)
+		result = rules_take(remoted.site_rules, next_hop, &ask->route, &why);
 	if (result != RESULT_OK) {
 		done(ask, NULL, result == RESULT_NEVER ? DELIVERY_FAILED : DELIVERY_DEFERRED,
 		     result == RESULT_NEVER ? "5.1.2" : "4.3.5", why.text);
@@ -154,6 +157,51 @@ void site_find(struct site_ask *ask, const char *next_hop,
 	}
 	ask->hosts = (struct hosts){ .dns = &remoted.dns, .route = &ask->route };
 	hosts_find_exchanges(&ask->hosts, exchanges_found);
+}
+
+/* ---- the order of addresses ---- */
+
+void site_note_family(struct site *site, uint8_t family)
+{
+	uint64_t now = loop_now_ms(remoted.loop);
+
+	/* what holds already runs out all the same: the other family has to be tried again some time */
+	if (!family || (site->good_family == family && now < site->good_family_until_ms))
+		return;
+	site->good_family = family;
+	site->good_family_until_ms = now + SITE_FAMILY_MS;
+}
+
+/* The lower, the earlier; addresses of the same weight stay in order. */
+static uint32_t weight_of(const struct site *site, const struct host_address *address, uint64_t now)
+{
+	bool is_other = now < site->good_family_until_ms && address->ip.family != site->good_family;
+
+	return (address->bad_until_ms > now ? 1u << 31 : 0) | (uint32_t)site->hosts.exchanges[address->exchange].preference << 1 | is_other;
+}
+
+size_t site_order_addresses(const struct site *site, struct host_address *out, size_t most)
+{
+	const struct hosts *hosts = &site->hosts;
+	uint64_t now = loop_now_ms(remoted.loop);
+	uint32_t weights[ADDRESSES_MAX];
+	struct host_address sorted[ADDRESSES_MAX];
+	size_t i, j;
+
+	for (i = 0; i < hosts->address_count; i++) {
+		uint32_t weight = weight_of(site, &hosts->addresses[i], now);
+
+		for (j = i; j && weights[j - 1] > weight; j--) {
+			weights[j] = weights[j - 1];
+			sorted[j] = sorted[j - 1];
+		}
+		weights[j] = weight;
+		sorted[j] = hosts->addresses[i];
+	}
+	if (most > hosts->address_count)
+		most = hosts->address_count;
+	memcpy(out, sorted, most * sizeof *out);
+	return most;
 }
 
 /* ---- jobs ---- */

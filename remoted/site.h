@@ -10,6 +10,7 @@ enum {
 	SITE_KEY_MAX = 1000,
 	SITE_IDLE_MS = 600000,		/* without work it is forgotten */
 	SITE_ADDRESS_BAD_MS = 60000,	/* an address that did not answer goes to the end for so long */
+	SITE_FAMILY_MS = 600000,	/* the family that answered first goes first for so long, RFC 8305 4 */
 };
 
 struct session;
@@ -19,6 +20,9 @@ struct site {
 	struct route route;
 	struct hosts hosts;
 	uint64_t exchanges_until_ms, addresses_until_ms;
+	bool takes_no_chunks;			/* it offered CHUNKING and did not know BDAT */
+	uint8_t good_family;			/* of the address that answered first, 0: none yet */
+	uint64_t good_family_until_ms;
 	struct job *waiting, **last_waiting;	/* for the addresses */
 	struct session *idle;			/* connections that wait for work */
 	size_t session_count;
@@ -30,7 +34,7 @@ struct remoted {		/* what the whole process knows */
 	struct loop *loop;
 	const struct configuration *conf;
 	struct dns_client dns;
-	struct table *routes;
+	struct table *routes, *site_rules;
 };
 extern struct remoted remoted;
 
@@ -49,6 +53,11 @@ struct site *site_of_key(const char *key);	/* NULL: not known */
 uint32_t site_ttl_seconds(const struct site *site);
 /* Sends JOB by one of the site's connections, or a new one once its addresses are known. */
 void site_start_job(struct site *site, struct job *job);
+/* The site's addresses in the order to try them now, at most MOST, into OUT; returns how many: by preference, within one
+ * the family that answered last first; those that did not answer of late at the end. */
+size_t site_order_addresses(const struct site *site, struct host_address *out, size_t most);
+/* An address of FAMILY (4, 6; 0: a Unix socket) answered first. */
+void site_note_family(struct site *site, uint8_t family);
 /* Forgets sites without work. */
 void site_sweep(void);
 

@@ -83,13 +83,62 @@ static bool say_rcpt(struct session *session, const struct job_recipient *recipi
 	return is_ok && session_say(session, "\r\n");
 }
 
+/* The next piece of content, with its BDAT where the message goes in chunks, the last one with what ends it. RESULT_OK;
+ * RESULT_RETRY: it can't be read; RESULT_PEER: too much is unsent. */
+static enum result put_piece(struct session *session, struct why *why)
+{
+	static char in[BODY_PIECE], out[BODY_OUT_MAX];
+	const struct job *job = session->job;
+	bool has_content = session->body.is_chunked || session->accepted;
+	char command[40];
+	size_t got, length = 0;
+
+	if (has_content && session->body_sent < job->length) {
+		if (body_read(job->message, job->offset + session->body_sent, job->length - session->body_sent, in, &got, why) != RESULT_OK)
+			return RESULT_RETRY;
+		session->body_sent += got;
+		length = body_convert(&session->body, in, got, out);
+	}
+	session->is_body_out = !has_content || session->body_sent == job->length;
+	if (session->is_body_out)
+		length += body_end(&session->body, out + length);
+	if (session->body.is_chunked && (length || session->is_body_out)) {
+		int n = snprintf(command, sizeof command, "BDAT %zu%s\r\n", length, session->is_body_out ? " LAST" : "");
+
+		session->chunks++;
+		if (stream_put(&session->stream, command, (size_t)n) != RESULT_OK)
+			return why_set(why, RESULT_PEER, "the other side does not read");
+	}
+	if (stream_put(&session->stream, out, length) != RESULT_OK)
+		return why_set(why, RESULT_PEER, "the other side does not read");
+	return RESULT_OK;
+}
+
+/* A small message goes out behind its recipients without waiting for their answers: one round trip for all. What is
+ * sent in vain when none of them is taken is little. */
+static bool goes_at_once(const struct session *session)
+{
+	return session->body.is_chunked && (session->capabilities & CAN_PIPELINING) &&
+	       session->job->length <= SESSION_AT_ONCE_BYTES && session->job->count + 2 <= SESSION_COMMANDS_MAX;
+}
+
 static bool say_command(struct session *session, size_t number)
 {
+	struct why why = { 0 };
+
 	if (number == 0)
 		return say_mail(session);
 	if (number <= session->job->count)
 		return say_rcpt(session, &session->job->recipients[number - 1]);
+	if (session->body.is_chunked)
+		return put_piece(session, &why) == RESULT_OK;
 	return session_say(session, "DATA\r\n");
+}
+
+/* The last command of the envelope: DATA, a chunk that is the whole message, else the last RCPT. */
+static size_t last_command(const struct session *session)
+{
+	return session->body.is_chunked && !goes_at_once(session) ? session->job->count : session->job->count + 1;
 }
 
 /* With PIPELINING the envelope and DATA go out together, as much as may be on the way at once; without, one at a time. */
@@ -97,13 +146,18 @@ static void say_more(struct session *session)
 {
 	size_t last = session->answered + (session->capabilities & CAN_PIPELINING ? SESSION_COMMANDS_MAX - 1 : 0);
 
-	for (; session->sent <= last && session->sent <= session->job->count + 1; session->sent++)
+	for (; session->sent <= last && session->sent <= last_command(session); session->sent++)
 		if (!say_command(session, session->sent)) {
 			session_fail(session, "4.3.0", "the envelope holds what can't be sent");
 			return;
 		}
 	session_flush(session);
 	session_wait(session, SESSION_ENVELOPE);
+}
+
+static bool takes_chunks(const struct session *session)
+{
+	return (session->capabilities & CAN_CHUNKING) && !session->site->route.never_chunks && !session->site->takes_no_chunks;
 }
 
 void transaction_start(struct session *session)
@@ -116,9 +170,9 @@ void transaction_start(struct session *session)
 		return;
 	}
 	session->sent = session->answered = session->accepted = session->final_next = 0;
-	session->mail_refused = false;
-	session->body = (struct body){ .at_line_start = true };
-	session->body_sent = 0;
+	session->mail_refused = session->is_body_out = false;
+	session->body = (struct body){ .at_line_start = true, .is_chunked = takes_chunks(session) };
+	session->body_sent = session->chunks = 0;
 	for (i = 0; i < job->count; i++)
 		job->recipients[i].is_accepted = false;
 	if (check_content(session) == RESULT_OK)
@@ -189,7 +243,6 @@ static void rcpt_reply(struct session *session, struct job_recipient *recipient)
 static void data_reply(struct session *session)
 {
 	if (session->reply.code == 354) {
-		session->body_sent = 0;
 		session_wait(session, SESSION_BODY);
 		transaction_more_body(session);
 		return;
@@ -198,6 +251,19 @@ static void data_reply(struct session *session)
 		tell_rest(session, verdict_of(session, false), "5.0.0");
 	session->accepted = 0;
 	session_job_ended(session);
+}
+
+/* All of it is answered; chunks are next, unless the only one is out with it. */
+static void envelope_ended(struct session *session)
+{
+	if (session->is_body_out) {
+		session_wait(session, SESSION_FINAL);
+	} else if (session->accepted) {
+		session_wait(session, SESSION_BODY);
+		transaction_more_body(session);
+	} else {
+		session_job_ended(session);
+	}
 }
 
 static void envelope_reply(struct session *session)
@@ -213,6 +279,10 @@ static void envelope_reply(struct session *session)
 		data_reply(session);
 		return;
 	}
+	if (session->answered == job->count + 1 && session->body.is_chunked) {
+		envelope_ended(session);
+		return;
+	}
 	if (session->sent == job->count + 2) {
 		session_wait(session, SESSION_ENVELOPE);
 		return;		/* DATA is out: its answer ends the envelope */
@@ -225,6 +295,39 @@ static void envelope_reply(struct session *session)
 		session_wait(session, SESSION_ENVELOPE);
 }
 
+/* After a chunk that was refused there is a transaction yet, which RSET ends: RFC 3030 2. */
+static void end_content(struct session *session, bool is_ok)
+{
+	if (session->body.is_chunked && !is_ok)
+		session->accepted = 0;
+	session_job_ended(session);
+}
+
+/* A chunk was answered. false: it was not the last one, or it was refused; nothing is left to do. */
+static bool is_final_chunk(struct session *session)
+{
+	int code = session->reply.code;
+
+	session->chunks--;
+	if (code >= 500 && code <= 504 && session->accepted) {	/* it offered CHUNKING, and knows no BDAT: not again */
+		session->site->takes_no_chunks = true;
+		tell_rest(session, DELIVERY_DEFERRED, "4.5.1");
+		session_fail(session, "4.5.1", session->reply.text);
+		return false;
+	}
+	if (session->is_body_out && !session->chunks)
+		return true;
+	if (code >= 200 && code < 300) {
+		session_wait(session, session->state);
+		if (session->state == SESSION_BODY && !(session->capabilities & CAN_PIPELINING))
+			transaction_more_body(session);
+		return false;
+	}
+	tell_rest(session, verdict_of(session, false), "5.0.0");
+	end_content(session, false);	/* further answers may follow: they cost the connection */
+	return false;
+}
+
 /* LMTP answers for each accepted recipient, in order: RFC 2033 4.2. */
 static void final_reply(struct session *session)
 {
@@ -232,14 +335,14 @@ static void final_reply(struct session *session)
 	bool is_ok = session->reply.code >= 200 && session->reply.code < 300;
 	enum delivery_verdict verdict = is_ok ? success_of(session) : verdict_of(session, false);
 
-	if (!session->accepted) {	/* the empty message of a DATA that should not have been accepted */
+	if (!session->accepted) {	/* the empty message of a DATA that should not have been accepted, a chunk sent in vain */
 		session_job_ended(session);
 		return;
 	}
 	session->recipients += is_ok ? (session->site->route.is_lmtp ? 1 : session->accepted) : 0;
 	if (!session->site->route.is_lmtp) {
 		tell_rest(session, verdict, is_ok ? "2.0.0" : "5.0.0");
-		session_job_ended(session);
+		end_content(session, is_ok);
 		return;
 	}
 	while (session->final_next < job->count && !job->recipients[session->final_next].is_accepted)
@@ -249,62 +352,58 @@ static void final_reply(struct session *session)
 	while (session->final_next < job->count && !job->recipients[session->final_next].is_accepted)
 		session->final_next++;
 	if (session->final_next == job->count)
-		session_job_ended(session);
+		end_content(session, is_ok);
 	else
 		session_wait(session, SESSION_FINAL);
 }
 
 void transaction_reply(struct session *session)
 {
-	if (session->reply.code == 421 || (session->state == SESSION_BODY && session->reply.code >= 200)) {
+	if (session->reply.code == 421 || (session->state == SESSION_BODY && !session->body.is_chunked)) {
 		/* it gives up in the middle: its words are the reason */
 		tell_rest(session, session->reply.code == 421 ? DELIVERY_DEFERRED : verdict_of(session, false), "4.4.2");
 		session_fail(session, "4.4.2", session->reply.text);
 		return;
 	}
-	if (session->state == SESSION_FINAL)
-		final_reply(session);
-	else
+	if (session->state == SESSION_ENVELOPE)
 		envelope_reply(session);
+	else if (!session->chunks || is_final_chunk(session))
+		final_reply(session);
 }
 
 /* ---- the content ---- */
 
-static void end_body(struct session *session, char *out)
+static void turn_came(struct timer *timer)
 {
-	size_t length = body_end(&session->body, out);
+	struct session *session = container_of(timer, struct session, race);
 
-	if (stream_put(&session->stream, out, length) != RESULT_OK) {
-		session_fail(session, "4.4.2", "the other side does not read");
-		return;
-	}
-	session_wait(session, SESSION_FINAL);
-	session_flush(session);
+	if (session->state == SESSION_BODY)
+		transaction_more_body(session);
 }
 
+/* As much as goes out now, and no more than others can wait for. A body that ends early has no final dot, no last
+ * chunk: the other side drops what it has. */
 void transaction_more_body(struct session *session)
 {
-	static char in[BODY_PIECE], out[BODY_OUT_MAX];
-	struct job *job = session->job;
 	struct why why = { 0 };
-	enum result result = RESULT_OK;
-	size_t got;
+	size_t pieces;
 
-	while (session->accepted && session->body_sent < job->length && result == RESULT_OK) {
-		if (body_read(job->message, job->offset + session->body_sent, job->length - session->body_sent, in, &got, &why) != RESULT_OK) {
-			session_fail(session, "4.3.0", why.text);	/* no final dot: the other side drops what it has */
+	for (pieces = 0; !session->is_body_out; pieces++) {
+		enum result result;
+
+		if (session->chunks && !(session->capabilities & CAN_PIPELINING))
+			return;		/* the next one with the answer */
+		if (pieces == SESSION_TURN_PIECES) {
+			loop_set_timer(remoted.loop, &session->race, 0, turn_came);
 			return;
 		}
-		session->body_sent += got;
-		if (stream_put(&session->stream, out, body_convert(&session->body, in, got, out)) != RESULT_OK) {
-			session_fail(session, "4.4.2", "the other side does not read");	/* and nothing is left out of a message */
+		result = put_piece(session, &why);
+		if (result != RESULT_OK) {
+			session_fail(session, result == RESULT_PEER ? "4.4.2" : "4.3.0", why.text);
 			return;
 		}
-		if (session->body_sent == job->length)
-			break;	/* the last piece goes out together with the dot */
-		result = stream_flush(&session->stream, &why);
-		session_wait(session, SESSION_BODY);
+		session_wait(session, session->is_body_out ? SESSION_FINAL : SESSION_BODY);
+		if (stream_flush(&session->stream, &why) != RESULT_OK)
+			return;		/* the rest when there is room; a failure is told by the read that follows */
 	}
-	if (result == RESULT_OK)
-		end_body(session, out);
 }
