@@ -258,7 +258,9 @@ static void put_off(struct scheduler *s, struct message *m)
 
 	if (m->is_soon && m->attempts <= SOON_ATTEMPTS && wait_ms > SOON_MS)
 		wait_ms = SOON_MS + random_below(SOON_MS);
-	m->due_us = time_real_us() + wait_ms * 1000;
+	if (m->is_greylisted)
+		wait_ms = schedule_greylisted_ms(wait_ms, m->attempts, (uint32_t)random_below(SCHEDULE_CHANCE));
+	m->due_us = schedule_due_us(time_real_us() + wait_ms * 1000, m->site);
 	record(s, m, QUEUE_CUR, false, m->due_us, recorded_put_off);
 }
 

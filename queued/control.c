@@ -94,6 +94,7 @@ static void forget(struct scheduler *s, const char *id)
 
 	forget_in(&s->retry, id);
 	forget_in(&s->fresh, id);
+	sender_forget(&s->senders, id);
 	site_each(&s->sites, forget_at_site, &forgetting);
 }
 
@@ -235,27 +236,22 @@ static void flush(struct control_client *client, const char *argument)
 	control_answer(s, client->number, EX_OK, "%zu messages are due at once", s->retry.count);
 }
 
-struct totals { uint64_t parked, overflow; };
-
-static void add_site(void *context, struct site *site)
+static void add_parked(void *context, struct site *site)
 {
-	struct totals *totals = context;
-
-	totals->parked += site->parked;
-	totals->overflow += site->overflow.count;
+	*(uint64_t *)context += site->parked;
 }
 
 static void status(struct control_client *client, const char *argument)
 {
 	struct scheduler *s = client->scheduler;
 	const struct counters *c = &s->counters;
-	struct totals totals = { 0 };
+	uint64_t parked = 0;
 	int i;
 
 	(void)argument;
-	site_each(&s->sites, add_site, &totals);
+	site_each(&s->sites, add_parked, &parked);
 	send_row(client, "waiting=%zu new=%zu loaded=%u recipients=%u parked=%llu reading=%s", s->retry.count,
-	         s->fresh.count + (size_t)totals.overflow, s->active, s->active_recipients, (unsigned long long)totals.parked,
+	         s->fresh.count + load_overflowed(s), s->active, s->active_recipients, (unsigned long long)parked,
 	         s->scan_state ? "yes" : "no");
 	send_row(client, "delivered=%llu deferred=%llu failed=%llu messages=%llu reports=%llu", (unsigned long long)c->delivered,
 	         (unsigned long long)c->deferred, (unsigned long long)c->failed, (unsigned long long)c->done, (unsigned long long)c->reports);

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PACE_BYTES = 2 << 20 };	/* more than that unsent: the helper is behind, wait for it */
+enum {
+	PACE_BYTES = 2 << 20,		/* more than that unsent: the helper is behind, wait for it */
+	RELEASED_MAX = 2,		/* of those held back, for each that is through */
+};
 
 /* ---- the ring of messages with recipients to hand over ---- */
 
@@ -30,7 +33,7 @@ void dispatch_add(struct scheduler *s, struct message *m)
 {
 	struct ring *ring;
 
-	if (m->is_in_ring)
+	if (m->is_in_ring || m->is_held)
 		return;
 	while (m->cursor < m->envelope.recipient_count && m->recipients[m->cursor].phase != PHASE_READY)
 		m->cursor++;
@@ -43,6 +46,68 @@ void dispatch_add(struct scheduler *s, struct message *m)
 	*ring->end = m;
 	ring->end = &m->next_in_ring;
 	ring->count++;
+}
+
+/* ---- shares of senders ---- */
+
+static void close_message(struct message *m)
+{
+	if (m->fd >= 0)
+		close(m->fd);
+	m->fd = -1;
+}
+
+static bool sender_has_enough(const struct scheduler *s, const struct sender *sender, int which)
+{
+	const struct transport *t = &s->transports[which];
+
+	return t->in_flight < t->limit && sender_is_over(sender->in_flight[which], t->limit - t->in_flight, FLYING_SHARE);
+}
+
+/* M waits, out of the ring, until some of its sender's are through. */
+static void hold_back(struct message *m, int which)
+{
+	struct held *held = &m->sender->held[which];
+
+	m->is_held = true;
+	m->next_in_ring = NULL;
+	*held->end = m;
+	held->end = &m->next_in_ring;
+	close_message(m);
+}
+
+static void release_held(struct message *m)
+{
+	struct held *held = m->is_held ? &m->sender->held[m->ring] : NULL;
+	struct message **at;
+
+	if (!held)
+		return;
+	for (at = &held->first; *at != m; at = &(*at)->next_in_ring)
+		;
+	*at = m->next_in_ring;
+	if (!*at)
+		held->end = at;
+	m->is_held = false;
+}
+
+static void release_some(struct scheduler *s, struct sender *sender, int which)
+{
+	int released;
+
+	for (released = 0; released < RELEASED_MAX && sender->held[which].first && !sender_has_enough(s, sender, which); released++) {
+		struct message *held = sender->held[which].first;
+
+		release_held(held);
+		dispatch_add(s, held);
+	}
+}
+
+void dispatch_count_flying(struct scheduler *s, struct message *m, int which, int32_t count)
+{
+	m->sender->in_flight[which] += (uint32_t)count;
+	if (count < 0)
+		release_some(s, m->sender, which);
 }
 
 static struct message *ring_take(struct ring *ring)
@@ -62,6 +127,7 @@ static void ring_remove(struct scheduler *s, struct message *m)
 	struct ring *ring = &s->rings[m->ring];
 	struct message **at = &ring->first;
 
+	release_held(m);
 	if (!m->is_in_ring)
 		return;
 	while (*at != m)
@@ -101,6 +167,18 @@ static void take_place(struct scheduler *s, struct site *site)
 	health_job_started(s, site);
 }
 
+/* What goes in one job with R, to the same site: remote_gather finds it ready. */
+static void bring_along(struct site *site, const struct recipient *r)
+{
+	struct recipient *along;
+	uint32_t i;
+
+	for (i = 1; i < JOB_RECIPIENTS && (along = site_unpark_along(site, r)); i++) {
+		along->site = NULL;
+		message_set_phase(along->message, (uint32_t)(along - along->message->recipients), PHASE_READY);
+	}
+}
+
 /* The first that waits there has a place that is free, kept for it by r->site. */
 void dispatch_next_at(struct scheduler *s, struct site *site)
 {
@@ -111,6 +189,8 @@ void dispatch_next_at(struct scheduler *s, struct site *site)
 			break;
 		take_place(s, site);
 		message_set_phase(r->message, (uint32_t)(r - r->message->recipients), PHASE_READY);
+		if (site->health)
+			bring_along(site, r);
 		dispatch_add(s, r->message);
 	}
 	take_overflow(s, site);
@@ -167,15 +247,23 @@ void dispatch_withdraw(struct scheduler *s, struct message *m)
 	}
 }
 
+/* A long queue keeps out whose sender has some in it already. */
+static bool is_crowded(const struct scheduler *s, const struct site *site, const struct message *m)
+{
+	uint32_t limit = parked_limit(s);
+
+	return site->parked >= limit && (site->parked >= 2 * limit || site_waiting_of(site, m->sender) >= SITE_LANE_FEW);
+}
+
 /* A message to one recipient whose site has a long queue lies there by its ID alone. */
 static bool put_into_overflow(struct scheduler *s, struct message *m, struct site *site)
 {
 	struct waiting w = { .is_fresh = m->place == QUEUE_NEW, .maybe_state = m->has_state };
 
-	if (site->parked < parked_limit(s) || m->ready + m->final != m->envelope.recipient_count || m->ready != 1 || m->lines.len)
+	if (!is_crowded(s, site, m) || m->ready + m->final != m->envelope.recipient_count || m->ready != 1 || m->lines.len)
 		return false;
 	memcpy(w.id, m->id, QUEUE_ID_LENGTH);
-	if (!waiting_push(&site->overflow, &w))
+	if (!waiting_push_once(&site->overflow, &w))
 		return false;
 	ring_remove(s, m);
 	load_drop(s, m);
@@ -312,8 +400,10 @@ static enum step step(struct scheduler *s, struct message *m, uint32_t index)
 			if (put_into_overflow(s, m, site))
 				return STEP_GONE;
 			r->message = m;
-			site_park(site, r);
-			message_set_phase(m, index, PHASE_PARKED);
+			if (site_park(site, r))
+				message_set_phase(m, index, PHASE_PARKED);
+			else
+				dispatch_result(s, m, index, STATE_DEFERRED, "4.3.0", "out of memory");
 			return STEP_ELSEWHERE;
 		}
 		r->site = site;
@@ -330,12 +420,16 @@ static void serve(struct scheduler *s, int which)
 	struct transport *t = &s->transports[which];
 	uint32_t indexes[JOB_RECIPIENTS], count = 0, steps = 0;
 	uint32_t most = s->rings[which].count && which == TRANSPORT_LOCAL ? TURN_RECIPIENTS : JOB_RECIPIENTS;
+	struct sender *held = m->sender->held[which].first ? m->sender : NULL;	/* it lasts as long as those do */
+	enum step taken = STEP_TAKEN;
 
+	if (sender_has_enough(s, m->sender, which)) {
+		hold_back(m, which);
+		return;
+	}
 	if (most > t->limit - t->in_flight)
 		most = t->limit - t->in_flight;
 	for (; m->cursor < m->envelope.recipient_count && m->ready && count < most && steps < JOB_RECIPIENTS; m->cursor++) {
-		enum step taken;
-
 		if (m->recipients[m->cursor].phase != PHASE_READY)
 			continue;
 		if (transport_of(s, m->envelope.recipients[m->cursor].address) != which)
@@ -343,7 +437,7 @@ static void serve(struct scheduler *s, int which)
 		steps++;
 		taken = step(s, m, m->cursor);
 		if (taken == STEP_GONE)
-			return;
+			break;
 		if (taken != STEP_TAKEN)
 			continue;
 		indexes[count++] = m->cursor;
@@ -352,12 +446,14 @@ static void serve(struct scheduler *s, int which)
 		count = remote_gather(s, m, indexes, count, most);
 		break;
 	}
+	if (!count && held)
+		release_some(s, held, which);	/* nothing of this one will come back and do it */
+	if (taken == STEP_GONE)
+		return;
 	if (count)
 		transport_send(s, m, t, indexes, count);
-	if (!m->ready && m->parked && m->fd >= 0) {
-		close(m->fd);
-		m->fd = -1;
-	}
+	if (!m->ready && m->parked)
+		close_message(m);
 	advance(s, m);	/* into the ring again when there is more */
 }
 
@@ -379,7 +475,7 @@ void dispatch_pump(struct scheduler *s)
 	bool is_loading = s->transports[TRANSPORT_LOCAL].is_up, has_served;
 
 	while (budget-- > 0) {
-		is_loading = is_loading && s->rings[TRANSPORT_LOCAL].count < RING_MAX && load_next(s);
+		is_loading = is_loading && (s->rings[TRANSPORT_LOCAL].count < RING_MAX ? load_next(s) : load_peek(s));
 		has_served = false;
 		for (which = 0; which < TRANSPORTS; which++)
 			if (can_serve(s, which)) {

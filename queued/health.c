@@ -24,6 +24,7 @@ struct site_health {
 	uint32_t successes;		/* since the limit grew last */
 	uint32_t troubles;		/* times it was set aside without a success in between */
 	uint32_t losses;
+	bool is_proven;			/* it took mail since the start, and the scan at the start is over */
 	uint32_t interval_ms;		/* between two jobs, 0: no rate */
 	uint64_t next_ms;
 	uint64_t aside_until_ms;	/* nothing is sent before, then one job probes; 0: the probe is due or on its way */
@@ -181,6 +182,21 @@ static void welcome(struct scheduler *s, struct site *site)
 	scheduler_pump_soon(s);
 }
 
+/* What was put off before the start, perhaps because the site did not answer then, need not wait for its own time. Later than the
+ * longest wait all of that has been tried. */
+static void prove(struct scheduler *s, struct site *site)
+{
+	uint64_t longest_us = schedule_longest_seconds(&s->conf->retry) * 1200000;
+
+	if (s->scan_state)
+		return;
+	site->health->is_proven = true;
+	if (!s->restored || time_real_us() - s->started_us > longest_us)
+		return;
+	waiting_hurry_site(&s->retry, site->hash, scheduler_now_seconds(s));
+	scheduler_pump_soon(s);
+}
+
 static void keep_words(struct site_health *health, const struct result_words *words)
 {
 	snprintf(health->status, sizeof health->status, "%s", words->status);
@@ -198,6 +214,8 @@ void health_result(struct scheduler *s, struct site *site, enum state_event even
 		health->losses = 0;
 		if (health->troubles)
 			welcome(s, site);
+		else if (!health->is_proven)
+			prove(s, site);
 		if (++health->successes >= site->limit && site->limit < health->most) {
 			site->limit++;
 			health->successes = 0;

@@ -35,11 +35,14 @@ struct message *load_find(const struct scheduler *s, const char *id)
 	return NULL;
 }
 
-static void add(struct scheduler *s, struct message *m)
+static void add(struct scheduler *s, struct message *m, struct sender *sender)
 {
 	size_t at = bucket_of(m->id);
 
 	m->scheduler = s;
+	m->sender = sender;
+	sender->messages++;
+	sender->recipients += m->envelope.recipient_count;
 	m->next_in_table = s->table[at];
 	s->table[at] = m;
 	s->active++;
@@ -58,6 +61,9 @@ void load_drop(struct scheduler *s, struct message *m)
 	s->active--;
 	s->active_retries -= m->is_retry;
 	s->active_recipients -= m->envelope.recipient_count;
+	m->sender->messages--;
+	m->sender->recipients -= m->envelope.recipient_count;
+	sender_release(&s->senders, m->sender);
 	message_free(m);
 	scheduler_pump_soon(s);
 }
@@ -270,7 +276,36 @@ static void put_back(struct scheduler *s, const struct waiting *w)
 	scheduler_add(s, &s->retry, &later);
 }
 
-static void load(struct scheduler *s, const struct waiting *w)
+/* Is there room for one more of the sender's, beside what others may want? */
+static bool has_share(void *context, const struct sender *sender)
+{
+	const struct scheduler *s = context;
+
+	return !sender_is_over(sender->messages, MESSAGES_MAX - s->active, LOADED_SHARE) &&
+	       !sender_is_over(sender->recipients, RECIPIENTS_MAX - s->active_recipients, LOADED_SHARE);
+}
+
+/* M is whole: into the table, or out again because its sender has his share. */
+static void let_in(struct scheduler *s, struct message *m, const struct waiting *w, bool is_peek)
+{
+	struct sender *sender = sender_get(&s->senders, sender_key(&m->envelope));
+
+	if (!sender) {
+		scheduler_log("unable-to-load", m->id, &(struct why){ .text = "out of memory" });
+		put_back(s, w);
+		message_free(m);
+		return;
+	}
+	if ((!has_share(s, sender) || (is_peek && sender->messages >= PEEK_SHARE)) && sender_put_off(&s->senders, sender, w)) {
+		message_free(m);
+		return;
+	}
+	m->is_retry = !w->is_fresh;
+	add(s, m, sender);
+	advance(s, m);
+}
+
+static void load(struct scheduler *s, const struct waiting *w, bool is_peek)
 {
 	char id[QUEUE_ID_LENGTH + 1] = { 0 };
 	struct message *m = NULL;
@@ -286,9 +321,7 @@ static void load(struct scheduler *s, const struct waiting *w)
 		result = settle_parent(s, m->envelope.parent, id);
 	switch (result) {
 	case RESULT_OK:
-		m->is_retry = !w->is_fresh;
-		add(s, m);
-		advance(s, m);
+		let_in(s, m, w, is_peek);
 		return;
 	case RESULT_RETRY:
 		scheduler_log("unable-to-load", id, &why);
@@ -317,19 +350,56 @@ static struct waiting_heap *next_heap(struct scheduler *s)
 	return s->is_retry_turn && s->active_retries < MESSAGES_MAX / 2 ? &s->retry : &s->fresh;
 }
 
-bool load_next(struct scheduler *s)
+static bool has_room(struct scheduler *s)
 {
-	struct waiting_heap *heap;
-	struct waiting next;
-
 	if (!s->table)
 		s->table = calloc(MESSAGES_TABLE, sizeof *s->table);
-	if (!s->table || s->is_ending || s->active >= MESSAGES_MAX || s->active_recipients >= RECIPIENTS_MAX)
+	return s->table && !s->is_ending && s->active < MESSAGES_MAX && s->active_recipients < RECIPIENTS_MAX;
+}
+
+/* What was put off for its sender's sake takes turns with the rest. */
+bool load_next(struct scheduler *s)
+{
+	struct waiting_heap *heap = has_room(s) ? next_heap(s) : NULL;
+	struct sender *sender = NULL;
+	struct waiting next;
+
+	if (!has_room(s))
 		return false;
-	heap = next_heap(s);
-	if (!heap)
+	s->is_overflow_turn = !s->is_overflow_turn;
+	if (!heap || s->is_overflow_turn)
+		sender = sender_next(&s->senders, has_share, s);
+	if (!heap && !sender)
 		return false;
-	waiting_pop(heap, &next);
-	load(s, &next);
+	if (sender)
+		sender_take(&s->senders, sender, &next);
+	else
+		waiting_pop(heap, &next);
+	load(s, &next, false);
 	return true;
+}
+
+bool load_peek(struct scheduler *s)
+{
+	struct waiting next;
+	int i;
+
+	for (i = 0; i < PEEKS && s->fresh.count >= PEEK_LEAST && has_room(s); i++) {
+		waiting_pop(&s->fresh, &next);
+		load(s, &next, true);
+	}
+	return i > 0;
+}
+
+static void add_overflow(void *context, struct site *site)
+{
+	*(size_t *)context += site->overflow.count;
+}
+
+size_t load_overflowed(struct scheduler *s)
+{
+	size_t count = s->senders.overflowed;
+
+	site_each(&s->sites, add_overflow, &count);
+	return count;
 }

@@ -73,6 +73,7 @@ struct message {
 	bool has_sites;			/* the state has its "sites" line */
 	bool has_state, was_tried;	/* was_tried: an attempt of this round came back */
 	bool is_success_told;		/* the report of successes is made */
+	bool is_greylisted;		/* a host asked for another attempt soon */
 	bool is_soon;			/* deferred because a helper was lost: tried again soon */
 	bool wants_hold, wants_removal;	/* the admin's wishes, as soon as nothing is in flight */
 	uint64_t client;		/* who waits for that to be durable; 0: nobody */
@@ -91,11 +92,14 @@ struct message {
 	struct scheduler *scheduler;
 	uint64_t bytes;			/* of memory, about */
 	uint32_t site;			/* site->hash of the last one that put a recipient off, or 0 */
-	uint8_t ring;			/* which, while is_in_ring */
+	uint8_t ring;			/* which, while is_in_ring or is_held */
+	struct sender *sender;
+	bool is_held;			/* not in a ring: its sender has its share of that transport */
 	struct message *next_in_table, *next_in_ring, *next_listed;
 };
 
 struct scheduler;
+struct sender;
 
 /* Makes a message from the file behind FD, which it takes over, and from STATE (text of its state
  * file, NULL for none). RESULT_OK; RESULT_RETRY; RESULT_PEER: not a message (see envelope_read). On

@@ -1,6 +1,7 @@
 #include "queued/scheduler.h"
 
 #include "common/log.h"
+#include "queued/schedule.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -57,9 +58,12 @@ static bool modified_at(struct scheduler *s, enum queue_place place, const char 
 static void each_state(struct scheduler *s, const char *id)
 {
 	struct stat st;
+	uint64_t due_us;
 
-	if (modified_at(s, QUEUE_STATE, id, &st))
-		scheduler_add_retry(s, id, (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000, 0);
+	if (!modified_at(s, QUEUE_STATE, id, &st))
+		return;
+	due_us = (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000;
+	scheduler_add_retry(s, id, due_us, schedule_site_of(due_us));
 }
 
 /* What has a state is known from there: at the start by the scan of state/, later because it is loaded. */
@@ -97,6 +101,7 @@ static void scan_end(struct scan *scan)
 	if (scan->place == QUEUE_NEW)
 		waiting_unite(&s->fresh);
 	if (scan->place == QUEUE_STATE) {
+		s->restored = scan->seen;
 		log_start(&line, "queue-read");
 		log_number(&line, "waiting", scan->seen);
 		log_end(&line);
@@ -180,7 +185,7 @@ static void scan_timer_fired(struct timer *timer)
 {
 	struct scheduler *s = container_of(timer, struct scheduler, scan_timer);
 
-	if (s->fresh.count < BACKLOG_MAX || s->skipped_scans++ == 9) {
+	if (s->fresh.count + load_overflowed(s) < BACKLOG_MAX || s->skipped_scans++ == 9) {
 		s->skipped_scans = 0;
 		scan_new_mail(s);
 	}

@@ -17,7 +17,20 @@ uint64_t schedule_longest_seconds(const struct seconds_list *retry);
  * the longest wait of RETRY can be (a clock that jumped), is due now: 0. */
 uint32_t schedule_seconds_until(const struct seconds_list *retry, uint64_t now_us, uint64_t planned_us);
 
+/* What stands on disk for an attempt planned for PLANNED_US: whole seconds, and in place of the microseconds SITE (a
+ * site->hash, or 0), so that a restart knows which site each message waits for, before it has opened one. */
+uint64_t schedule_due_us(uint64_t planned_us, uint32_t site);
+/* The site in it. A time that somebody else set gives any: at worst a message is tried early with another site's. */
+uint32_t schedule_site_of(uint64_t due_us);
+
 /* Is a message that ARRIVED_US that old? Never when it seems to come from the future. */
 bool schedule_is_older(uint64_t now_us, uint64_t arrived_us, uint32_t age_seconds);
+
+/* Is a deferral with STATUS and WORDS (LENGTH bytes, from the reply's code on) what hosts say that want the same message
+ * once more a little later (RFC 6647)? */
+bool schedule_is_greylisting(const char *status, const char *words, size_t length);
+/* The wait before the next attempt in place of WAIT_MS, which schedule_wait_ms gave: not longer than such hosts want,
+ * for some attempts. CHANCE as there. */
+uint64_t schedule_greylisted_ms(uint64_t wait_ms, uint32_t attempt, uint32_t chance);
 
 #endif

@@ -3,6 +3,7 @@
  *   scheduler.c  start, end, the wait for what is due
  *   scan.c       what lies on disk at the start, what came new, what is left over
  *   load.c       a message enters: from disk to struct message
+ *   sender.c     whom a message is from, and what share is left to him
  *   dispatch.c   who is next: fair among messages and sites
  *   transport.c  the pipes to the programs that deliver
  *   remote.c     next hops and their sites: where, how many at a time, not now
@@ -18,6 +19,7 @@
 #include "common/resolve.h"
 #include "queued/message.h"
 #include "queued/record.h"
+#include "queued/sender.h"
 #include "queued/site.h"
 #include "queued/waiting.h"
 
@@ -25,6 +27,11 @@ enum {
 	MESSAGES_MAX = 2000,		/* loaded at a time */
 	RECIPIENTS_MAX = 200000,	/* of loaded messages; one message may go over it */
 	RING_MAX = 128,			/* messages with recipients to hand over, before more are loaded */
+	PEEK_LEAST = 256,		/* new messages known: then they are looked through for other senders' all the same */
+	PEEKS = 4,			/* of them at each step */
+	PEEK_SHARE = 16,		/* messages a sender may have loaded to be let in then */
+	LOADED_SHARE = 3,		/* sender_is_over: of what may be loaded */
+	FLYING_SHARE = 7,		/* and of what a transport takes at a time */
 	TURN_RECIPIENTS = 10,		/* of one message, before the next has its turn */
 	JOB_RECIPIENTS = 100,		/* in one job at most */
 	TURN_BUDGET = 256,		/* steps before the loop gets its turn */
@@ -73,13 +80,15 @@ struct scheduler {
 	struct waiting_heap fresh, retry;
 	struct message **table;		/* loaded messages by ID; load.c's */
 	uint32_t active, active_retries, active_recipients;
-	bool is_retry_turn;
+	bool is_retry_turn, is_overflow_turn;
+	uint64_t restored;		/* states that the scan at the start has seen */
 	struct ring {			/* messages with recipients to hand over, by the transport of the next one */
 		struct message *first, **end;
 		uint32_t count;
 	} rings[TRANSPORTS];
 	struct message *listed_first, **listed_end;	/* with lines to record, oldest first */
 	struct site_table sites;
+	struct sender_table senders;
 	struct destination_table *destinations;	/* remote.c's: which site a next hop belongs to */
 	struct table *routes, *site_rules;
 	struct {			/* health.c's */
@@ -136,6 +145,11 @@ void scan_stop(struct scheduler *s);
 
 /* Loads the next waiting message that is due. false: there is none, or no room. */
 bool load_next(struct scheduler *s);
+/* The rings are full, much new mail waits: looks at some of it, and loads what is of senders with little there. false:
+ * nothing to look at. */
+bool load_peek(struct scheduler *s);
+/* Messages that wait in overflows, of sites and senders. */
+size_t load_overflowed(struct scheduler *s);
 struct message *load_find(const struct scheduler *s, const char *id);
 /* Drops a loaded message, which is in no list and not in flight. */
 void load_drop(struct scheduler *s, struct message *m);
@@ -155,6 +169,9 @@ void dispatch_pump(struct scheduler *s);
 void dispatch_add(struct scheduler *s, struct message *m);
 /* Takes M's parked and ready recipients out of everything (for hold and remove). */
 void dispatch_withdraw(struct scheduler *s, struct message *m);
+/* COUNT recipients of M are on their way by transport WHICH, or (-COUNT) are not any more: others of its sender's that were held
+ * back may come. */
+void dispatch_count_flying(struct scheduler *s, struct message *m, int which, int32_t count);
 /* R is in flight at its site no more: who waits there is next. */
 void dispatch_leave_site(struct scheduler *s, struct recipient *r);
 /* A recipient's result: logged, counted, kept. */

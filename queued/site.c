@@ -52,9 +52,9 @@ struct site *site_get(struct site_table *table, const char *name, uint32_t limit
 	if (!site)
 		return NULL;
 	memcpy(site->name, name, length);
-	site->hash = (uint32_t)hash(name) ? (uint32_t)hash(name) : 1;
+	site->hash = (uint32_t)(hash(name) % (SITE_HASH_END - 1)) + 1;
 	site->limit = limit;
-	site->parked_end = &site->first_parked;
+	site->lanes_end = &site->lanes;
 	site->next = table->buckets[at];
 	table->buckets[at] = site;
 	table->count++;
@@ -66,40 +66,110 @@ bool site_has_room(const struct site *site)
 	return site->in_flight < site->limit && !site->parked;
 }
 
-void site_park(struct site *site, struct recipient *recipient)
+/* ---- lanes ---- */
+
+static struct site_lane **find_lane(struct site *site, const struct sender *sender)
 {
+	struct site_lane **at = &site->lanes;
+
+	while (*at && (*at)->sender != sender)
+		at = &(*at)->next;
+	return at;
+}
+
+static void put_last(struct site *site, struct site_lane *lane)
+{
+	lane->next = NULL;
+	*site->lanes_end = lane;
+	site->lanes_end = &lane->next;
+}
+
+/* Takes the lane at AT out of turn. */
+static struct site_lane *take_lane(struct site *site, struct site_lane **at)
+{
+	struct site_lane *lane = *at;
+
+	*at = lane->next;
+	if (!*at)
+		site->lanes_end = at;
+	return lane;
+}
+
+bool site_park(struct site *site, struct recipient *recipient)
+{
+	struct site_lane *lane = *find_lane(site, recipient->message->sender);
+
+	if (!lane) {
+		lane = calloc(1, sizeof *lane);
+		if (!lane)
+			return false;
+		lane->sender = recipient->message->sender;
+		lane->end = &lane->first;
+		put_last(site, lane);
+	}
 	recipient->next_parked = NULL;
 	recipient->site = site;
-	*site->parked_end = recipient;
-	site->parked_end = &recipient->next_parked;
+	*lane->end = recipient;
+	lane->end = &recipient->next_parked;
+	lane->count++;
 	site->parked++;
+	return true;
+}
+
+/* Takes the recipient at AT out of the lane at LANE_AT, which goes when it is empty. */
+static struct recipient *take_out(struct site *site, struct site_lane **lane_at, struct recipient **at)
+{
+	struct site_lane *lane = *lane_at;
+	struct recipient *recipient = *at;
+
+	*at = recipient->next_parked;
+	if (!*at)
+		lane->end = at;
+	lane->count--;
+	site->parked--;
+	if (!lane->count)
+		free(take_lane(site, lane_at));
+	return recipient;
 }
 
 struct recipient *site_unpark(struct site *site)
 {
-	struct recipient *recipient = site->first_parked;
+	struct site_lane *lane = site->lanes;
 
-	if (!recipient)
+	if (!lane)
 		return NULL;
-	site->first_parked = recipient->next_parked;
-	if (!site->first_parked)
-		site->parked_end = &site->first_parked;
-	site->parked--;
-	return recipient;
+	if (lane->count > 1)
+		put_last(site, take_lane(site, &site->lanes));
+	return take_out(site, find_lane(site, lane->sender), &lane->first);
+}
+
+struct recipient *site_unpark_along(struct site *site, const struct recipient *recipient)
+{
+	struct site_lane **lane = find_lane(site, recipient->message->sender);
+
+	return *lane && (*lane)->first->message == recipient->message ? take_out(site, lane, &(*lane)->first) : NULL;
+}
+
+uint32_t site_waiting_of(const struct site *site, const struct sender *sender)
+{
+	const struct site_lane *lane = site->lanes;
+
+	while (lane && lane->sender != sender)
+		lane = lane->next;
+	return lane ? lane->count : 0;
 }
 
 void site_forget(struct site *site, struct recipient *recipient)
 {
-	struct recipient **at = &site->first_parked;
+	struct site_lane **lane = find_lane(site, recipient->message->sender);
+	struct recipient **at;
 
-	while (*at && *at != recipient)
-		at = &(*at)->next_parked;
-	if (!*at)
+	if (!*lane)
 		return;
-	*at = recipient->next_parked;
-	if (!*at)
-		site->parked_end = at;
-	site->parked--;
+	for (at = &(*lane)->first; *at && *at != recipient; at = &(*at)->next_parked)
+		;
+	if (*at)
+		take_out(site, lane, at);
 }
 
 void site_release(struct site_table *table, struct site *site)

@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "common/wire.h"
+#include "queued/schedule.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +125,7 @@ void transport_send(struct scheduler *s, struct message *m, struct transport *t,
 	for (i = 0; i < count; i++)
 		m->recipients[indexes[i]].job = slot;
 	t->in_flight += count;
+	dispatch_count_flying(s, m, (int)(t - s->transports), (int32_t)count);
 	if (send_frames(s, m, t, (uint64_t)job->generation << 32 | slot, indexes, count, fd) == RESULT_OK)
 		return;
 	/* Half a job may have gone out, for want of memory: only a fresh start makes both sides agree again. */
@@ -218,6 +220,8 @@ static void take_result(struct scheduler *s, struct message *m, struct frame *f)
 
 	if (!frame_value_copy(f, RESULT_STATUS, status, sizeof status) || !status_fits(status, verdicts[verdict].status))
 		snprintf(status, sizeof status, "%s", verdicts[verdict].status);
+	if (verdicts[verdict].event == STATE_DEFERRED && words.host_length)
+		m->is_greylisted |= schedule_is_greylisting(status, words.words, words.words_length);
 	if (m->recipients[index].site && m->recipients[index].site->health) {
 		if (verdicts[verdict].event == STATE_DEFERRED)
 			m->site = m->recipients[index].site->hash;
@@ -247,6 +251,7 @@ static struct job *job_of(struct scheduler *s, struct transport *t, const struct
 static void finish_one(struct scheduler *s, struct job *job)
 {
 	job->transport->in_flight--;
+	dispatch_count_flying(s, job->message, (int)(job->transport - s->transports), -1);
 	if (--job->outstanding == 0)
 		job_free(s, (uint32_t)(job - s->jobs));
 }

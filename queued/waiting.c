@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { UNITE_LEAST = 1024 };
+
 static int compare(const struct waiting *a, const struct waiting *b)
 {
 	if (a->due_seconds != b->due_seconds)
@@ -57,6 +59,17 @@ bool waiting_push(struct waiting_heap *heap, const struct waiting *waiting)
 	heap->items[heap->count] = *waiting;
 	up(heap, heap->count++);
 	return true;
+}
+
+bool waiting_push_once(struct waiting_heap *heap, const struct waiting *waiting)
+{
+	if (heap->unite_at < UNITE_LEAST)
+		heap->unite_at = UNITE_LEAST;
+	if (heap->count >= heap->unite_at) {
+		waiting_unite(heap);
+		heap->unite_at = heap->count * 2;
+	}
+	return waiting_push(heap, waiting);
 }
 
 const struct waiting *waiting_first(const struct waiting_heap *heap)

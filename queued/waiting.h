@@ -20,10 +20,13 @@ struct waiting {
 struct waiting_heap {
 	struct waiting *items;
 	size_t count, size;
+	size_t unite_at;		/* waiting_push_once's */
 };
 
 /* false: no memory. */
 bool waiting_push(struct waiting_heap *heap, const struct waiting *waiting);
+/* The same for a heap that names may come into twice: drops what is there twice before it grows to double its size. */
+bool waiting_push_once(struct waiting_heap *heap, const struct waiting *waiting);
 /* The next one, or NULL. */
 const struct waiting *waiting_first(const struct waiting_heap *heap);
 /* Removes the next one into OUT; the heap must not be empty. */

@@ -1,6 +1,7 @@
-/* link: queued/schedule.o queued/waiting.o queued/site.o */
-/* When a message is tried again, and the heap of those that wait. */
+/* link: queued/schedule.o queued/sender.o queued/waiting.o queued/site.o */
+/* When a message is tried again, the heap of those that wait, shares of sites and senders. */
 #include "queued/schedule.h"
+#include "queued/sender.h"
 #include "queued/site.h"
 #include "queued/waiting.h"
 #include "unit.h"
@@ -41,6 +42,34 @@ static void ages(void)
 	CHECK(!schedule_is_older(1999999, 1000000, 1));
 	CHECK(schedule_is_older(2000000, 1000000, 1));
 	CHECK(!schedule_is_older(1000000, 2000000, 0));	/* it comes from the future */
+}
+
+static void a_host_that_greylists_gets_its_retry_soon(void)
+{
+	static const struct { const char *status, *words; bool is_grey; } rows[] = {
+		{ "4.2.0", "450 4.2.0 <a@b>: Recipient address rejected: Greylisted, see http://postgrey.example", true },
+		{ "4.7.1", "451 4.7.1 please come back later", true },
+		{ "4.1.0", "451 Temporary failure, Greylisting in action", true },
+		{ "4.1.0", "450 graylisted", true },
+		{ "4.2.2", "452 4.2.2 mailbox full", false },
+		{ "4.7.1", "421 4.7.1 too many connections", false },
+		{ "4.3.0", "451 4.3.0 trouble here", false },
+		{ "4.4.1", "", false }, { "4.7.1", "45", false },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++)
+		CHECK(schedule_is_greylisting(rows[i].status, rows[i].words, strlen(rows[i].words)) == rows[i].is_grey);
+	CHECK(schedule_greylisted_ms(900000, 2, 0) == 300000 && schedule_greylisted_ms(900000, 2, 999) == 359940);
+	CHECK(schedule_greylisted_ms(270000, 1, 0) == 300000);	/* the first wait may be a little short: never less than five minutes */
+	CHECK(schedule_greylisted_ms(1000, 1, 500) == 1000);	/* who tries sooner does so */
+	CHECK(schedule_greylisted_ms(900000, 7, 0) == 900000);	/* that is no greylisting any more */
+}
+
+static void the_time_on_disk_holds_the_site(void)
+{
+	CHECK(schedule_due_us(1795300000400000, 123456) == 1795300000123456 && schedule_due_us(1795300000600000, 0) == 1795300001000000);
+	CHECK(schedule_site_of(1795300000123456) == 123456 && schedule_site_of(1795300001000000) == 0);
 }
 
 static struct waiting entry(unsigned number, uint32_t due)
@@ -146,7 +175,9 @@ static void twins_are_united(void)
 static void sites(void)
 {
 	struct site_table table = { 0 };
-	struct recipient all[3] = { { 0 } };
+	struct sender sender = { 0 };
+	struct message message = { .sender = &sender };
+	struct recipient all[3] = { { .message = &message }, { .message = &message }, { .message = &message } };
 	struct site *site = site_get(&table, "alice@local.example", 2);
 	char name[16];
 	unsigned i;
@@ -156,7 +187,7 @@ static void sites(void)
 	site->in_flight = 2;
 	CHECK(!site_has_room(site));
 	for (i = 0; i < 3; i++)
-		site_park(site, &all[i]);
+		CHECK(site_park(site, &all[i]));
 	site->in_flight = 0;
 	CHECK(!site_has_room(site));	/* nobody goes past those who wait */
 	site_forget(site, &all[1]);
@@ -179,6 +210,93 @@ static void sites(void)
 	free(table.buckets);
 }
 
+static void at_a_site_senders_take_turns(void)
+{
+	struct site_table table = { 0 };
+	struct sender news = { 0 }, bob = { 0 }, carol = { 0 };
+	struct message letters[3] = { { .sender = &news }, { .sender = &bob }, { .sender = &carol } };
+	struct recipient many[500], one = { .message = &letters[1] }, other = { .message = &letters[2] };
+	struct site *site = site_get(&table, "smtp:mx.example:25", 1);
+	unsigned i;
+
+	memset(many, 0, sizeof many);
+	for (i = 0; i < 500; i++) {
+		many[i].message = &letters[0];
+		CHECK(site_park(site, &many[i]));
+	}
+	CHECK(site_park(site, &one));
+	CHECK(site_unpark(site) == &many[0] && site_unpark(site) == &one && site_unpark(site) == &many[1]);
+	CHECK(site_park(site, &other) && site_park(site, &one));
+	CHECK(site_waiting_of(site, &news) == 498 && site_waiting_of(site, &bob) == 1);
+	site_forget(site, &many[3]);
+	CHECK(site_unpark(site) == &many[2] && site_unpark(site) == &other && site_unpark(site) == &one && site_unpark(site) == &many[4]);
+	CHECK(site->parked == 495 && site_unpark_along(site, &many[4]) == &many[5] && !site_unpark_along(site, &one));
+	for (i = 6; i < 500; i++)
+		CHECK(site_unpark(site) == &many[i]);
+	CHECK(!site_unpark(site) && !site->parked);
+	site_release(&table, site);
+	CHECK(table.count == 0);
+	free(table.buckets);
+}
+
+static void a_sender_is_known_by_login_or_reverse_path(void)
+{
+	static const struct { const char *a_login, *a, *b_login, *b; bool is_same; } rows[] = {
+		{ NULL, "alice@a.example", NULL, "Alice@A.example", true },
+		{ NULL, "alice@a.example", NULL, "bob@a.example", false },
+		{ NULL, "alice@a.example", NULL, "alice@b.example", false },
+		{ NULL, "news+bob=b.example@lists.example", NULL, "news+zoe=c.example@lists.example", true },	/* VERP */
+		{ NULL, "bounce-17-bob@lists.example", NULL, "bounce-18-zoe@lists.example", true },
+		{ NULL, "b17f@lists.example", NULL, "b29c@lists.example", true },
+		{ "alice@a.example", "info@a.example", "alice@a.example", "sales@a.example", true },
+		{ "alice@a.example", "info@a.example", "bob@a.example", "info@a.example", false },
+		{ NULL, "", NULL, "", true }, { NULL, "", NULL, "a@b", false },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct envelope a = { .from = rows[i].a, .authenticated = rows[i].a_login }, b = { .from = rows[i].b, .authenticated = rows[i].b_login };
+		CHECK((sender_key(&a) == sender_key(&b)) == rows[i].is_same);
+	}
+}
+
+static void a_share_shrinks_with_what_is_free(void)
+{
+	CHECK(!sender_is_over(1499, 501, 3) && sender_is_over(1500, 500, 3));	/* one alone: three of four parts */
+	CHECK(sender_is_over(857, 285, 3) && !sender_is_over(0, 1, 3));
+}
+
+static bool fits(void *context, const struct sender *sender) { return sender != context; }
+
+static void overflows_take_turns(void)
+{
+	static struct sender_table table;
+	struct sender *news = sender_get(&table, 1), *bob = sender_get(&table, 2);
+	struct waiting w, out;
+	unsigned i;
+
+	CHECK(sender_get(&table, 1) == news && news != bob && !sender_next(&table, fits, NULL));
+	for (i = 0; i < 3000; i++) {
+		w = entry(i, 0);
+		CHECK(sender_put_off(&table, news, &w));
+	}
+	for (i = 0; i < 3000; i++) {	/* as a scan that finds them again */
+		w = entry(i, 0);
+		CHECK(sender_put_off(&table, news, &w));
+	}
+	CHECK(table.overflowed < 6000);
+	w = entry(5000, 0);
+	CHECK(sender_put_off(&table, bob, &w));
+	CHECK(sender_next(&table, fits, NULL) == news && sender_next(&table, fits, NULL) == bob);
+	CHECK(sender_next(&table, fits, news) == bob);
+	sender_take(&table, bob, &out);
+	CHECK(!memcmp(out.id, w.id, QUEUE_ID_LENGTH));
+	CHECK(sender_next(&table, fits, bob) == news);	/* and bob, who has nothing left, is gone */
+	while (news->overflow.count)
+		sender_take(&table, news, &out);
+	CHECK(table.overflowed == 0 && !sender_next(&table, fits, NULL) && !table.waiting);
+}
+
 int main(void)
 {
 	UNIT_RUN(waits_by_attempt);
@@ -188,5 +306,11 @@ int main(void)
 	UNIT_RUN(a_site_is_hurried);
 	UNIT_RUN(twins_are_united);
 	UNIT_RUN(sites);
+	UNIT_RUN(a_host_that_greylists_gets_its_retry_soon);
+	UNIT_RUN(the_time_on_disk_holds_the_site);
+	UNIT_RUN(at_a_site_senders_take_turns);
+	UNIT_RUN(a_sender_is_known_by_login_or_reverse_path);
+	UNIT_RUN(a_share_shrinks_with_what_is_free);
+	UNIT_RUN(overflows_take_turns);
 	return unit_end();
 }
