@@ -61,7 +61,8 @@ enum {
 	M(TLS_FACT,        37, "tls-fact",         "remoted -> stsd",           NONE) \
 	M(LOOKUP_START,   38, "lookup-start",     "authd -> starter",       ONE)\
 	M(LOOKUP_ASK,     39, "lookup-ask",       "authd, locald -> lookup helper", NONE) \
-	M(LOOKUP_TELL,    40, "lookup-tell",      "lookup helper -> authd, locald", NONE)
+	M(LOOKUP_TELL,    40, "lookup-tell",      "lookup helper -> authd, locald", NONE)  \
+	M(ROUTE_LOGINS,    42, "route-logins",     "opener -> remoted",          ONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -250,6 +251,10 @@ enum {
 	F(LOOKUP_TELL, GID, NUMBER, 0) F(LOOKUP_TELL, HOME, BYTES, 1024) F(LOOKUP_TELL, HASH, BYTES, 512) \
 	F(LOOKUP_TELL, WORDS, BYTES, 256)
 
+/* The compiled table of logins at next hops, secret/routes.cdb, in place of the last one: GENERATION counts them. */
+#define WIRE_ROUTE_LOGINS(F) \
+	F(ROUTE_LOGINS, GENERATION, NUMBER, 0)
+
 /* FRAME_CHANNEL, FRAME_LOCAL_JOB, ... */
 #define WIRE_ENUM_TYPE(type, value, name, way, descriptor) FRAME_##type = value,
 enum wire_type { WIRE_MESSAGES(WIRE_ENUM_TYPE) WIRE_TYPES_END };
@@ -288,7 +293,10 @@ enum sign_algorithm {
 /* DNS_ANSWER: RECORDS holds at least one. DNS_NO_DATA: the name exists, not with this type.
  * DNS_NO_NAME: NXDOMAIN. DNS_LATER: time-out, SERVFAIL, or DNSSEC that does not fit. */
 enum dns_verdict { DNS_ANSWER = 1, DNS_NO_DATA, DNS_NO_NAME, DNS_LATER };
-enum remote_flag { REMOTE_SMTPUTF8 = 1, REMOTE_RETURN_FULL = 2, REMOTE_RETURN_HEADERS = 4 };
+/* REMOTE_REQUIRETLS, REMOTE_TLS_OPTIONAL: RFC 8689, the MAIL parameter, and "TLS-Required: No" in the header. */
+enum remote_flag {
+	REMOTE_SMTPUTF8 = 1, REMOTE_RETURN_FULL = 2, REMOTE_RETURN_HEADERS = 4, REMOTE_REQUIRETLS = 8, REMOTE_TLS_OPTIONAL = 16,
+};
 
 /* STS_LATER: nobody knows now (stsd is away, or has too much to do); a policy that can't be fetched and is not in the
  * cache is STS_NONE, RFC 8461 3.3. */
