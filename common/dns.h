@@ -9,7 +9,7 @@
 #include "channel.h"
 #include "network.h"
 
-enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
 enum { DNS_QUERIES_MAX = 20000, DNS_NAME_MAX = 255, DNS_PATIENCE_MS = 60000 };
 
 struct dns_answer {		/* valid during the call of done */

@@ -123,6 +123,26 @@ enum result table_open(struct table_directory *directory, const char *name, stru
 	return RESULT_OK;
 }
 
+static bool is_whole(int fd, const struct stat *st);
+
+enum result table_open_descriptor(int fd, const char *name, struct table **table, struct why *why)
+{
+	struct table *made = calloc(1, sizeof *made);
+	struct stat st;
+
+	*table = NULL;
+	if (!made || fstat(fd, &st) != 0 || !is_whole(fd, &st) || cdb_init(&made->cdb, fd) != 0) {
+		free(made);
+		close(fd);
+		return why_set(why, RESULT_RETRY, "read table %s: not a compiled table (run `dawk update`)", name);
+	}
+	close(fd);
+	made->name = name;
+	made->is_open = true;
+	*table = made;
+	return RESULT_OK;
+}
+
 static void table_let_go(struct table *table)
 {
 	if (table->is_open)
@@ -225,11 +245,13 @@ static enum result table_look(struct table *table, struct why *why)
 /* RESULT_OK: a table is open and as new as it has to be. */
 static enum result table_refresh(struct table *table, struct why *why)
 {
-	const _Atomic uint64_t *counter = table->directory->generation;
+	const _Atomic uint64_t *counter = table->directory ? table->directory->generation : NULL;
 	uint64_t generation = counter ? atomic_load_explicit(counter, memory_order_acquire) : 0;
 	uint64_t now = coarse_ms();
 	enum result result;
 
+	if (!table->directory)
+		return RESULT_OK;
 	if (table->looked_ms != 0 && generation == table->generation && now - table->looked_ms < LOOK_INTERVAL_MS)
 		return table->is_open ? RESULT_OK : RESULT_END;
 	result = table_look(table, why);
@@ -242,7 +264,8 @@ static enum result table_refresh(struct table *table, struct why *why)
 
 static enum result table_unreadable(const struct table *table, struct why *why)
 {
-	return why_set(why, RESULT_RETRY, "read %s/%s: damaged (run `dawk update`)", table->directory->path, table->file);
+	return why_set(why, RESULT_RETRY, "read %s/%s: damaged (run `dawk update`)", table->directory ? table->directory->path : "table",
+	               table->directory ? table->file : table->name);
 }
 
 enum result table_find(struct table *table, const void *key, size_t key_length,

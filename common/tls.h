@@ -78,6 +78,9 @@ enum result tls_connect(struct tls_client *client, int fd, const char *name, con
 /* After the handshake: does the peer's certificate, valid now and from an authority of the system's
  * trust store, hold NAME (RFC 6125)? RESULT_OK, or RESULT_NEVER with WHY. */
 enum result tls_verify(struct tls_session *session, const char *name, struct why *why);
+/* What was wrong with it at the last tls_verify (RFC 8460 4.3 has names for these). */
+enum tls_fault { TLS_FAULT_NONE, TLS_FAULT_NAME, TLS_FAULT_EXPIRED, TLS_FAULT_UNTRUSTED, TLS_FAULT_OTHER };
+enum tls_fault tls_fault(const struct tls_session *session);
 /* Certificate INDEX (0: the peer's own) of the chain as it was sent, DER; valid as long as the session.
  * RESULT_END: there is none. */
 enum result tls_peer_certificate(const struct tls_session *session, size_t index, const void **der, size_t *length);

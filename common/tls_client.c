@@ -131,6 +131,22 @@ enum result tls_connect(struct tls_client *client, int fd, const char *name, con
 	return RESULT_OK;
 }
 
+static enum tls_fault fault_of(unsigned status)
+{
+	if (!status)
+		return TLS_FAULT_NONE;
+	if (status & GNUTLS_CERT_UNEXPECTED_OWNER)
+		return TLS_FAULT_NAME;
+	if (status & (GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED))
+		return TLS_FAULT_EXPIRED;
+	return status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA) ? TLS_FAULT_UNTRUSTED : TLS_FAULT_OTHER;
+}
+
+enum tls_fault tls_fault(const struct tls_session *s)
+{
+	return s->fault;
+}
+
 enum result tls_verify(struct tls_session *s, const char *name, struct why *why)
 {
 	gnutls_typed_vdata_st wanted[] = {
@@ -141,11 +157,13 @@ enum result tls_verify(struct tls_session *s, const char *name, struct why *why)
 	unsigned status = 0;
 	int error;
 
+	s->fault = TLS_FAULT_OTHER;
 	if (!s->client || !s->client->has_trust)
 		return why_set(why, RESULT_NEVER, "no trust store is loaded");
 	error = gnutls_certificate_verify_peers(s->gnutls, wanted, 2, &status);
 	if (error < 0)
 		return tls_why(why, RESULT_NEVER, "the certificate can't be judged", error);
+	s->fault = fault_of(status);
 	if (!status)
 		return RESULT_OK;
 	gnutls_certificate_verification_status_print(status, gnutls_certificate_type_get(s->gnutls), &words, 0);

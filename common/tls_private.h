@@ -19,6 +19,7 @@ struct tls_session {
 	struct tls_set *set;		/* server */
 	struct tls_client *client;
 	char *resume_key;		/* client */
+	enum tls_fault fault;		/* of the last tls_verify */
 };
 
 /* As why_set with the words of GnuTLS's ERROR. */
