@@ -159,6 +159,7 @@ enum result service_start(int argc, char **argv, const char *name, const char *u
 	if (result == RESULT_OK) {
 		durable_configure((*conf)->sync);
 		return RESULT_OK;
+	}
 	log_failure("unable-to-start", &why);
 	*exit_code = result == RESULT_NEVER ? EX_CONFIG : EX_OSERR;
 	return RESULT_END;
