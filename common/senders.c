@@ -43,12 +43,9 @@ void senders_free(struct senders *senders)
 
 /* ---- himself, and aliases ---- */
 
-/* Is it the mailbox of USER that ADDRESS means, whatever its extension? */
-static enum result is_mailbox_of(struct senders *senders, const char *user, const struct address *address, struct why *why)
+/* Is it the mailbox of USER that ADDRESS, which was resolved into MEANING, means, whatever its extension? */
+static enum result is_mailbox_of(const struct meaning_of *meaning, const char *user)
 {
-	const struct meaning_of *meaning = &senders->meaning;
-
-	resolve(senders->resolver, address, &senders->meaning, why);
 	switch (meaning->meaning) {
 	case MEANS_LATER:
 		return RESULT_RETRY;
@@ -72,7 +69,8 @@ static bool search_take(void *context, const char *text, const char *owner)
 
 	if (owner || search->is_found || address_parse(text, strlen(text), &address, NULL) != RESULT_OK)
 		return true;
-	switch (is_mailbox_of(search->senders, search->user, &address, search->why)) {
+	resolve(search->senders->resolver, &address, &search->senders->meaning, search->why);
+	switch (is_mailbox_of(&search->senders->meaning, search->user)) {
 	case RESULT_OK:	   search->is_found = true; break;
 	case RESULT_RETRY: search->has_failed = true; break;
 	default:	   break;
@@ -109,15 +107,17 @@ static bool lines_contain(const char *value, size_t length, const char *address,
 	return false;
 }
 
-/* Cuts the local part at its first separator; one that begins with it, or is quoted, has no extension. */
-static void cut_extension(const struct configuration *conf, const char *folded, char *plain)
+/* FOLDED without its extension, as far as we know of one: which part of a local address is its name was found by
+ * resolving it, and of another host's nobody knows. */
+static void cut_extension(const struct meaning_of *meaning, const char *folded, char *plain)
 {
-	const char *domain = strrchr(folded, '@');
-	size_t local = (size_t)(domain - folded), cut = local;
+	bool is_known = (meaning->meaning == MEANS_MAILBOX || meaning->meaning == MEANS_ALIAS) && *meaning->key != '@';
+	int local = is_known ? (int)strcspn(meaning->key, "@") : 0;
 
-	if (*folded != '"' && *conf->subaddress)
-		cut = 1 + strcspn(folded + 1, conf->subaddress);
-	snprintf(plain, ADDRESS_MAX + 1, "%.*s%s", (int)(cut < local ? cut : local), folded, domain);
+	if (is_known && *meaning->key != '"')
+		snprintf(plain, ADDRESS_MAX + 1, "%.*s%s", local, meaning->key, strrchr(folded, '@'));
+	else
+		snprintf(plain, ADDRESS_MAX + 1, "%s", folded);
 }
 
 static enum result table_gives(struct senders *senders, const char *key, const char *folded, const char *plain, struct why *why)
@@ -142,9 +142,10 @@ enum result senders_judge(struct senders *senders, const char *user, const struc
 	if (!*address->domain)
 		return RESULT_END;
 	address_fold(address, folded);
-	cut_extension(senders->conf, folded, plain);
+	resolve(senders->resolver, address, &senders->meaning, why);
+	cut_extension(&senders->meaning, folded, plain);
 	*reason = SENDER_SELF;
-	result = strcmp(folded, user) == 0 ? RESULT_OK : is_mailbox_of(senders, user, address, why);
+	result = strcmp(folded, user) == 0 ? RESULT_OK : is_mailbox_of(&senders->meaning, user);
 	if (result != RESULT_END)
 		return result;
 	*reason = SENDER_ALIAS;

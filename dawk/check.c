@@ -274,6 +274,7 @@ static void check_tables(struct check *check)
 		{ conf->secrets, "secret", "secrets" }, { conf->aliases, "tables", "aliases" },
 		{ conf->routes, "tables", "routes" }, { conf->site, "tables", "site" },
 		{ conf->access, "tables", "access" }, { conf->relay_recipients, "tables", "relay-recipients" },
+		{ conf->senders, "tables", "senders" }, { conf->limits, "tables", "limits" },
 	};
 
 	check_source(check, conf->file, false);

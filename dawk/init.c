@@ -222,6 +222,8 @@ static enum result write_tables(const struct configuration *conf, struct why *wh
 		{ conf->site, "# site: how a destination is treated (dawk-site(5))\n", 0644 },
 		{ conf->access, "# access: KEY ACTION [TEXT] (dawk-access(5))\n", 0644 },
 		{ conf->relay_recipients, "# relay-recipients: ADDRESS or @DOMAIN of relay-domains (dawk-relay-recipients(5))\n", 0644 },
+		{ conf->senders, "# senders: USER: ADDRESS, @DOMAIN that he may send as (dawk-senders(5))\n", 0644 },
+		{ conf->limits, "# limits: USER NAME=NUMBER of what he may send (dawk-limits(5))\n", 0644 },
 	};
 	enum result result = write_users(conf, why);
 	if (result == RESULT_OK)

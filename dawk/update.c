@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum table_index { USERS, HASHES, SECRETS, ALIASES, LINES, ROUTES, SITE, ACCESS, RELAYS, TABLES };
+enum table_index { USERS, HASHES, SECRETS, ALIASES, LINES, ROUTES, SITE, ACCESS, RELAYS, SENDERS, LIMITS, TABLES };
 
 /* In the order in which they go into place: nobody logs in before a mailbox is known, and an alias
  * never leads to one that is not. */
@@ -29,9 +29,11 @@ static const struct {
 	[SITE]    = { "site", false, false },
 	[ACCESS]  = { "access", false, false },
 	[RELAYS]  = { "relay-recipients", false, false },
+	[SENDERS] = { "senders", false, false },
+	[LIMITS]  = { "limits", false, false },
 };
 
-struct counts { uint64_t users, secrets, aliases, routes, site, access, relay_recipients; };
+struct counts { uint64_t users, secrets, aliases, routes, site, access, relay_recipients, senders, limits; };
 
 static enum result make_directory(const char *path, mode_t mode, struct why *why)
 {
@@ -128,6 +130,8 @@ static void compile(struct update *update, struct table_writer **writers, struct
 	update_site(update, writers[SITE], &counts->site);
 	update_access(update, writers[ACCESS], &counts->access);
 	update_relay_recipients(update, writers[RELAYS], &counts->relay_recipients);
+	update_senders(update, writers[SENDERS], &counts->senders);
+	update_limits(update, writers[LIMITS], &counts->limits);
 }
 
 static void finish_writers(struct update *update, struct table_writer **writers)
@@ -202,10 +206,10 @@ static void report(const struct update *update, const struct counts *counts)
 		return;
 	}
 	if (!update->is_quiet)
-		printf("users %llu, secrets %llu, aliases %llu, routes %llu, site %llu, access %llu, relay-recipients %llu\n",
+		printf("users %llu, secrets %llu, aliases %llu, routes %llu, site %llu, access %llu, relay-recipients %llu, senders %llu, limits %llu\n",
 		       (unsigned long long)counts->users, (unsigned long long)counts->secrets, (unsigned long long)counts->aliases,
 		       (unsigned long long)counts->routes, (unsigned long long)counts->site, (unsigned long long)counts->access,
-		       (unsigned long long)counts->relay_recipients);
+		       (unsigned long long)counts->relay_recipients, (unsigned long long)counts->senders, (unsigned long long)counts->limits);
 }
 
 static int run(struct update *update)

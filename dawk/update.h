@@ -76,6 +76,8 @@ void update_routes(struct update *update, struct table_writer *writer, uint64_t 
 void update_site(struct update *update, struct table_writer *writer, uint64_t *count);
 void update_access(struct update *update, struct table_writer *writer, uint64_t *count);
 void update_relay_recipients(struct update *update, struct table_writer *writer, uint64_t *count);
+void update_senders(struct update *update, struct table_writer *writer, uint64_t *count);
+void update_limits(struct update *update, struct table_writer *writer, uint64_t *count);
 
 /* After users and aliases lie in the staging folder: loops, nesting, selves without a mailbox. LINES
  * there says in which line each alias begins. */

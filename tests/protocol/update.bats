@@ -11,7 +11,7 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 
 @test "an update says what it compiled" {
 	run -0 $DAWK update
-	[[ $output == "users 3, secrets 0, aliases "*", routes 0, site 0, access 0, relay-recipients 0" ]]
+	[[ $output == "users 3, secrets 0, aliases "*", routes 0, site 0, access 0, relay-recipients 0, senders 0, limits 0" ]]
 	run -0 $DAWK update --quiet
 	[[ -z $output ]]
 }
@@ -177,7 +177,7 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 @test "a source that is missing is an empty table" {
 	rm -f "$SUITE/etc/aliases" "$SUITE/etc/routes" "$SUITE/etc/site" "$SUITE/etc/access" "$SUITE/etc/secrets"
 	run -0 $DAWK update
-	[[ $output == "users 3, secrets 0, aliases 0, routes 0, site 0, access 0, relay-recipients 0" ]]
+	[[ $output == "users 3, secrets 0, aliases 0, routes 0, site 0, access 0, relay-recipients 0, senders 0, limits 0" ]]
 }
 
 @test "routes are found by address, domain, domain above and star" {
@@ -214,7 +214,7 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	[[ $output == *'relay-recipients:4: expected'* && $output == *'relay-recipients:5:'* ]]
 	source_is relay-recipients <<<'@inner.example'
 	run -0 $DAWK update
-	[[ $output == *'relay-recipients 1' ]]
+	[[ $output == *'relay-recipients 1, '* ]]
 }
 
 @test "keys of the access table come out in one form" {
