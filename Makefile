@@ -32,7 +32,7 @@ dnsd_SRC = $(wildcard dnsd/*.c)
 stsd_SRC = $(wildcard stsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
 # dawk explains where mail goes as remoted finds it out.
-dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c remoted/rules.c
+dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c remoted/rules.c remoted/tlsa.c
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(PROGRAMS:%=$(B)/bin/%)
@@ -60,6 +60,7 @@ authd_LIBS = $(AUTHD_LIBS)
 dawk_LIBS = -lcrypt $(TLS_LIBS)
 keyd_LIBS = $(TLS_LIBS)
 dnsd_LIBS = -lunbound
+remoted_LIBS = $(TLS_LIBS) -lnettle
 stsd_LIBS = -lcurl-gnutls
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 

@@ -106,8 +106,12 @@ static void note_ttl(struct hosts *hosts, uint32_t ttl_seconds)
 
 static void drop_exchanges(struct hosts *hosts, size_t from)
 {
-	while (hosts->exchange_count > from)
-		free(hosts->exchanges[--hosts->exchange_count].name);
+	while (hosts->exchange_count > from) {
+		struct exchange *exchange = &hosts->exchanges[--hosts->exchange_count];
+		tlsa_drop(exchange);
+		tlsa_forget_address(exchange);
+		free(exchange->name);
+	}
 }
 
 void hosts_free(struct hosts *hosts)
@@ -123,6 +127,7 @@ void hosts_free(struct hosts *hosts)
 		free(hosts->search);
 		hosts->search = NULL;
 	}
+	tlsa_cancel(hosts);
 	drop_exchanges(hosts, 0);
 }
 
@@ -162,7 +167,7 @@ static bool add_exchange(struct hosts *hosts, const char *name, uint16_t prefere
 		hosts->exchange_count++;
 	else
 		free(place->name);
-	*place = (struct exchange){ copy, preference };
+	*place = (struct exchange){ .name = copy, .preference = preference };
 	return true;
 }
 
@@ -209,6 +214,7 @@ static void take_exchanges(struct hosts *hosts, const struct dns_answer *answer)
 	bool has_memory = true;
 
 	note_ttl(hosts, answer->ttl_seconds);
+	hosts->is_secure = answer->is_secure;
 	while (dns_next_record(&at, end, &rdata, &length)) {
 		count++;
 		if (!dns_mx(rdata, length, &preference, name))
@@ -250,6 +256,7 @@ static void mx_answered(struct dns_query *query, const struct dns_answer *answer
 		break;
 	case DNS_NO_DATA:	/* implicit MX, RFC 5321 5.1 */
 		note_ttl(hosts, answer->ttl_seconds);
+		hosts->is_secure = answer->is_secure;
 		if (add_exchange(hosts, domain, 0))
 			settle(hosts, DELIVERY_DELIVERED, "2.0.0", "%s%s", "", "");
 		else
@@ -268,6 +275,7 @@ void hosts_find_exchanges(struct hosts *hosts, void (*done)(struct hosts *))
 {
 	drop_exchanges(hosts, 0);
 	hosts->ttl_seconds = TTL_MOST;
+	hosts->is_secure = hosts->route->is_exact;
 	if (hosts->route->is_exact) {
 		hosts->done = done;
 		if (add_exchange(hosts, hosts->route->path[0] ? hosts->route->path : hosts->route->host, 0))
@@ -292,14 +300,18 @@ static void put_particulars(const struct route *route, char *out, size_t size)
 		if (route->sources[i].family && length < size)
 			length += (size_t)snprintf(out + length, size - length, " from %s", ip_text(&route->sources[i], ip));
 	if (route->family && length < size)
-		snprintf(out + length, size - length, " by IPv%u", route->family);
+		length += (size_t)snprintf(out + length, size - length, " by IPv%u", route->family);
+	if (route->tls != TLS_LEVEL_UNSET && length < size)
+		length += (size_t)snprintf(out + length, size - length, " tls=%s", tls_level_names[route->tls]);
+	if (route->secret[0] && length < size)
+		snprintf(out + length, size - length, " login=%s", route->secret);
 }
 
 void hosts_site_key(const struct hosts *hosts, char *out, size_t size)
 {
 	const struct route *route = hosts->route;
-	char particulars[2 * NETWORK_TEXT_MAX + 32];
-	const char *kind = route->is_lmtp ? "lmtp" : "smtp";
+	char particulars[2 * NETWORK_TEXT_MAX + ROUTE_SECRET_MAX + 64];
+	const char *kind = route->is_lmtp ? "lmtp" : route->is_wrapped ? "smtps" : "smtp";
 	struct exchange order[HOSTS_MAX], swap;
 	size_t i, j, length;
 
@@ -418,6 +430,7 @@ static void address_answered(struct dns_query *query, const struct dns_answer *a
 	} else {
 		note_ttl(hosts, answer->ttl_seconds);
 	}
+	tlsa_note_address(&hosts->exchanges[family->exchange], answer);
 	while (answer->verdict == DNS_ANSWER && dns_next_record(&at, end, &rdata, &length))
 		if (dns_ip(rdata, length, &ip))
 			add_address(hosts, &ip, family->exchange);
@@ -433,6 +446,8 @@ void hosts_find_addresses(struct hosts *hosts, void (*done)(struct hosts *))
 
 	hosts->address_count = 0;
 	hosts->ttl_seconds = TTL_MOST;
+	for (i = 0; i < hosts->exchange_count; i++)
+		tlsa_forget_address(&hosts->exchanges[i]);
 	if (hosts->route->is_ip) {
 		add_address(hosts, &hosts->route->ip, 0);
 		hosts->done = done;

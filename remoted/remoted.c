@@ -3,6 +3,8 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/service.h"
+#include "common/tls_files.h"
+#include "remoted/login.h"
 #include "remoted/session.h"
 #include "remoted/site.h"
 #include <stdio.h>
@@ -15,7 +17,7 @@ enum { SWEEP_MS = 60000 };
 
 struct remoted remoted;
 
-static struct channel queued;
+static struct channel queued, opener;
 static struct job *incomplete;		/* its recipients' frames follow at once */
 static struct timer sweep;
 
@@ -144,6 +146,21 @@ static void queued_lost(struct channel *channel, const struct why *why)
 	loop_stop(remoted.loop);
 }
 
+static void opener_frame(struct channel *channel, struct frame *f)
+{
+	(void)channel;
+	if (f->type == FRAME_ROUTE_LOGINS)
+		login_take_table(f->descriptor);
+	else if (f->descriptor >= 0)
+		close(f->descriptor);
+}
+
+static void opener_lost(struct channel *channel, const struct why *why)
+{
+	(void)channel;
+	(void)why;	/* the control socket tells of its end */
+}
+
 static void greet(const char *peer, unsigned index, int fd)
 {
 	struct why why = { 0 };
@@ -152,6 +169,10 @@ static void greet(const char *peer, unsigned index, int fd)
 	(void)index;
 	if (!strcmp(peer, "scheduler"))
 		result = channel_open(&queued, remoted.loop, fd, queued_frame, queued_lost, &why);
+	else if (!strcmp(peer, "stsd"))
+		result = sts_client_join(&remoted.sts, fd, &why);
+	else if (!strcmp(peer, "opener"))
+		result = channel_open(&opener, remoted.loop, fd, opener_frame, opener_lost, &why);
 	else
 		result = dns_client_join(&remoted.dns, fd, &why);
 	if (result != RESULT_OK)
@@ -182,6 +203,36 @@ static enum result enter_sandbox(const struct configuration *conf, struct why *w
 		return why_set(why, RESULT_STOP, "the path of the tables is too long");
 	if (result == RESULT_OK)
 		result = sandbox_enter(ROLE_REMOTED, &identity, paths, 1, why);
+	return result;
+}
+
+static enum result trust_file(const char *path, struct why *why)
+{
+	struct why cause = { 0 };
+	char *pem;
+	size_t length;
+
+	if (tls_file_read(path, &pem, &length, &cause) != RESULT_OK || tls_client_trust(remoted.tls, pem, length, &cause) != RESULT_OK)
+		return why_set(why, RESULT_STOP, "tls-authorities: %.100s: %.100s", path, cause.text);
+	free(pem);
+	return RESULT_OK;
+}
+
+/* Without a trust store TLS goes on, and whatever wants a certificate that an authority vouches for says why it waits. */
+static enum result make_tls(const struct configuration *conf, struct why *why)
+{
+	struct why trouble = { 0 };
+	enum result result = tls_client_make(true, &remoted.tls, &trouble);
+	size_t i;
+
+	if (result == RESULT_NEVER) {
+		log_failure("no-trust-store", &trouble);
+		result = tls_client_make(false, &remoted.tls, &trouble);
+	}
+	if (result != RESULT_OK)
+		return why_set(why, RESULT_STOP, "%s", trouble.text);
+	for (i = 0; i < conf->tls_authorities.count && result == RESULT_OK; i++)
+		result = trust_file(conf->tls_authorities.items[i], why);
 	return result;
 }
 
@@ -218,12 +269,15 @@ int main(int argc, char **argv)
 	result = loop_make(&remoted.loop, &why);
 	if (result == RESULT_OK) {
 		dns_client_init(&remoted.dns, remoted.loop);
+		sts_client_init(&remoted.sts, remoted.loop);
 		result = service_join(remoted.loop, greet, ended, &why);
 	}
 	if (result == RESULT_OK)
 		result = open_tables(conf, &why);
 	if (result == RESULT_OK)
 		result = hosts_know_self(conf, &why);
+	if (result == RESULT_OK)
+		result = make_tls(conf, &why);
 	if (result == RESULT_OK)
 		result = enter_sandbox(conf, &why);
 	if (result == RESULT_OK) {

@@ -4,7 +4,22 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PORT_SMTP = 25, PORT_LMTP = 24 };
+enum { PORT_SMTP = 25, PORT_LMTP = 24, PORT_SMTPS = 465 };
+
+const char *const tls_level_names[] = {
+	[TLS_LEVEL_UNSET] = "", [TLS_LEVEL_NONE] = "none", [TLS_LEVEL_MAY] = "may", [TLS_LEVEL_ENCRYPT] = "encrypt",
+	[TLS_LEVEL_VERIFY] = "verify", [TLS_LEVEL_DANE] = "dane",
+};
+
+enum tls_level tls_level_parse(const char *value, size_t length)
+{
+	enum tls_level level;
+
+	for (level = TLS_LEVEL_NONE; level <= TLS_LEVEL_DANE; level++)
+		if (strlen(tls_level_names[level]) == length && !memcmp(tls_level_names[level], value, length))
+			return level;
+	return TLS_LEVEL_UNSET;
+}
 
 static enum result bad(struct why *why, const char *text, size_t length)
 {
@@ -57,6 +72,11 @@ static bool parse_target(struct route *route, const char *text, size_t length)
 		route->port = PORT_SMTP;
 		return parse_host(route, text + 5, length - 5);
 	}
+	if (length > 6 && !memcmp(text, "smtps:", 6)) {
+		route->port = PORT_SMTPS;
+		route->is_wrapped = true;
+		return parse_host(route, text + 6, length - 6);
+	}
 	if (length <= 5 || memcmp(text, "lmtp:", 5))
 		return false;
 	route->is_lmtp = true;
@@ -70,23 +90,48 @@ static bool parse_target(struct route *route, const char *text, size_t length)
 	return true;
 }
 
+static bool take_option(struct route *route, const char *word, size_t length)
+{
+	struct address_ip source;
+
+	if (length > 7 && !memcmp(word, "source=", 7)) {
+		if (!ip_parse(word + 7, length - 7, &source))
+			return false;
+		*route_source(route, source.family) = source;
+	} else if (length > 4 && !memcmp(word, "tls=", 4)) {
+		route->tls = tls_level_parse(word + 4, length - 4);
+		route->is_tls_of_route = true;
+		return route->tls != TLS_LEVEL_UNSET;
+	} else if (length > 7 && !memcmp(word, "secret=", 7)) {
+		if (length - 7 > ROUTE_SECRET_MAX || memchr(word, 0, length))
+			return false;
+		memcpy(route->secret, word + 7, length - 7);
+	}
+	return true;
+}
+
+/* A password goes nowhere without TLS, nor to a host that does not show who it is unless that is asked for. */
+static void raise_level(struct route *route)
+{
+	if (!route->secret[0])
+		return;
+	if (route->tls < TLS_LEVEL_ENCRYPT)
+		route->tls = TLS_LEVEL_VERIFY;
+	route->is_tls_of_route = true;
+}
+
 enum result route_parse(const char *text, size_t length, struct route *route, struct why *why)
 {
 	const char *at = text, *end = text + length, *word;
 	size_t word_length;
 
-	*route = (struct route){ 0 };
+	*route = (struct route){ .is_of_table = true };
 	if (!text_next_word(&at, end, &word, &word_length) || !parse_target(route, word, word_length))
 		return bad(why, text, length);
-	while (text_next_word(&at, end, &word, &word_length)) {
-		struct address_ip source;
-
-		if (word_length <= 7 || memcmp(word, "source=", 7))
-			continue;
-		if (!ip_parse(word + 7, word_length - 7, &source))
+	while (text_next_word(&at, end, &word, &word_length))
+		if (!take_option(route, word, word_length))
 			return bad(why, text, length);
-		*route_source(route, source.family) = source;
-	}
+	raise_level(route);
 	return RESULT_OK;
 }
 

@@ -31,6 +31,13 @@ static void take_chunking(struct route *route, const char *value, size_t length)
 	route->never_chunks = length == 2 && !memcmp(value, "no", 2);
 }
 
+/* A route's own word goes before the site's. */
+static void take_tls(struct route *route, const char *value, size_t length)
+{
+	if (!route->is_tls_of_route)
+		route->tls = tls_level_parse(value, length);
+}
+
 static const struct {
 	const char *name;	/* with its equals sign */
 	void (*take)(struct route *route, const char *value, size_t length);
@@ -38,6 +45,7 @@ static const struct {
 	{ "family=", take_family },
 	{ "source=", take_source },
 	{ "chunking=", take_chunking },
+	{ "tls=", take_tls },
 };
 
 void rules_apply(const char *words, size_t length, struct route *route)

@@ -1,29 +1,31 @@
 #include "remoted/session.h"
 
 #include "common/log.h"
+#include "remoted/login.h"
+#include "remoted/security.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void session_ready(struct watch *watch, uint32_t events);
-static void greet_reply(struct session *session);
-static void ehlo_reply(struct session *session);
-static void helo_reply(struct session *session);
 static void idle_reply(struct session *session);
 static void rset_reply(struct session *session);
 static void quit_reply(struct session *session);
 
 /* What a whole reply means in each state, and how long one is waited for. */
-enum patience { PATIENCE_GREETING, PATIENCE_COMMAND, PATIENCE_DATA, PATIENCE_IDLE, PATIENCE_QUIT };
+enum patience { PATIENCE_GREETING, PATIENCE_TLS, PATIENCE_COMMAND, PATIENCE_DATA, PATIENCE_IDLE, PATIENCE_QUIT };
 static const struct {
 	const char *name;	/* for "timed out while ..." */
 	enum patience patience;
 	void (*reply)(struct session *session);
 } states[SESSION_STATES] = {
-	[SESSION_GREETING] = { "waiting for the greeting", PATIENCE_GREETING, greet_reply },
-	[SESSION_EHLO] = { "waiting for the answer to EHLO", PATIENCE_COMMAND, ehlo_reply },
-	[SESSION_HELO] = { "waiting for the answer to HELO", PATIENCE_COMMAND, helo_reply },
+	[SESSION_GREETING] = { "waiting for the greeting", PATIENCE_GREETING, greeting_reply },
+	[SESSION_EHLO] = { "waiting for the answer to EHLO", PATIENCE_COMMAND, greeting_ehlo_reply },
+	[SESSION_HELO] = { "waiting for the answer to HELO", PATIENCE_COMMAND, greeting_helo_reply },
+	[SESSION_STARTTLS] = { "waiting for the answer to STARTTLS", PATIENCE_TLS, security_reply },
+	[SESSION_SHAKING] = { "waiting for the TLS handshake", PATIENCE_TLS, NULL },
+	[SESSION_LOGIN] = { "waiting for the answer to AUTH", PATIENCE_COMMAND, login_reply },
 	[SESSION_IDLE] = { "idle", PATIENCE_IDLE, idle_reply },
 	[SESSION_ENVELOPE] = { "sending the envelope", PATIENCE_COMMAND, transaction_reply },
 	[SESSION_BODY] = { "sending the message", PATIENCE_COMMAND, transaction_reply },
@@ -62,6 +64,8 @@ void session_start(struct site *site, struct job *job)
 	snprintf(session->trouble_status, sizeof session->trouble_status, "4.4.1");
 	snprintf(session->trouble, sizeof session->trouble, "no address to connect to");
 	session->order_count = site->route.path[0] ? 1 : site_order_addresses(site, session->order, SESSION_ADDRESSES_MAX);
+	site_domain(&site->route, job->next_hop, session->domain);
+	security_admit(session);
 	session_next_address(session);
 }
 
@@ -98,6 +102,8 @@ void session_free(struct session *session)
 	leave_idle_list(session);
 	session_stop_connecting(session);
 	loop_unset_timer(remoted.loop, &session->timer);
+	security_end(session);
+	login_free(session);
 	stream_close(&session->stream);
 	session->site->session_count--;
 	if (session->next_all)
@@ -138,10 +144,15 @@ void session_fail(struct session *session, const char *status, const char *words
 		return;
 	}
 	if (job) {
-		job_tell_rest(job, DELIVERY_DEFERRED, status, session->host, session->trouble);
+		job_tell_rest(job, *status == '5' ? DELIVERY_FAILED : DELIVERY_DEFERRED, status, session->host, session->trouble);
 		job_free(job);
 	}
 	session_free(session);
+}
+
+static bool is_securing(const struct session *session)
+{
+	return session->state == SESSION_STARTTLS || session->state == SESSION_SHAKING;
 }
 
 static void time_over(struct timer *timer)
@@ -157,7 +168,12 @@ static void time_over(struct timer *timer)
 		session_free(session);
 		return;
 	}
-	snprintf(words, sizeof words, "%s: timed out while %s", session->where, states[session->state].name);
+	snprintf(words, sizeof words, "%s%stimed out while %s", is_securing(session) ? "" : session->where,
+	         is_securing(session) ? "" : ": ", states[session->state].name);
+	if (is_securing(session)) {
+		security_lost(session, words);
+		return;
+	}
 	if (session->state == SESSION_GREETING) {
 		snprintf(session->trouble, sizeof session->trouble, "%s", words);
 		stream_close(&session->stream);
@@ -172,6 +188,7 @@ void session_wait(struct session *session, enum session_state state)
 	const struct configuration *conf = remoted.conf;
 	const uint64_t waits[] = {
 		[PATIENCE_GREETING] = conf->greeting_timeout_seconds * 1000ull,
+		[PATIENCE_TLS] = conf->starttls_timeout_seconds * 1000ull,
 		[PATIENCE_COMMAND] = conf->command_timeout_seconds * 1000ull,
 		[PATIENCE_DATA] = conf->data_timeout_seconds * 1000ull,
 		[PATIENCE_IDLE] = SESSION_IDLE_MS,
@@ -217,6 +234,11 @@ static void lose(struct session *session, const struct why *why)
 		session_free(session);
 		return;
 	}
+	if (is_securing(session)) {
+		snprintf(words, sizeof words, "connection lost while %s%s%.200s", states[session->state].name, why->text[0] ? ": " : "", why->text);
+		security_lost(session, words);
+		return;
+	}
 	snprintf(words, sizeof words, "%.300s: connection lost while %s%s%.200s", session->where, states[session->state].name,
 	         why->text[0] ? ": " : "", why->text);
 	if (session->state == SESSION_GREETING) {
@@ -250,7 +272,7 @@ static enum result take_reply(struct session *session, const char **at, const ch
 		if (result != RESULT_OK)
 			return result;
 		if (session->state == SESSION_EHLO && session->reply.code == 250 && session->reply.lines > 1)
-			session_take_keyword(session, line, length);
+			greeting_take_keyword(session, line, length);
 		if (session->reply.is_whole)
 			return RESULT_OK;
 	}
@@ -266,8 +288,9 @@ static void read_replies(struct session *session, char *bytes, size_t length)
 	handled = session;
 	while ((result = take_reply(session, &at, end, &why)) == RESULT_OK) {
 		session->has_answered |= session->job != NULL && session->state != SESSION_IDLE;
+		session->behind = (size_t)(end - at);
 		states[session->state].reply(session);
-		if (!handled || session->stream.fd < 0)
+		if (!handled || session->stream.fd < 0 || session->state == SESSION_SHAKING)
 			return;
 	}
 	if (result == RESULT_RETRY && stream_keep(&session->stream, at, (size_t)(end - at)) == RESULT_OK)
@@ -283,6 +306,10 @@ static void session_ready(struct watch *watch, uint32_t events)
 	size_t length;
 	char *bytes;
 
+	if (session->stream.is_shaking) {
+		security_shake(session);
+		return;
+	}
 	if (events & EPOLLOUT) {
 		result = stream_flush(&session->stream, &why);
 		if (result == RESULT_OK && session->state == SESSION_BODY) {
@@ -307,6 +334,7 @@ void session_connected(struct session *session, int fd, const struct host_addres
 	char ip[NETWORK_TEXT_MAX];
 	struct why why = { 0 };
 
+	session->place = (size_t)(address - session->order);
 	if (site->route.path[0]) {
 		snprintf(session->host, sizeof session->host, "%s", site->route.path);
 		snprintf(session->where, sizeof session->where, "%s", site->route.path);
@@ -320,79 +348,16 @@ void session_connected(struct session *session, int fd, const struct host_addres
 		session_fail(session, "4.3.0", why.text);
 		return;
 	}
-	session_wait(session, SESSION_GREETING);
+	if (!security_connected(session))
+		session_wait(session, SESSION_GREETING);
 }
 
-/* A host that does not want us now: another of the site may. */
-static void turned_away(struct session *session)
+void session_leave_host(struct session *session)
 {
-	reply_status(&session->reply, "4.4.1", session->trouble_status);
-	snprintf(session->trouble, sizeof session->trouble, "%.250s: %.400s", session->where, session->reply.text);
-	if (session->reply.code >= 500 && session->order_next == session->order_count && session->job) {
-		/* the last of them refuses for good */
-		job_tell_rest(session->job, DELIVERY_FAILED, session->trouble_status, session->host, session->reply.text);
-		session_job_ended(session);
-		return;
-	}
 	session_say(session, "QUIT\r\n");
 	session_flush(session);
 	stream_close(&session->stream);
 	session_next_address(session);
-}
-
-static void greet_reply(struct session *session)
-{
-	if (session->reply.code != 220) {
-		turned_away(session);
-		return;
-	}
-	session->capabilities = 0;
-	session->size_limit = 0;
-	session_say(session, "%s %s\r\n", session->site->route.is_lmtp ? "LHLO" : "EHLO", remoted.conf->hostname);
-	session_flush(session);
-	session_wait(session, SESSION_EHLO);
-}
-
-void session_take_keyword(struct session *session, const char *line, size_t length)
-{
-	static const struct { const char *name; unsigned capability; } keywords[] = {
-		{ "PIPELINING", CAN_PIPELINING }, { "SIZE", CAN_SIZE }, { "8BITMIME", CAN_8BITMIME },
-		{ "SMTPUTF8", CAN_SMTPUTF8 }, { "DSN", CAN_DSN }, { "CHUNKING", CAN_CHUNKING },
-	};
-	size_t words_length, word_length, i;
-	const char *at = reply_line_words(line, length, &words_length), *end = at + words_length, *word;
-
-	if (!text_next_word(&at, end, &word, &word_length))
-		return;
-	for (i = 0; i < sizeof keywords / sizeof *keywords; i++)
-		if (text_equal_folded(word, word_length, keywords[i].name, strlen(keywords[i].name)))
-			session->capabilities |= keywords[i].capability;
-	if (text_equal_folded(word, word_length, "SIZE", 4) && text_next_word(&at, end, &word, &word_length))
-		text_to_number(word, word_length, &session->size_limit);
-}
-
-static void ehlo_reply(struct session *session)
-{
-	if (session->reply.code == 250) {
-		transaction_start(session);
-		return;
-	}
-	if (session->site->route.is_lmtp || session->reply.code == 421 || session->reply.code < 500) {
-		turned_away(session);
-		return;
-	}
-	session->capabilities = 0;
-	session_say(session, "HELO %s\r\n", remoted.conf->hostname);
-	session_flush(session);
-	session_wait(session, SESSION_HELO);
-}
-
-static void helo_reply(struct session *session)
-{
-	if (session->reply.code == 250)
-		transaction_start(session);
-	else
-		turned_away(session);
 }
 
 /* ---- between messages ---- */
@@ -436,7 +401,8 @@ void session_job_ended(struct session *session)
 	}
 	session->trouble[0] = 0;
 	session->messages++;
-	if (session->state < SESSION_ENVELOPE || session->reply.code == 421 || session->messages >= SESSION_MESSAGES_MAX) {
+	if (session->state < SESSION_ENVELOPE || session->reply.code == 421 || session->messages >= SESSION_MESSAGES_MAX ||
+	    security_is_private(session)) {
 		session_quit(session);
 		return;
 	}
@@ -453,7 +419,7 @@ void session_job_ended(struct session *session)
 
 bool session_take(struct session *session, struct job *job)
 {
-	if (session->state != SESSION_IDLE || session->stream.kept)
+	if (session->state != SESSION_IDLE || session->stream.kept || !security_suits(session, job))
 		return false;
 	leave_idle_list(session);
 	session->job = job;

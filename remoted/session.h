@@ -23,6 +23,9 @@ enum {
 enum session_state {
 	SESSION_CONNECTING,
 	SESSION_GREETING, SESSION_EHLO, SESSION_HELO,
+	SESSION_STARTTLS,	/* it was said */
+	SESSION_SHAKING,	/* the TLS handshake */
+	SESSION_LOGIN,
 	SESSION_IDLE,
 	SESSION_ENVELOPE,	/* MAIL, RCPT .. and DATA are out or going out */
 	SESSION_BODY,		/* content is going out */
@@ -34,6 +37,7 @@ enum session_state {
 
 enum capability {	/* what EHLO offered */
 	CAN_PIPELINING = 1, CAN_SIZE = 2, CAN_8BITMIME = 4, CAN_SMTPUTF8 = 8, CAN_DSN = 16, CAN_CHUNKING = 32,
+	CAN_STARTTLS = 64, CAN_REQUIRETLS = 128, CAN_AUTH_PLAIN = 256, CAN_AUTH_LOGIN = 512, CAN_AUTH_SCRAM_SHA_256 = 1024,
 };
 
 struct session {
@@ -47,6 +51,16 @@ struct session {
 	size_t order_count, order_next;
 	char host[DNS_NAME_MAX + 1];	/* of the connection; "" before */
 	char where[DNS_NAME_MAX + NETWORK_TEXT_MAX + 16];	/* "mx.example[192.0.2.1]:25" */
+	size_t place;			/* in order, of the connection */
+	char domain[DNS_NAME_MAX + 1];	/* whose policies count: the next hop's */
+	enum tls_level level;		/* what TLS has to be here, and who says so */
+	const char *level_from;
+	bool is_dane;			/* TLSA records judge the certificate */
+	bool goes_clear;		/* TLS has failed here, or is known to fail */
+	bool is_encrypted, is_verified, is_logged_in;
+	bool is_relaxed;		/* made for a message that asks for less than the policies (TLS-Required: No) */
+	struct login *login;		/* while it is under way */
+	size_t behind;			/* bytes that have come behind the reply in hand */
 	unsigned capabilities;
 	uint64_t size_limit;		/* 0: none told */
 	struct reply reply;
@@ -71,14 +85,13 @@ bool session_take(struct session *session, struct job *job);
 /* At the end of the process: unfinished jobs are deferred. */
 void session_end_all(void);
 
-/* ---- between session.c, connect.c and transaction.c ---- */
+/* ---- between session.c, connect.c, transaction.c, security.c and login.c ---- */
 
 /* connect.c: the next address; when there is none left the job is deferred and the session freed. */
 void session_next_address(struct session *session);
 void session_stop_connecting(struct session *session);
 /* session.c */
 void session_free(struct session *session);
-void session_take_keyword(struct session *session, const char *line, size_t length);	/* of the answer to EHLO */
 void session_connected(struct session *session, int fd, const struct host_address *address);
 /* false: too long, too much is unsent, or a control character in it, which could be a second command. */
 bool session_say(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -88,6 +101,15 @@ void session_wait(struct session *session, enum session_state state);
 void session_fail(struct session *session, const char *status, const char *words);
 void session_job_ended(struct session *session);	/* all results are told: idle, or over */
 void session_quit(struct session *session);
+/* Says EHLO (LHLO), and forgets what the host offered before, RFC 3207 4.2. */
+void session_say_hello(struct session *session);
+/* A host that will not do, which session->trouble tells: leaves it for the next one. */
+void session_leave_host(struct session *session);
+/* greeting.c: whole replies, and a line of the answer to EHLO */
+void greeting_reply(struct session *session);
+void greeting_ehlo_reply(struct session *session);
+void greeting_helo_reply(struct session *session);
+void greeting_take_keyword(struct session *session, const char *line, size_t length);
 /* transaction.c: a new job on a ready connection; a whole reply for it; room for more content. */
 void transaction_start(struct session *session);
 void transaction_reply(struct session *session);

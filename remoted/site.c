@@ -2,7 +2,9 @@
 
 #include "common/log.h"
 #include "remoted/rules.h"
+#include "remoted/security.h"
 #include "remoted/session.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +42,7 @@ uint32_t site_ttl_seconds(const struct site *site)
 
 static bool is_unused(const struct site *site)
 {
-	return !site->session_count && !site->waiting && !site->hosts.search;
+	return !site->session_count && !site->waiting && !site->hosts.search && !site->hosts.tlsa_search;
 }
 
 static void site_free(struct site *site)
@@ -101,6 +103,18 @@ static struct site *site_make(const char *key)
 
 /* ---- finding ---- */
 
+/* A policy may name other hosts than before. */
+static void take_unlisted(struct site *site, const struct site_ask *ask)
+{
+	size_t i, j;
+
+	site->security.unlisted = 0;
+	for (i = 0; i < ask->hosts.exchange_count; i++)
+		for (j = 0; j < site->hosts.exchange_count && ask->security.unlisted & 1u << i; j++)
+			if (!strcmp(ask->hosts.exchanges[i].name, site->hosts.exchanges[j].name))
+				site->security.unlisted |= 1u << j;
+}
+
 /* The exchanges that ASK found become those of SITE; its addresses are looked up anew only when they
  * are too old, for the names and their order are the same. */
 static void take_exchanges(struct site *site, struct site_ask *ask, bool is_new)
@@ -108,37 +122,65 @@ static void take_exchanges(struct site *site, struct site_ask *ask, bool is_new)
 	site->exchanges_until_ms = loop_now_ms(remoted.loop) + ask->hosts.ttl_seconds * 1000ull;
 	site->used_ms = loop_now_ms(remoted.loop);
 	if (!is_new)
+		take_unlisted(site, ask);
+	if (!is_new)
 		return;	/* the order among equals stays as it is */
 	site->route = ask->route;
 	site->hosts = ask->hosts;
 	site->hosts.route = &site->route;
+	site->security = ask->security;
 	ask->hosts.exchange_count = 0;
 }
 
-static void exchanges_found(struct hosts *hosts)
+void site_domain(const struct route *route, const char *next_hop, char domain[DNS_NAME_MAX + 1])
 {
-	struct site_ask *ask = container_of(hosts, struct site_ask, hosts);
-	char key[SITE_KEY_MAX + 1];
+	const char *at = strrchr(next_hop, '@');
+
+	snprintf(domain, DNS_NAME_MAX + 1, "%s", route->is_of_table && !route->is_exact ? route->host : at ? at + 1 : next_hop);
+}
+
+static void take_site(struct site_ask *ask, const struct sts_answer *answer)
+{
+	char key[SITE_KEY_MAX + 1], manner[SECURITY_MANNER_MAX];
 	struct site *site;
 	bool is_new;
 
-	if (hosts->verdict != DELIVERY_DELIVERED) {
-		ask->done(ask, NULL, hosts->verdict, hosts->status, hosts->words);
-		return;
-	}
-	hosts_site_key(hosts, key, sizeof key);
+	security_find(ask, ask->domain, answer, manner);
+	hosts_site_key(&ask->hosts, key, sizeof key - strlen(manner));
+	snprintf(key + strlen(key), sizeof key - strlen(key), "%s", manner);
 	site = site_of_key(key);
 	is_new = !site;
 	if (is_new)
 		site = site_make(key);
 	if (!site) {
-		hosts_free(hosts);
+		hosts_free(&ask->hosts);
 		ask->done(ask, NULL, DELIVERY_DEFERRED, "4.3.2", "too many destinations at once");
 		return;
 	}
 	take_exchanges(site, ask, is_new);
-	hosts_free(hosts);
+	if (answer && answer->verdict == STS_LATER)	/* whether there is a policy will be known soon */
+		site->exchanges_until_ms = loop_now_ms(remoted.loop) + SECURITY_LATER_SECONDS * 1000ull;
+	else if (answer && answer->ttl_seconds < ask->hosts.ttl_seconds)
+		site->exchanges_until_ms = loop_now_ms(remoted.loop) + answer->ttl_seconds * 1000ull;
+	hosts_free(&ask->hosts);
 	ask->done(ask, site, DELIVERY_DELIVERED, "2.0.0", "");
+}
+
+static void policy_found(struct sts_query *query, const struct sts_answer *answer)
+{
+	take_site(container_of(query, struct site_ask, sts), answer);
+}
+
+static void exchanges_found(struct hosts *hosts)
+{
+	struct site_ask *ask = container_of(hosts, struct site_ask, hosts);
+
+	if (hosts->verdict != DELIVERY_DELIVERED)
+		ask->done(ask, NULL, hosts->verdict, hosts->status, hosts->words);
+	else if (security_wants_sts(&ask->route))
+		sts_ask(&remoted.sts, &ask->sts, ask->domain, policy_found);
+	else
+		take_site(ask, NULL);
 }
 
 void site_find(struct site_ask *ask, const char *next_hop,
@@ -156,6 +198,7 @@ void site_find(struct site_ask *ask, const char *next_hop,
 		return;
 	}
 	ask->hosts = (struct hosts){ .dns = &remoted.dns, .route = &ask->route };
+	site_domain(&ask->route, next_hop, ask->domain);
 	hosts_find_exchanges(&ask->hosts, exchanges_found);
 }
 
@@ -206,7 +249,7 @@ size_t site_order_addresses(const struct site *site, struct host_address *out, s
 
 /* ---- jobs ---- */
 
-static void addresses_found(struct hosts *hosts)
+static void start_waiting(struct hosts *hosts)
 {
 	struct site *site = container_of(hosts, struct site, hosts);
 	struct job *job = site->waiting, *next;
@@ -226,9 +269,24 @@ static void addresses_found(struct hosts *hosts)
 	}
 }
 
+static void addresses_found(struct hosts *hosts)
+{
+	const struct site *site = container_of(hosts, struct site, hosts);
+
+	if (hosts->verdict == DELIVERY_DELIVERED && site->security.wants_dane)
+		hosts_find_tlsa(hosts, start_waiting);
+	else
+		start_waiting(hosts);
+}
+
 void site_start_job(struct site *site, struct job *job)
 {
 	site->used_ms = loop_now_ms(remoted.loop);
+	if (loop_now_ms(remoted.loop) < site->login_until_ms) {
+		job_tell_rest(job, DELIVERY_DEFERRED, "4.7.8", "", site->login_words);
+		job_free(job);
+		return;
+	}
 	if (site->idle && session_take(site->idle, job))
 		return;
 	if (site->route.path[0] || (site->hosts.address_count && loop_now_ms(remoted.loop) < site->addresses_until_ms)) {
@@ -238,6 +296,6 @@ void site_start_job(struct site *site, struct job *job)
 	job->next = NULL;
 	*site->last_waiting = job;
 	site->last_waiting = &job->next;
-	if (!site->hosts.search)
+	if (!site->hosts.search && !site->hosts.tlsa_search)
 		hosts_find_addresses(&site->hosts, addresses_found);
 }

@@ -2,6 +2,8 @@
 #ifndef REMOTED_SITE_H
 #define REMOTED_SITE_H
 
+#include "common/sts_client.h"
+#include "common/tls.h"
 #include "remoted/hosts.h"
 #include "remoted/job.h"
 
@@ -19,7 +21,14 @@ struct site {
 	char *key;
 	struct route route;
 	struct hosts hosts;
+	struct security {
+		bool wants_dane;		/* TLSA records count: the names of the hosts are secure */
+		enum sts_verdict sts;		/* STS_NONE, STS_TESTING, STS_ENFORCE */
+		uint32_t unlisted;		/* exchanges that the MTA-STS policy does not name, a bit each */
+	} security;
 	uint64_t exchanges_until_ms, addresses_until_ms;
+	uint64_t login_until_ms;		/* the login was refused: not again before */
+	char login_words[300];
 	bool takes_no_chunks;			/* it offered CHUNKING and did not know BDAT */
 	uint8_t good_family;			/* of the address that answered first, 0: none yet */
 	uint64_t good_family_until_ms;
@@ -34,7 +43,10 @@ struct remoted {		/* what the whole process knows */
 	struct loop *loop;
 	const struct configuration *conf;
 	struct dns_client dns;
+	struct sts_client sts;
+	struct tls_client *tls;
 	struct table *routes, *site_rules;
+	struct table *logins;		/* at next hops, as the opener gave it last; NULL: none yet */
 };
 extern struct remoted remoted;
 
@@ -43,10 +55,16 @@ extern struct remoted remoted;
 struct site_ask {
 	struct route route;
 	struct hosts hosts;
+	struct security security;
+	struct sts_query sts;
+	char domain[DNS_NAME_MAX + 1];	/* whose policies count */
 	void (*done)(struct site_ask *ask, struct site *site, int verdict, const char *status, const char *words);
 };
 void site_find(struct site_ask *ask, const char *next_hop,
                void (*done)(struct site_ask *, struct site *, int, const char *, const char *));
+
+/* The domain whose policies count for NEXT_HOP by ROUTE: the route's host where MX records name the hosts, else its own. */
+void site_domain(const struct route *route, const char *next_hop, char domain[DNS_NAME_MAX + 1]);
 
 struct site *site_of_key(const char *key);	/* NULL: not known */
 /* Seconds for which the site's exchanges hold. */

@@ -1,4 +1,4 @@
-/* link: remoted/hosts.o remoted/route.o */
+/* link: remoted/hosts.o remoted/route.o remoted/tlsa.o */
 /* The hosts of a next hop, from what a resolver says that this driver plays. */
 #include "remoted/hosts.h"
 #include "unit.h"
