@@ -11,7 +11,11 @@
 #include <unistd.h>
 
 enum {
-	IN_FLIGHT_MAX = 100,	/* more at once lose packets to their own burst */
+	FRESH_MAX = 100,	/* look-ups younger than FRESH_MS: more at once lose packets to their own burst */
+	FRESH_MS = 2000,
+	IN_FLIGHT_MAX = 900,	/* those of slow name servers as well; libunbound itself takes 1,024 */
+	PATIENCE_MS = 30000,	/* then nobody waits for an answer any more: the place is another's */
+	TICK_MS = 250,
 	WAITING_MAX = 100000,
 	PROBE_PATIENCE_MS = 3000, PROBE_AGAIN_MS = 60000, PROBE_DAILY_MS = 24 * 3600 * 1000,
 };
@@ -20,7 +24,7 @@ struct query {
 	struct lookup lookup;
 	struct client *client;	/* NULL: it went away meanwhile */
 	struct query *next;	/* of its client, or of those that wait */
-	uint64_t serial;
+	uint64_t serial, started_ms;
 	int type;
 	char name[DNS_NAME_MAX + 1];
 };
@@ -33,12 +37,12 @@ struct client {
 static struct loop *loop;
 static struct resolver_context *resolver;
 static struct watch answers, plain_answers;
-static struct timer probe_timer, start_timer;
+static struct timer probe_timer, start_timer, tick_timer;
 static bool is_open;	/* look-ups wait at the start until the forwarder is known, PROBE_PATIENCE_MS at most */
 static struct client *clients;
 static struct query *first_waiting, **last_waiting = &first_waiting;
-static struct query *in_flight[IN_FLIGHT_MAX];
-static size_t in_flight_count, waiting_count;
+static struct query *in_flight[IN_FLIGHT_MAX];	/* in no order */
+static size_t in_flight_count, fresh_count, waiting_count;
 
 static void tell(const struct query *query, const struct dns_answer *answer)
 {
@@ -67,6 +71,11 @@ static void tell_later(const struct query *query, const char *words)
 
 static void start_more(void);
 
+static bool is_fresh(const struct query *query)
+{
+	return loop_now_ms(loop) - query->started_ms < FRESH_MS;
+}
+
 static void lookup_done(struct lookup *lookup, const struct dns_answer *answer)
 {
 	struct query *query = container_of(lookup, struct query, lookup);
@@ -76,16 +85,47 @@ static void lookup_done(struct lookup *lookup, const struct dns_answer *answer)
 		;
 	if (i < in_flight_count)
 		in_flight[i] = in_flight[--in_flight_count];
+	if (fresh_count > 0 && is_fresh(query))
+		fresh_count--;
 	tell(query, answer);
 	free(query);
 	start_more();
+}
+
+static bool is_worn(const struct query *query)
+{
+	return loop_now_ms(loop) - query->started_ms >= PATIENCE_MS;
+}
+
+/* Slow name servers, somebody's trap among them, hold up only so many of the others. */
+static void tick(struct timer *timer)
+{
+	size_t i = 0;
+
+	(void)timer;
+	fresh_count = 0;
+	while (i < in_flight_count) {
+		struct query *query = in_flight[i];
+		if (is_worn(query)) {
+			lookup_cancel(resolver, &query->lookup);
+			tell_later(query, "the name servers do not answer");
+			free(query);
+			in_flight[i] = in_flight[--in_flight_count];
+			continue;
+		}
+		fresh_count += is_fresh(query);
+		i++;
+	}
+	start_more();
+	if (in_flight_count)
+		loop_set_timer(loop, &tick_timer, TICK_MS, tick);
 }
 
 static void start_more(void)
 {
 	struct why why = { 0 };
 
-	while (is_open && first_waiting && in_flight_count < IN_FLIGHT_MAX) {
+	while (is_open && first_waiting && fresh_count < FRESH_MAX && in_flight_count < IN_FLIGHT_MAX) {
 		struct query *query = first_waiting;
 		first_waiting = query->next;
 		if (!first_waiting)
@@ -95,11 +135,16 @@ static void start_more(void)
 			free(query);
 			continue;
 		}
+		if (!in_flight_count)
+			loop_set_timer(loop, &tick_timer, TICK_MS, tick);
 		in_flight[in_flight_count++] = query;
+		fresh_count++;
+		query->started_ms = loop_now_ms(loop);
 		query->lookup.done = lookup_done;
 		if (lookup_start(resolver, &query->lookup, query->name, query->type, &why) == RESULT_OK)
 			continue;
 		in_flight_count--;
+		fresh_count--;
 		tell_later(query, why.text);
 		free(query);
 	}

@@ -56,6 +56,7 @@ static enum result configure(const struct configuration *conf, struct ub_ctx *ub
 	static const struct { const char *name, *value; } options[] = {
 		{ "do-not-query-localhost:", "no" },
 		{ "qname-minimisation:", "yes" },
+		{ "outgoing-range:", "950" }, { "num-queries-per-thread:", "1024" },
 		{ "msg-cache-size:", "8m" }, { "rrset-cache-size:", "16m" }, { "key-cache-size:", "4m" },
 		{ "cache-max-negative-ttl:", "900" },
 	};
@@ -239,9 +240,16 @@ static void take_result(void *context, int error, struct ub_result *result)
 
 enum result lookup_start(struct resolver_context *context, struct lookup *lookup, const char *name, int type, struct why *why)
 {
-	int error = ub_resolve_async(context->is_stripped ? context->plain : context->ub, name, type, CLASS_IN, lookup, take_result, NULL);
+	int error;
 
+	lookup->is_plain = context->is_stripped;
+	error = ub_resolve_async(lookup->is_plain ? context->plain : context->ub, name, type, CLASS_IN, lookup, take_result, &lookup->id);
 	if (!error)
 		return RESULT_OK;
 	return why_set(why, RESULT_RETRY, "the resolver refused a look-up: %s", ub_strerror(error));
+}
+
+void lookup_cancel(struct resolver_context *context, struct lookup *lookup)
+{
+	ub_cancel(lookup->is_plain ? context->plain : context->ub, lookup->id);
 }

@@ -17,8 +17,13 @@ void lookup_process(struct resolver_context *context);
 /* DONE is called from lookup_process, or from here when the answer is cached. ANSWER is valid during the call. */
 struct lookup {
 	void (*done)(struct lookup *lookup, const struct dns_answer *answer);
+	int id;			/* the resolver's */
+	bool is_plain;
 };
 enum result lookup_start(struct resolver_context *context, struct lookup *lookup, const char *name, int type, struct why *why);
+
+/* DONE is not called any more. */
+void lookup_cancel(struct resolver_context *context, struct lookup *lookup);
 
 /* Asks for the root with and without DNSSEC. A forwarder that strips DNSSEC would make every answer bogus:
  * where only the plain question is answered, look-ups go on without DNSSEC, nothing is secure, and PROBED

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { QUERIES_MAX = 64 };
+enum { QUERIES_MAX = 512 };
 
 static struct loop *loop;
 static struct dns_client client;
@@ -62,6 +62,7 @@ int main(int argc, char **argv)
 		_exit(127);
 	}
 	close(ends[1]);
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	loop_make(&loop, &why);
 	dns_client_init(&client, loop);
 	channel_open(&control, NULL, ends[0], NULL, NULL, &why);
