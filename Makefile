@@ -31,8 +31,9 @@ remoted_SRC = $(wildcard remoted/*.c)
 dnsd_SRC = $(wildcard dnsd/*.c)
 stsd_SRC = $(wildcard stsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
-# dawk explains where mail goes as remoted finds it out.
-dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c remoted/rules.c remoted/tlsa.c
+# dawk explains where mail goes as remoted finds it out, and makes the keys that authd checks.
+dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c remoted/rules.c remoted/tlsa.c \
+	authd/scram.c authd/digest.c
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(PROGRAMS:%=$(B)/bin/%)
@@ -57,8 +58,10 @@ $(B)/bin/$(1): $$(call objects,$$($(1)_SRC)) $(B)/libcommon.a
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$($(1)_LIBS) $$(LIBS)
 endef
 authd_LIBS = $(AUTHD_LIBS)
-dawk_LIBS = -lcrypt $(TLS_LIBS)
+dawk_LIBS = $(AUTHD_LIBS) $(TLS_LIBS)
 keyd_LIBS = $(TLS_LIBS)
+smtpd_LIBS = $(TLS_LIBS)
+pop3d_LIBS = $(TLS_LIBS)
 dnsd_LIBS = -lunbound
 remoted_LIBS = $(TLS_LIBS) -lnettle
 stsd_LIBS = -lcurl-gnutls
@@ -79,12 +82,13 @@ $(B)/tool/%: tests/tool/%.c $(B)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(TLS_LIBS) $(LIBS)
 
-units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/sts_ask $(B)/tool/failing_calls.so $(B)/tool/tls_server $(B)/tool/key_ask $(B)/tool/captive
+CRASH_TOOLS = $(B)/crash/remember $(B)/crash/rebuild $(B)/crash/points
+units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/sts_ask $(B)/tool/failing_calls.so $(B)/tool/odd_names.so $(B)/tool/tls_server $(B)/tool/key_ask $(B)/tool/captive $(CRASH_TOOLS)
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 
 # For LD_PRELOAD: without sanitizers, it stands before theirs.
-$(B)/tool/failing_calls.so: tests/tool/failing_calls.c
+$(B)/tool/%.so: tests/tool/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STANDARD) -O1 -g $(WARN) -shared -fPIC -o $@ $< -ldl
 
@@ -114,6 +118,13 @@ $(B)/bench/fslimit: bench/fslimit.c
 bench: all $(B)/bench/mailload $(B)/bench/fslimit
 	@B=$(B) bench/bench.sh
 
+# The crash kit, see dawk-crash(7): a disk that remembers, and what stops processes at their system calls. As root.
+$(B)/crash/%: tests/crash/%.c tests/crash/disk_log.h
+	@mkdir -p $(@D)
+	$(CC) $(STANDARD) -O2 -g $(WARN) -o $@ $< $(if $(filter remember,$*),$(shell pkg-config --cflags --libs fuse3))
+crash: all $(CRASH_TOOLS)
+	@DAWK_BIN=$(B)/bin CRASH="$(CRASH)" CUTS="$(CUTS)" KINDS="$(KINDS)" FOLDER="$(FOLDER)" SEED="$(SEED)" tests/crash/kit all
+
 check:
 	@tests/tool/check
 lint:
@@ -139,5 +150,5 @@ clean:
 dist-clean: clean
 	rm -rf $(DEPS) build
 
-.PHONY: all clean unit units check lint fuzz fuzzers bench demo setup install uninstall dist-clean print-flags
+.PHONY: all clean unit units crash check lint fuzz fuzzers bench demo setup install uninstall dist-clean print-flags
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

@@ -1,13 +1,9 @@
 #include "authd/accounts.h"
+#include "common/lookup.h"
 
-#include <errno.h>
-#include <pwd.h>
-#include <shadow.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 /* Costs what a hash of `dawk user add` costs; its password is not known. */
 static const char stand_in_hash[] = "$y$j9T$dKq0mTzR8vWc1nXpLs5aY/$jqgihI2JRxAIMX3tm37SQ9RJx3MaMUp7doHJnfnJVDC";
@@ -17,8 +13,6 @@ static struct {
 	struct table_directory *secret, *tables;
 	struct table *hashes, *secrets, *users;
 	struct resolver *resolver;
-	struct stat secrets_status;
-	bool has_apop;
 } accounts;
 
 static enum result open_directory(const char *name, struct table_directory **directory, struct why *why)
@@ -66,17 +60,23 @@ bool accounts_key(const char *user, char *key)
 	return true;
 }
 
-static enum result append_hash(stralloc *hashes, const char *hash, size_t length, struct why *why)
+/* An empty field: no login by this password. */
+static enum result append_hash(stralloc *hashes, const char *name, size_t name_length, const char *hash, size_t length, struct why *why)
 {
-	if (!length || length > ACCOUNT_HASH_MAX || memchr(hash, 0, length))
-		return RESULT_OK;	/* an empty field: no login by this password */
-	if (!text_append(hashes, hash, length) || !text_append(hashes, "", 1))
+	if (!length || length > ACCOUNT_HASH_MAX || memchr(hash, 0, length) || memchr(name, 0, name_length))
+		return RESULT_OK;
+	if (!text_append(hashes, name, name_length) || !text_append(hashes, "", 1) ||
+	    !text_append(hashes, hash, length) || !text_append(hashes, "", 1))
 		return why_set(why, RESULT_RETRY, "no memory for a login");
 	return RESULT_OK;
 }
 
-/* The next VALUE of SCHEME in lines "NAME:SCHEME:VALUE". */
-static bool next_secret(const char **at, const char *end, const char *scheme, const char **value, size_t *length)
+static enum result append_password(stralloc *hashes, const char *hash, size_t length, struct why *why)
+{
+	return append_hash(hashes, "password", strlen("password"), hash, length, why);
+}
+
+bool accounts_next_secret(const char **at, const char *end, const char *scheme, struct secret_line *found)
 {
 	while (*at < end) {
 		const char *line = *at, *newline = memchr(line, '\n', (size_t)(end - line));
@@ -87,67 +87,60 @@ static bool next_secret(const char **at, const char *end, const char *scheme, co
 		*at = newline ? newline + 1 : end;
 		if (!second || !text_equal_folded(first + 1, (size_t)(second - first - 1), scheme, strlen(scheme)))
 			continue;
-		*value = second + 1;
-		*length = (size_t)(stop - second - 1);
+		*found = (struct secret_line){ line, second + 1, (size_t)(first - line), (size_t)(stop - second - 1) };
 		return true;
 	}
 	return false;
 }
 
+enum result accounts_secrets(const char *key, size_t key_length, const char **lines, size_t *length, struct why *why)
+{
+	return table_find(accounts.secrets, key, key_length, lines, length, why);
+}
+
+enum result accounts_hash(const char *key, const char **hash, size_t *length, struct why *why)
+{
+	return table_find(accounts.hashes, key, strlen(key), hash, length, why);
+}
+
+void accounts_each_hash(bool (*each)(void *, const char *, size_t, const char *, size_t), void *context)
+{
+	table_walk(accounts.hashes, each, context, NULL);
+}
+
+void accounts_each_secret(bool (*each)(void *, const char *, size_t, const char *, size_t), void *context)
+{
+	table_walk(accounts.secrets, each, context, NULL);
+}
+
 static enum result append_app_passwords(const char *key, stralloc *hashes, struct why *why)
 {
-	const char *lines, *value;
-	size_t length, value_length;
-	enum result result = table_find(accounts.secrets, key, strlen(key), &lines, &length, why);
+	struct secret_line line;
+	const char *lines;
+	size_t length;
+	enum result result = accounts_secrets(key, strlen(key), &lines, &length, why);
 
 	if (result != RESULT_OK)
 		return result == RESULT_END ? RESULT_OK : result;
 	const char *end = lines + length;
-	for (int count = 0; count < ACCOUNT_HASHES_MAX && next_secret(&lines, end, "crypt", &value, &value_length); count++) {
-		result = append_hash(hashes, value, value_length, why);
+	for (int count = 0; count < ACCOUNT_HASHES_MAX && accounts_next_secret(&lines, end, "crypt", &line); count++) {
+		result = append_hash(hashes, line.name, line.name_length, line.value, line.value_length, why);
 		if (result != RESULT_OK)
 			return result;
 	}
 	return RESULT_OK;
 }
 
-/* The part of KEY before the first domain, where accounts of the system live. */
-static bool system_name(const char *key, char *name, size_t size)
+bool accounts_system_name(const char *key, char *name)
 {
 	const char *at = strrchr(key, '@');
 
 	if (!accounts.conf->system_users || !at || strcmp(at + 1, accounts.conf->domains.items[0]) ||
-	    (size_t)(at - key) >= size)
+	    at - key > ADDRESS_LOCAL_MAX)
 		return false;
 	memcpy(name, key, (size_t)(at - key));
 	name[at - key] = 0;
 	return true;
-}
-
-static bool may_log_in(const struct passwd *account, const struct spwd *shadow)
-{
-	const char *shell = strrchr(account->pw_shell, '/');
-	long today = (long)(time(NULL) / 86400);
-
-	if (account->pw_uid < 1000 || (shell && (!strcmp(shell, "/nologin") || !strcmp(shell, "/false"))))
-		return false;
-	return shadow->sp_expire < 0 || shadow->sp_expire > today;
-}
-
-static enum result append_system_hash(const char *name, stralloc *hashes, bool *is_known, struct why *why)
-{
-	const struct passwd *account;
-	const struct spwd *shadow;
-
-	errno = 0;
-	account = getpwnam(name);
-	shadow = account ? getspnam(name) : NULL;
-	/* not found may leave any other code */
-	if (!shadow && (errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM))
-		return why_errno(why, RESULT_RETRY, "unable to look up the account %s", name);
-	/* '!' and '*' lock an account */
-	*is_known = shadow && may_log_in(account, shadow) && shadow->sp_pwdp[0] == '$';
-	return *is_known ? append_hash(hashes, shadow->sp_pwdp, strlen(shadow->sp_pwdp), why) : RESULT_OK;
 }
 
 static bool take_first(void *context, const char *key, size_t key_length, const char *value, size_t value_length)
@@ -156,7 +149,7 @@ static bool take_first(void *context, const char *key, size_t key_length, const 
 
 	(void)key;
 	(void)key_length;
-	return append_hash(hashes, value, value_length, NULL) == RESULT_OK && !hashes->len;
+	return append_password(hashes, value, value_length, NULL) == RESULT_OK && !hashes->len;
 }
 
 /* A hash of the method in use here, so that an unknown name takes the same time; nothing matches it
@@ -164,87 +157,72 @@ static bool take_first(void *context, const char *key, size_t key_length, const 
 static enum result append_stand_in(stralloc *hashes, struct why *why)
 {
 	table_walk(accounts.hashes, take_first, hashes, why);
-	return hashes->len ? RESULT_OK : append_hash(hashes, stand_in_hash, strlen(stand_in_hash), why);
+	return hashes->len ? RESULT_OK : append_password(hashes, stand_in_hash, strlen(stand_in_hash), why);
 }
 
-/* Accounts of the system come after the table's mailboxes, as in delivery. */
-static enum result append_account_of_system(const char *key, stralloc *hashes, bool *is_known, struct why *why)
+/* Accounts of the system come after the table's mailboxes, as in delivery. RESULT_END: not of this KEY. */
+static enum result maybe_system(const char *key, struct why *why)
 {
-	char name[ADDRESS_MAX + 1];
+	char name[ADDRESS_LOCAL_MAX + 1];
 	const char *place;
 	size_t length;
 	enum result result;
 
-	*is_known = false;
-	if (!system_name(key, name, sizeof name))
-		return RESULT_OK;
+	if (!accounts_system_name(key, name))
+		return RESULT_END;
 	result = table_find(accounts.users, key, strlen(key), &place, &length, why);
-	return result == RESULT_END ? append_system_hash(name, hashes, is_known, why) : result;
+	if (result == RESULT_END)
+		return RESULT_OK;
+	return result == RESULT_OK ? RESULT_END : result;
 }
 
 enum result accounts_hashes(const char *key, stralloc *hashes, enum account_source *source, struct why *why)
 {
 	const char *hash;
 	size_t length;
-	bool is_known;
 	enum result result = table_find(accounts.hashes, key, strlen(key), &hash, &length, why);
 
 	*source = ACCOUNT_TABLE;
 	hashes->len = 0;
 	if (result == RESULT_OK)
-		result = append_hash(hashes, hash, length, why);
+		result = append_password(hashes, hash, length, why);
 	if (result == RESULT_OK || result == RESULT_END)
 		result = append_app_passwords(key, hashes, why);
 	if (result != RESULT_OK || hashes->len)
 		return result;
-	result = append_account_of_system(key, hashes, &is_known, why);
-	if (result != RESULT_OK)
-		return result;
-	*source = is_known ? ACCOUNT_SYSTEM : ACCOUNT_NONE;
-	return is_known ? RESULT_OK : append_stand_in(hashes, why);
+	result = maybe_system(key, why);
+	*source = result == RESULT_OK ? ACCOUNT_SYSTEM : ACCOUNT_NONE;
+	return result == RESULT_END ? append_stand_in(hashes, why) : result;
+}
+
+enum result accounts_take_system(const struct lookup_account *account, stralloc *hashes, enum account_source *source,
+                                 struct place *place, struct why *why)
+{
+	struct meaning_of meaning;
+
+	*source = ACCOUNT_NONE;
+	if (!account || !account->hash[0] || resolve_account(account->uid, account->gid, account->home, &meaning) != RESULT_OK)
+		return append_stand_in(hashes, why);
+	*source = ACCOUNT_SYSTEM;
+	*place = (struct place){ .uid = meaning.uid, .gid = meaning.gid, .is_mbox = meaning.is_mbox };
+	snprintf(place->maildir, sizeof place->maildir, "%s", meaning.maildir);
+	return append_password(hashes, account->hash, strlen(account->hash), why);
 }
 
 enum result accounts_apop(const char *key, stralloc *secret, struct why *why)
 {
-	const char *lines, *value;
-	size_t length, value_length;
-	enum result result = table_find(accounts.secrets, key, strlen(key), &lines, &length, why);
+	struct secret_line line;
+	const char *lines;
+	size_t length;
+	enum result result = accounts_secrets(key, strlen(key), &lines, &length, why);
 
 	if (result != RESULT_OK)
 		return result;
 	const char *end = lines + length;
-	if (!next_secret(&lines, end, "apop", &value, &value_length) || !value_length)
+	if (!accounts_next_secret(&lines, end, "apop", &line) || !line.value_length)
 		return RESULT_END;
 	secret->len = 0;
-	return text_append(secret, value, value_length) ? RESULT_OK : why_set(why, RESULT_RETRY, "no memory for a login");
-}
-
-static bool find_apop(void *context, const char *key, size_t key_length, const char *value, size_t value_length)
-{
-	bool *is_found = context;
-	const char *end = value + value_length, *one;
-	size_t length;
-
-	(void)key;
-	(void)key_length;
-	*is_found = next_secret(&value, end, "apop", &one, &length);
-	return !*is_found;
-}
-
-bool accounts_have_apop(void)
-{
-	char path[PLACE_PATH_SIZE];
-	struct stat now = { 0 };
-
-	if (!configuration_path(accounts.conf, "secret/secrets.cdb", path, sizeof path) || stat(path, &now))
-		return accounts.has_apop = false;
-	if (now.st_ino == accounts.secrets_status.st_ino && now.st_mtim.tv_sec == accounts.secrets_status.st_mtim.tv_sec &&
-	    now.st_mtim.tv_nsec == accounts.secrets_status.st_mtim.tv_nsec)
-		return accounts.has_apop;
-	accounts.secrets_status = now;
-	accounts.has_apop = false;
-	table_walk(accounts.secrets, find_apop, &accounts.has_apop, NULL);
-	return accounts.has_apop;
+	return text_append(secret, line.value, line.value_length) ? RESULT_OK : why_set(why, RESULT_RETRY, "no memory for a login");
 }
 
 /* The next field of "UID:GID:MAILDIR:QUOTA". */
@@ -294,31 +272,12 @@ static bool parse_place(const char *at, const char *end, struct place *place)
 	return true;
 }
 
-static enum result system_place(const char *key, struct place *place, struct why *why)
-{
-	char name[ADDRESS_MAX + 1], home[4096];
-	struct meaning_of meaning = { 0 };
-	enum result result;
-
-	if (!system_name(key, name, sizeof name))
-		return RESULT_END;
-	result = resolve_system_account(name, &meaning, home, why);
-	if (result != RESULT_OK)
-		return result;
-	*place = (struct place){ .uid = meaning.uid, .gid = meaning.gid, .is_mbox = meaning.is_mbox };
-	snprintf(place->maildir, sizeof place->maildir, "%s", meaning.maildir);
-	return RESULT_OK;
-}
-
-enum result accounts_place(const char *key, enum account_source source, struct place *place, struct why *why)
+enum result accounts_place(const char *key, struct place *place, struct why *why)
 {
 	const char *value;
 	size_t length;
-	enum result result;
+	enum result result = table_find(accounts.users, key, strlen(key), &value, &length, why);
 
-	if (source == ACCOUNT_SYSTEM)
-		return system_place(key, place, why);
-	result = table_find(accounts.users, key, strlen(key), &value, &length, why);
 	if (result != RESULT_OK)
 		return result;
 	return parse_place(value, value + length, place) ? RESULT_OK

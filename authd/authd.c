@@ -1,10 +1,12 @@
 /* authd: judges passwords and recipients for smtpd and pop3d, and has the session of a mailbox
  * started. Root, in walls that let it read but neither write, exec nor touch the network. */
 #include "authd/accounts.h"
+#include "authd/keys.h"
 #include "authd/login.h"
 #include "authd/recipient.h"
 #include "authd/starter.h"
 #include "common/log.h"
+#include "common/lookup.h"
 #include "common/sandbox.h"
 #include "common/service.h"
 
@@ -20,7 +22,6 @@ static struct {
 	struct channel starter;
 	struct channel workers[WORKERS_MAX];
 	struct timer offer;
-	bool has_apop;
 	int exit_code;
 } authd;
 
@@ -28,8 +29,10 @@ static void worker_asked(struct channel *worker, struct frame *f)
 {
 	if (f->type == FRAME_LOGIN_ASK)
 		login_ask(worker, f);
+	else if (f->type == FRAME_LOGIN_NEXT)
+		login_next(worker, f);
 	else if (f->type == FRAME_RECIPIENT_ASK)
-		recipient_ask(worker, f, loop_now_ms(authd.loop));
+		recipient_ask(worker, f);
 	if (f->descriptor >= 0)
 		close(f->descriptor);
 }
@@ -38,21 +41,21 @@ static void worker_lost(struct channel *worker, const struct why *why)
 {
 	(void)why;	/* the opener logs the death of a worker */
 	logins_forget(worker);
+	recipients_forget(worker);
 }
 
 static void send_offer(struct channel *worker)
 {
-	const struct wire_value values[LOGIN_OFFER_FIELDS] = { WIRE_NUMBER(authd.has_apop) };
+	const struct wire_value values[LOGIN_OFFER_FIELDS] = { WIRE_NUMBER(keys_offer_apop()), WIRE_STRING(keys_offer()) };
 
 	channel_send(worker, FRAME_LOGIN_OFFER, values, -1, NULL);
 }
 
 static void look_for_offers(struct timer *timer)
 {
-	bool had_apop = authd.has_apop;
+	bool is_other = keys_look();
 
-	authd.has_apop = accounts_have_apop();
-	for (size_t i = 0; i < WORKERS_MAX && authd.has_apop != had_apop; i++)
+	for (size_t i = 0; i < WORKERS_MAX && is_other; i++)
 		if (authd.workers[i].fd >= 0)
 			send_offer(&authd.workers[i]);
 	loop_set_timer(authd.loop, timer, OFFER_MS, look_for_offers);
@@ -71,13 +74,13 @@ static void greet(const char *peer, unsigned index, int fd)
 	if (worker->fd >= 0) {
 		channel_close(worker);
 		logins_forget(worker);
+		recipients_forget(worker);
 	}
 	if (channel_open(worker, authd.loop, fd, worker_asked, worker_lost, &why) != RESULT_OK) {
 		log_failure("worker-lost", &why);
 		return;
 	}
-	if (authd.has_apop)
-		send_offer(worker);
+	send_offer(worker);
 }
 
 static void ended(void)
@@ -110,6 +113,13 @@ static enum result enter(struct why *why)
 	return result == RESULT_OK ? sandbox_enter(ROLE_AUTHD, &identity, &all, 1, why) : result;
 }
 
+static enum result start_lookup_helper(int fd, struct why *why)
+{
+	const struct wire_value values[LOOKUP_START_FIELDS] = { WIRE_NUMBER(0) };
+
+	return channel_send(&authd.starter, FRAME_LOOKUP_START, values, fd, why);
+}
+
 static enum result start(const struct configuration *conf, struct why *why)
 {
 	enum result result;
@@ -121,6 +131,8 @@ static enum result start(const struct configuration *conf, struct why *why)
 	    (result = loop_make(&authd.loop, why)) != RESULT_OK ||
 	    (result = channel_open(&authd.starter, authd.loop, fd, starter_told, starter_lost, why)) != RESULT_OK)
 		return result;
+	lookup_begin(authd.loop, start_lookup_helper);
+	recipients_begin(authd.loop);
 	logins_begin(conf, authd.loop, &authd.starter);
 	look_for_offers(&authd.offer);
 	return service_join(authd.loop, greet, ended, why);

@@ -1,12 +1,16 @@
 /* The checkpassword interface, https://cr.yp.to/checkpwd/interface.html: the program reads
  * user NUL password NUL stamp NUL from descriptor 3; exit code 1 refuses; on success it takes on the
  * user's uid, gid and HOME and runs the program that its arguments name. That is authd again, which
- * says on standard output what it has become. */
+ * says on standard output what it has become.
+ *
+ * And the judge of bearer tokens: user NUL token NUL on descriptor 3, exit code 0 for a token that is good, 1 for
+ * one that is not; it may say on standard output, in a line, whose it is. It runs as dawkx. */
 #include "authd/starter.h"
 #include "common/channel.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +20,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { INPUT_MAX = 512, WORDS_MAX = 16, EXIT_WRONG = 1, CLEAR_OF_LOW_FDS = 10, POLL_MS = 10 };
+enum { CHECKPASSWORD_INPUT_MAX = 512, INPUT_MAX = WIRE_SASL_MAX + WIRE_ADDRESS_MAX + 2, WORDS_MAX = 16, EXIT_WRONG = 1, CLEAR_OF_LOW_FDS = 10, POLL_MS = 10 };
 
 struct reply {
 	size_t length;
@@ -33,20 +37,29 @@ int checkpassword_reply(void)
 	return fflush(stdout) ? EX_IOERR : EX_OK;
 }
 
+static void become(const struct program *program)
+{
+	if (geteuid() != 0 || program->uid == 0)
+		return;
+	if (setgroups(0, NULL) || setresgid(program->gid, program->gid, program->gid) ||
+	    setresuid(program->uid, program->uid, program->uid) || setuid(0) == 0)
+		_exit(EX_OSERR);
+}
+
 /* In the child: the program's descriptors, then the program. */
-static void run_program(const char *command, const char *ours, int input, int output)
+static void run_program(const struct program *program, int input, int output)
 {
 	char text[WIRE_PATH_LENGTH_MAX], reply[] = CHECKPASSWORD_REPLY, *words[WORDS_MAX + 3], *rest = text;
 	size_t count = 0;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	setsid();
-	if (strlen(command) >= sizeof text || null < 0)
+	if (strlen(program->command) >= sizeof text || null < 0)
 		_exit(EX_OSERR);
-	memcpy(text, command, strlen(command) + 1);
+	memcpy(text, program->command, strlen(program->command) + 1);
 	while (count < WORDS_MAX && (words[count] = strtok_r(rest, " \t", &rest)))
 		count++;
-	words[count] = strdup(ours);
+	words[count] = program->ours ? strdup(program->ours) : NULL;
 	words[count + 1] = reply;
 	words[count + 2] = NULL;
 	input = fcntl(input, F_DUPFD, CLEAR_OF_LOW_FDS);
@@ -54,27 +67,29 @@ static void run_program(const char *command, const char *ours, int input, int ou
 	if (dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(input, 3) < 0)
 		_exit(EX_OSERR);
 	close_range(4, ~0U, 0);
+	become(program);
 	signal(SIGPIPE, SIG_DFL);
 	execv(words[0], words);
 	_exit(EX_UNAVAILABLE);
 }
 
+/* User NUL secret NUL, and for checkpassword the time stamp, which no password needs. */
 static enum result write_input(int fd, const struct frame *ask)
 {
-	static const int fields[] = { PROGRAM_ASK_USER, PROGRAM_ASK_SECRET, PROGRAM_ASK_CHALLENGE };
-	char bytes[INPUT_MAX];
-	size_t length = 0;
+	const struct wire_value *user = &ask->value[PROGRAM_ASK_USER], *secret = &ask->value[PROGRAM_ASK_SECRET];
+	bool is_checkpassword = ask->value[PROGRAM_ASK_KIND].number == PROGRAM_CHECKPASSWORD;
+	static char bytes[INPUT_MAX + 1];
+	size_t length = user->length + secret->length + 2;
 	ssize_t wrote;
 
-	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-		const struct wire_value *value = &ask->value[fields[i]];
-		if (value->length >= sizeof bytes - length)
-			return RESULT_NEVER;
-		if (value->length)
-			memcpy(bytes + length, value->bytes, value->length);
-		length += value->length;
-		bytes[length++] = 0;
-	}
+	if (length > (is_checkpassword ? CHECKPASSWORD_INPUT_MAX - 1 : INPUT_MAX))
+		return RESULT_NEVER;
+	memset(bytes, 0, sizeof bytes);
+	if (user->length)
+		memcpy(bytes, user->bytes, user->length);
+	if (secret->length)
+		memcpy(bytes + user->length + 1, secret->bytes, secret->length);
+	length += is_checkpassword;
 	wrote = write(fd, bytes, length);	/* less than a pipe holds: never blocks */
 	explicit_bzero(bytes, sizeof bytes);
 	return wrote == (ssize_t)length ? RESULT_OK : RESULT_RETRY;
@@ -133,6 +148,17 @@ static bool parse_reply(const struct reply *reply, struct wire_value values[PROG
 	return true;
 }
 
+/* A line, or nothing. */
+static bool parse_owner(const struct reply *reply, struct wire_value values[PROGRAM_TELL_FIELDS])
+{
+	size_t length = reply->length;
+
+	while (length > 0 && strchr("\r\n ", reply->bytes[length - 1]))
+		length--;
+	values[PROGRAM_TELL_USER] = (struct wire_value)WIRE_BYTES(reply->bytes, length);
+	return length <= WIRE_ADDRESS_MAX;
+}
+
 static void tell(int answer, struct wire_value *values, enum login_verdict verdict)
 {
 	struct channel channel;
@@ -143,7 +169,7 @@ static void tell(int answer, struct wire_value *values, enum login_verdict verdi
 		channel_flush(&channel, NULL);
 }
 
-int checkpassword_keep(const char *command, const char *ours, const struct frame *ask, int answer)
+int program_keep(const struct program *program, const struct frame *ask, int answer)
 {
 	uint64_t deadline_ms = time_monotonic_ms() + PROGRAM_SECONDS_MAX * 1000;
 	struct wire_value values[PROGRAM_TELL_FIELDS] = { 0 };
@@ -152,10 +178,10 @@ int checkpassword_keep(const char *command, const char *ours, const struct frame
 	enum result wrote;
 	pid_t pid;
 
-	if (!command || pipe2(input, O_CLOEXEC) || pipe2(output, O_CLOEXEC) || (pid = fork()) < 0)
+	if (!program->command || pipe2(input, O_CLOEXEC) || pipe2(output, O_CLOEXEC) || (pid = fork()) < 0)
 		return EX_OSERR;
 	if (!pid)
-		run_program(command, ours, input[0], output[1]);
+		run_program(program, input[0], output[1]);
 	close(input[0]);
 	close(output[1]);
 	wrote = write_input(input[1], ask);
@@ -164,7 +190,7 @@ int checkpassword_keep(const char *command, const char *ours, const struct frame
 	status = wait_program(pid, deadline_ms);
 	if (wrote == RESULT_NEVER || status == EXIT_WRONG)
 		tell(answer, values, LOGIN_REFUSED);
-	else if (status == 0 && parse_reply(&reply, values))
+	else if (status == 0 && (program->ours ? parse_reply(&reply, values) : parse_owner(&reply, values)))
 		tell(answer, values, LOGIN_OK);
 	else
 		tell(answer, values, LOGIN_LATER);

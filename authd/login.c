@@ -1,52 +1,58 @@
-#include "authd/login.h"
-#include "authd/accounts.h"
-#include "authd/checkers.h"
-#include "authd/digest.h"
+#include "authd/login_private.h"
+#include "authd/keys.h"
 #include "authd/refusal.h"
-#include "authd/starter.h"
-#include "authd/throttle.h"
 #include "common/log.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* What a client reads after "-ERR" or "535"; nothing tells an unknown name from a wrong password. */
-static const char words_refused[] = "[AUTH] authentication failed";
-static const char words_later[] = "[SYS/TEMP] unable to log in now, try again later";
+/* What a POP3 client reads after "-ERR"; nothing tells an unknown name from a wrong password. */
 static const char words_mbox[] = "[SYS/PERM] this mailbox is an mbox file, which POP3 does not serve";
 static const char words_uid[] = "[SYS/PERM] this mailbox has no account to serve it";
-
-enum {
-	PROGRAM_PATIENCE_MS = (PROGRAM_SECONDS_MAX + 5) * 1000,
-	APOP_INPUT_MAX = 2048,		/* time stamp and secret */
+static const char *const words_of[] = {
+	[LOGIN_OK] = "",
+	[LOGIN_REFUSED] = "[AUTH] authentication failed",
+	[LOGIN_LATER] = "[SYS/TEMP] unable to log in now, try again later",
+	[LOGIN_CHALLENGE] = "",
+	[LOGIN_MALFORMED] = "this is no response of that mechanism",
+	[LOGIN_NOT_OFFERED] = "this mechanism is not offered",
+	[LOGIN_BLOCKED] = "[SYS/TEMP] too many logins failed, try again later",
 };
 
-struct login {
-	struct login *next, **at;	/* in the list of all */
-	struct channel *worker;		/* NULL: gone meanwhile */
-	uint64_t serial, mechanism, arrived_ms;
-	struct address_ip ip;
-	enum account_source source;
-	struct check check;
-	struct timer timer;		/* the end of patience with the program, then what it said */
-	struct channel program;		/* to the keeper of the checkpassword program */
-	uint64_t program_verdict;	/* 0: not told yet */
-	struct place *place;		/* as the program said; NULL */
-	stralloc hashes;		/* each with its NUL */
-	size_t hashes_used;
-	char key[ADDRESS_MAX + 1];
-	char client[65], session[33], user[WIRE_ADDRESS_MAX + 1], secret[1025], challenge[257];
-};
+struct logins logins;
 
-static struct {
-	const struct configuration *conf;
-	struct loop *loop;
-	struct channel *starter;
-	struct login *first;
-	size_t count;
-	struct throttle throttle;
-} logins;
+/* ---- exchanges: logins that wait for their client. A number is a count and the place below it. ---- */
+
+enum { PLACE_BITS = 12, PLACES = 1 << PLACE_BITS };
+_Static_assert((int)LOGINS_MAX <= (int)PLACES, "every login may wait");
+
+static struct { struct login *waiting[PLACES]; uint32_t count, first_free; } exchanges;
+
+static void exchange_begin(struct login *login)
+{
+	while (exchanges.waiting[exchanges.first_free % PLACES])
+		exchanges.first_free++;
+	uint32_t place = exchanges.first_free++ % PLACES;
+	if (++exchanges.count >> (32 - PLACE_BITS))
+		exchanges.count = 1;
+	exchanges.waiting[place] = login;
+	login->exchange = exchanges.count << PLACE_BITS | place;
+}
+
+static void exchange_end(struct login *login)
+{
+	if (login->exchange)
+		exchanges.waiting[login->exchange % PLACES] = NULL;
+	login->exchange = 0;
+}
+
+static struct login *exchange_find(const struct channel *worker, uint64_t exchange)
+{
+	struct login *login = exchanges.waiting[exchange % PLACES];
+
+	return login && login->exchange == exchange && login->worker == worker ? login : NULL;
+}
 
 /* ---- the end of a login ---- */
 
@@ -56,31 +62,60 @@ static void login_free(struct login *login)
 	if (login->next)
 		login->next->at = login->at;
 	logins.count--;
+	exchange_end(login);
 	loop_unset_timer(logins.loop, &login->timer);
-	channel_close(&login->program);
+	login_check_end(login);
+	scram_login_free(login);
 	free(login->hashes.s);
 	free(login->place);
-	explicit_bzero(login->secret, sizeof login->secret);
+	if (login->secret)
+		explicit_bzero(login->secret, strlen(login->secret));
+	free(login->secret);
 	free(login);
+}
+
+static const char *purpose_name(uint64_t purpose)
+{
+	return purpose == LOGIN_FOR_POP3 ? "pop3" : "submission";
+}
+
+static void log_begin(struct log_line *line, const struct login *login, const char *event)
+{
+	log_start(line, event);
+	log_text(line, "session", login->session);
+	log_text(line, "client", login->client);
+	log_text(line, "user", login->key[0] ? login->key : login->user);
+	log_text(line, "for", purpose_name(login->purpose));
+	log_text(line, "mechanism", mechanism_name(login->mechanism));
 }
 
 static void log_login(const struct login *login, const char *event, const struct why *why)
 {
 	struct log_line line;
 
-	log_start(&line, event);
-	log_text(&line, "session", login->session);
-	log_text(&line, "client", login->client);
-	log_text(&line, "user", login->key[0] ? login->key : login->user);
+	log_begin(&line, login, event);
+	log_text(&line, "secret", login->secret_name);
 	log_why(&line, why);
 	log_end(&line);
 }
 
+static void log_block(const struct login *login, const char *event, enum guard_block block, uint64_t ms)
+{
+	struct log_line line;
+
+	log_begin(&line, login, event);
+	log_text(&line, "by", guard_block_name(block));
+	log_number(&line, "seconds", (ms + 999) / 1000);
+	log_end(&line);
+}
+
 /* FD (or -1) goes with the answer. */
-static void answer(struct channel *worker, uint64_t serial, enum login_verdict verdict, const char *words, int fd)
+static void answer(struct channel *worker, uint64_t serial, enum login_verdict verdict, const char *words,
+                   const char *address, int fd)
 {
 	const struct wire_value values[LOGIN_TELL_FIELDS] = {
-		WIRE_NUMBER(serial), WIRE_NUMBER(verdict), WIRE_STRING(words),
+		[LOGIN_TELL_SERIAL] = WIRE_NUMBER(serial), [LOGIN_TELL_VERDICT] = WIRE_NUMBER(verdict),
+		[LOGIN_TELL_ADDRESS] = WIRE_STRING(address), [LOGIN_TELL_WORDS] = WIRE_STRING(words ? words : words_of[verdict]),
 	};
 
 	if (worker)
@@ -89,21 +124,26 @@ static void answer(struct channel *worker, uint64_t serial, enum login_verdict v
 		close(fd);
 }
 
+static void answer_refusal(struct channel *worker, uint64_t serial, enum login_verdict verdict)
+{
+	answer(worker, serial, verdict, NULL, "", -1);
+}
+
 static void login_end(struct login *login, enum login_verdict verdict, const char *words, int fd)
 {
-	answer(login->worker, login->serial, verdict, words, fd);
+	answer(login->worker, login->serial, verdict, words, verdict == LOGIN_OK ? login->key : "", fd);
 	login_free(login);
 }
 
-static void login_later(struct login *login, const char *words, const struct why *why)
+void login_later(struct login *login, const char *words, const struct why *why)
 {
 	log_login(login, "login-deferred", why);
 	login_end(login, LOGIN_LATER, words, -1);
 }
 
-static void refuse(struct channel *worker, uint64_t serial)
+void login_malformed(struct login *login)
 {
-	answer(worker, serial, LOGIN_REFUSED, words_refused, -1);
+	login_end(login, LOGIN_MALFORMED, NULL, -1);
 }
 
 /* Loopback and our own networks are exempt from limits per address. */
@@ -112,18 +152,102 @@ static bool is_exempt(const struct address_ip *ip)
 	return !ip->family || ip_is_loopback(ip) || network_list_contains(&logins.conf->relay_networks, ip);
 }
 
+static const char *guarded_name(const struct login *login)
+{
+	return login->key[0] ? login->key : login->user;
+}
+
 /* Counted from the arrival, so that the time of the answer does not tell what was checked. */
-static void login_refuse(struct login *login)
+static void login_end_slowly(struct login *login, enum login_verdict verdict)
 {
 	uint64_t now = loop_now_ms(logins.loop), wait = THROTTLE_FIRST_MS;
 
-	log_login(login, "login-refused", NULL);
 	if (!is_exempt(&login->ip))
 		wait = throttle_fail(&logins.throttle, &login->ip, now);
 	wait = login->arrived_ms + wait > now ? login->arrived_ms + wait - now : 0;
 	if (login->worker)
-		refusal_wait(login->worker, login->serial, wait);
+		refusal_wait(login->worker, login->serial, verdict, wait);
 	login_free(login);	/* and its password, at once */
+}
+
+/* Of a password or token; SCRAM's proofs are unlike each other. */
+static uint64_t guess_of(const struct login *login)
+{
+	struct cache_mark mark;
+	uint64_t guess;
+
+	if (!login->secret || login->scram)
+		return 0;
+	mark = cache_mark(&logins.cache, guarded_name(login), login->secret, "", 0);
+	memcpy(&guess, mark.bytes, sizeof guess);
+	return guess | 1;
+}
+
+void login_refuse(struct login *login)
+{
+	enum guard_block block = GUARD_FREE;
+
+	log_login(login, "login-refused", NULL);
+	if (!is_exempt(&login->ip))
+		block = guard_fail(&logins.guard, guarded_name(login), &login->ip, guess_of(login), loop_now_ms(logins.loop));
+	if (block != GUARD_FREE)
+		log_block(login, "login-shut-out", block, logins.guard.block_ms);
+	login_end_slowly(login, LOGIN_REFUSED);
+}
+
+/* ---- on its way ---- */
+
+static void client_late(struct timer *timer)
+{
+	login_free(container_of(timer, struct login, timer));
+}
+
+void login_challenge(struct login *login, const char *bytes, size_t length)
+{
+	struct why why = { 0 };
+
+	if (!login->worker || !loop_set_timer(logins.loop, &login->timer, LOGIN_CLIENT_MS, client_late)) {
+		login_later(login, NULL, &why);
+		return;
+	}
+	exchange_begin(login);
+	const struct wire_value values[LOGIN_TELL_FIELDS] = {
+		[LOGIN_TELL_SERIAL] = WIRE_NUMBER(login->serial), [LOGIN_TELL_VERDICT] = WIRE_NUMBER(LOGIN_CHALLENGE),
+		[LOGIN_TELL_EXCHANGE] = WIRE_NUMBER(login->exchange), [LOGIN_TELL_DATA] = WIRE_BYTES(bytes, length),
+	};
+	channel_send(login->worker, FRAME_LOGIN_TELL, values, -1, NULL);
+}
+
+static bool keep_secret(struct login *login, const char *secret, size_t length)
+{
+	if (login->secret)
+		explicit_bzero(login->secret, strlen(login->secret));
+	free(login->secret);
+	login->secret = strndup(secret, length);
+	return login->secret != NULL;
+}
+
+bool login_take_user(struct login *login, const char *name, const char *secret, size_t length)
+{
+	enum guard_block block = GUARD_FREE;
+	struct why why = { 0 };
+	uint64_t left_ms = 0;
+
+	if (strlen(name) >= sizeof login->user || !keep_secret(login, secret, length)) {
+		why_set(&why, RESULT_RETRY, "no memory for a login");
+		login_later(login, NULL, &why);
+		return false;
+	}
+	memcpy(login->user, name, strlen(name) + 1);
+	if (!accounts_key(login->user, login->key))
+		login->key[0] = 0;	/* goes the same way, and finds nothing */
+	if (!is_exempt(&login->ip))
+		block = guard_ask(&logins.guard, guarded_name(login), &login->ip, loop_now_ms(logins.loop), &left_ms);
+	if (block == GUARD_FREE)
+		return true;
+	log_block(login, "login-blocked", block, left_ms);
+	login_end_slowly(login, LOGIN_BLOCKED);
+	return false;
 }
 
 /* ---- success ---- */
@@ -147,7 +271,15 @@ static enum result start_session(const struct login *login, const struct place *
 	return result;
 }
 
-static void login_succeed(struct login *login, const struct place *place)
+static void login_succeed(struct login *login, int fd)
+{
+	if (!is_exempt(&login->ip))
+		guard_succeed(&logins.guard, guarded_name(login), &login->ip, loop_now_ms(logins.loop));
+	log_login(login, "login", NULL);
+	login_end(login, LOGIN_OK, NULL, fd);
+}
+
+static void login_open(struct login *login, const struct place *place)
 {
 	struct why why = { 0 };
 	int fd = -1;
@@ -161,211 +293,57 @@ static void login_succeed(struct login *login, const struct place *place)
 		login_later(login, words_uid, &why);
 		return;
 	}
-	if (start_session(login, place, &fd, &why) != RESULT_OK) {
-		login_later(login, words_later, &why);
-		return;
-	}
-	log_login(login, "login", NULL);
-	login_end(login, LOGIN_OK, "", fd);
+	if (start_session(login, place, &fd, &why) == RESULT_OK)
+		login_succeed(login, fd);
+	else
+		login_later(login, NULL, &why);
 }
 
-/* OTHERWISE: the mailbox to take when the tables have none; NULL: there has to be one. */
-static void login_find_place(struct login *login, const struct place *otherwise)
+/* The tables' mailbox goes before what a program said. */
+void login_accept(struct login *login)
 {
 	struct why why = { 0 };
 	struct place place = { 0 };
-	enum result result = accounts_place(login->key, login->source, &place, &why);
+	enum result result = RESULT_END;
 
-	if (result == RESULT_OK) {
-		login_succeed(login, &place);
-	} else if (result == RESULT_END && otherwise) {
-		login_succeed(login, otherwise);
-	} else {
-		if (result == RESULT_END)
-			why_set(&why, RESULT_RETRY, "there is a password but no mailbox: run `dawk update`");
-		login_later(login, words_later, &why);
+	if (login->source != ACCOUNT_SYSTEM)
+		result = accounts_place(login->key, &place, &why);
+	if (result == RESULT_END && login->place) {
+		place = *login->place;
+		result = RESULT_OK;
 	}
-}
-
-/* ---- the checkpassword program ---- */
-
-/* What the program said, acted on after the callback of the channel, which is part of LOGIN. */
-static void program_done(struct timer *timer)
-{
-	struct login *login = container_of(timer, struct login, timer);
-
-	switch (login->program_verdict) {
-	case LOGIN_OK:
-		login_find_place(login, login->place);
-		break;
-	case LOGIN_REFUSED:
-		login_refuse(login);
-		break;
-	default:
-		login_later(login, words_later, NULL);
-	}
-}
-
-static bool take_place(struct login *login, const struct frame *f)
-{
-	static const char maildir[] = "/Maildir";
-	struct place *place = calloc(1, sizeof *place);
-
-	login->place = place;
-	if (!place || !frame_value_copy(f, PROGRAM_TELL_HOME, place->maildir, sizeof place->maildir - sizeof maildir))
-		return false;
-	memcpy(place->maildir + strlen(place->maildir), maildir, sizeof maildir);
-	place->uid = (uid_t)f->value[PROGRAM_TELL_UID].number;
-	place->gid = (gid_t)f->value[PROGRAM_TELL_GID].number;
-	return true;
-}
-
-static void program_told(struct channel *channel, struct frame *f)
-{
-	struct login *login = container_of(channel, struct login, program);
-
-	if (f->type == FRAME_PROGRAM_TELL)
-		login->program_verdict = f->value[PROGRAM_TELL_VERDICT].number;
-	if (login->program_verdict == LOGIN_OK && !take_place(login, f))
-		login->program_verdict = LOGIN_LATER;
-	channel_close(channel);
-	loop_set_timer(logins.loop, &login->timer, 0, program_done);	/* moves it, which can't fail */
-}
-
-static void program_lost(struct channel *channel, const struct why *why)
-{
-	login_later(container_of(channel, struct login, program), words_later, why);
-}
-
-static void program_late(struct timer *timer)
-{
-	login_later(container_of(timer, struct login, timer), words_later, NULL);
-}
-
-static void login_ask_program(struct login *login)
-{
-	const struct wire_value values[PROGRAM_ASK_FIELDS] = {
-		WIRE_STRING(login->user), WIRE_STRING(login->secret), WIRE_STRING(login->challenge),
-	};
-	struct why why = { 0 };
-	int ends[2];
-
-	if (channel_pair(ends, &why) != RESULT_OK) {
-		login_later(login, words_later, &why);
-		return;
-	}
-	if (channel_open(&login->program, logins.loop, ends[0], program_told, program_lost, &why) != RESULT_OK) {
-		close(ends[1]);
-		login_later(login, words_later, &why);
-		return;
-	}
-	if (channel_send(logins.starter, FRAME_PROGRAM_ASK, values, ends[1], &why) != RESULT_OK ||
-	    !loop_set_timer(logins.loop, &login->timer, PROGRAM_PATIENCE_MS, program_late))
-		login_later(login, words_later, &why);
-}
-
-/* ---- checks ---- */
-
-static void check_done(struct check *check, enum result result, bool is_match);
-
-static void login_check_next(struct login *login)
-{
-	struct why why = { 0 };
-
-	login->check = (struct check){
-		.hash = login->hashes.s + login->hashes_used, .secret = login->secret, .done = check_done,
-	};
-	login->hashes_used += strlen(login->check.hash) + 1;
-	if (checkers_submit(&login->check) == RESULT_OK)
-		return;
-	why_set(&why, RESULT_RETRY, "too many passwords wait to be checked");
-	login_later(login, words_later, &why);
-}
-
-static void check_done(struct check *check, enum result result, bool is_match)
-{
-	struct login *login = container_of(check, struct login, check);
-	struct why why = { 0 };
-
-	if (result != RESULT_OK) {
-		why_set(&why, RESULT_RETRY, "the process that checks passwords died");
-		login_later(login, words_later, &why);
-	} else if (is_match && login->source != ACCOUNT_NONE) {
-		login_find_place(login, NULL);
-	} else if (login->hashes_used < login->hashes.len) {
-		login_check_next(login);
-	} else {
-		login_refuse(login);
-	}
-}
-
-static void login_by_password(struct login *login)
-{
-	struct why why = { 0 };
-
-	if (accounts_hashes(login->key, &login->hashes, &login->source, &why) != RESULT_OK)
-		login_later(login, words_later, &why);
-	else if (login->source == ACCOUNT_NONE && logins.conf->checkpassword && login->key[0])
-		login_ask_program(login);
+	if (result == RESULT_END)
+		why_set(&why, RESULT_RETRY, "the password is right but there is no mailbox: run `dawk update`");
+	if (result != RESULT_OK)
+		login_later(login, NULL, &why);
+	else if (login->purpose == LOGIN_FOR_POP3)
+		login_open(login, &place);
 	else
-		login_check_next(login);
-}
-
-/* RFC 1939 7: the digest of the banner's time stamp followed by the secret. */
-static bool is_apop_match(const struct login *login, const stralloc *secret)
-{
-	char input[APOP_INPUT_MAX], hex[MD5_HEX_LENGTH + 1];
-	size_t challenge_length = strlen(login->challenge);
-	unsigned char difference = 0;
-
-	if (secret->len > sizeof input - challenge_length || strlen(login->secret) != MD5_HEX_LENGTH)
-		return false;
-	memcpy(input, login->challenge, challenge_length);
-	memcpy(input + challenge_length, secret->s, secret->len);
-	md5_hex(input, challenge_length + secret->len, hex);
-	explicit_bzero(input, sizeof input);
-	for (int i = 0; i < MD5_HEX_LENGTH; i++)
-		difference |= (unsigned char)(hex[i] ^ login->secret[i]);
-	return !difference;
-}
-
-static void login_by_apop(struct login *login)
-{
-	struct why why = { 0 };
-	stralloc secret = { 0 };
-	enum result result = accounts_apop(login->key, &secret, &why);
-	bool is_match = result == RESULT_OK && is_apop_match(login, &secret);
-
-	if (secret.s)
-		explicit_bzero(secret.s, secret.len);
-	free(secret.s);
-	if (result == RESULT_RETRY || result == RESULT_NEVER) {
-		login_later(login, words_later, &why);
-	} else if (is_match) {
-		login->source = ACCOUNT_TABLE;
-		login_find_place(login, NULL);
-	} else {
-		login_refuse(login);
-	}
+		login_succeed(login, -1);
 }
 
 /* ---- the beginning ---- */
 
-/* false: a field holds a NUL or is too long, which no worker sends. */
-static bool take_fields(struct login *login, const struct frame *f)
+/* Too many: whoever keeps us waiting longest gives way. */
+static bool make_room(void)
 {
-	login->serial = f->value[LOGIN_ASK_SERIAL].number;
-	login->mechanism = f->value[LOGIN_ASK_MECHANISM].number;
-	return frame_value_copy(f, LOGIN_ASK_CLIENT, login->client, sizeof login->client) &&
-	       frame_value_copy(f, LOGIN_ASK_SESSION, login->session, sizeof login->session) &&
-	       frame_value_copy(f, LOGIN_ASK_USER, login->user, sizeof login->user) &&
-	       frame_value_copy(f, LOGIN_ASK_SECRET, login->secret, sizeof login->secret) &&
-	       frame_value_copy(f, LOGIN_ASK_CHALLENGE, login->challenge, sizeof login->challenge);
+	struct login *oldest = NULL;
+
+	if (logins.count < LOGINS_MAX)
+		return true;
+	for (size_t i = 0; i < PLACES; i++) {
+		struct login *login = exchanges.waiting[i];
+		if (login && (!oldest || login->arrived_ms < oldest->arrived_ms))
+			oldest = login;
+	}
+	if (oldest)
+		login_free(oldest);
+	return oldest != NULL;
 }
 
 static struct login *login_make(struct channel *worker)
 {
-	struct login *login = logins.count < LOGINS_MAX ? calloc(1, sizeof *login) : NULL;
+	struct login *login = make_room() ? calloc(1, sizeof *login) : NULL;
 
 	if (!login)
 		return NULL;
@@ -381,33 +359,85 @@ static struct login *login_make(struct channel *worker)
 	return login;
 }
 
+/* false: a field holds a NUL or is too long, which no worker sends. */
+static bool take_fields(struct login *login, const struct frame *f)
+{
+	const struct wire_value *binding = &f->value[LOGIN_ASK_BINDING];
+
+	login->purpose = (uint8_t)f->value[LOGIN_ASK_PURPOSE].number;
+	login->is_tls = f->value[LOGIN_ASK_FLAGS].number & LOGIN_IS_TLS;
+	if (binding->length > sizeof login->binding || !frame_value_copy(f, LOGIN_ASK_CLIENT, login->client, sizeof login->client) ||
+	    !frame_value_copy(f, LOGIN_ASK_SESSION, login->session, sizeof login->session))
+		return false;
+	login->binding_length = binding->length;
+	if (binding->length)
+		memcpy(login->binding, binding->bytes, binding->length);
+	if (!ip_parse(login->client, strlen(login->client), &login->ip))
+		login->ip = (struct address_ip){ 0 };
+	return true;
+}
+
+/* What the client said; NULL where it said nothing, which is not the same as the empty response. */
+static const char *response_of(uint64_t flags, const struct wire_value *value)
+{
+	if (!(flags & LOGIN_HAS_RESPONSE))
+		return NULL;
+	return value->length ? value->bytes : "";
+}
+
 void login_ask(struct channel *worker, const struct frame *f)
 {
+	const struct wire_value *name = &f->value[LOGIN_ASK_MECHANISM], *response = &f->value[LOGIN_ASK_RESPONSE];
 	struct login *login = login_make(worker);
 
 	if (!login) {
-		answer(worker, f->value[LOGIN_ASK_SERIAL].number, LOGIN_LATER, words_later, -1);
+		answer_refusal(worker, f->value[LOGIN_ASK_SERIAL].number, LOGIN_LATER);
 		return;
 	}
+	login->serial = f->value[LOGIN_ASK_SERIAL].number;
 	if (!take_fields(login, f)) {
-		login_end(login, LOGIN_REFUSED, words_refused, -1);
+		login_malformed(login);
 		return;
 	}
-	if (!ip_parse(login->client, strlen(login->client), &login->ip))
-		login->ip = (struct address_ip){ 0 };
-	if (!accounts_key(login->user, login->key))
-		login->key[0] = 0;	/* goes the same way, and finds nothing */
-	if (login->mechanism == LOGIN_APOP)
-		login_by_apop(login);
+	login->mechanism = mechanism_find(login, name->bytes, name->length);
+	if (!login->mechanism)
+		login_end(login, LOGIN_NOT_OFFERED, NULL, -1);
 	else
-		login_by_password(login);
+		mechanism_step(login, response_of(f->value[LOGIN_ASK_FLAGS].number, response), response->length);
+}
+
+void login_next(struct channel *worker, const struct frame *f)
+{
+	struct login *login = exchange_find(worker, f->value[LOGIN_NEXT_EXCHANGE].number);
+	uint64_t serial = f->value[LOGIN_NEXT_SERIAL].number, flags = f->value[LOGIN_NEXT_FLAGS].number;
+	const struct wire_value *response = &f->value[LOGIN_NEXT_RESPONSE];
+
+	if (!login && !(flags & LOGIN_IS_CANCELLED))
+		answer_refusal(worker, serial, LOGIN_LATER);	/* it took too long, or made room */
+	if (!login)
+		return;
+	if (flags & LOGIN_IS_CANCELLED) {
+		login_free(login);
+		return;
+	}
+	exchange_end(login);
+	loop_unset_timer(logins.loop, &login->timer);
+	login->serial = serial;
+	login->arrived_ms = loop_now_ms(logins.loop);
+	mechanism_step(login, response->length ? response->bytes : "", response->length);
 }
 
 void logins_forget(const struct channel *worker)
 {
-	for (struct login *login = logins.first; login; login = login->next)
-		if (login->worker == worker)
+	struct login *login, *next;
+
+	for (login = logins.first; login; login = next) {
+		next = login->next;
+		if (login->worker == worker && login->exchange)
+			login_free(login);
+		else if (login->worker == worker)
 			login->worker = NULL;
+	}
 	refusals_forget(worker);
 }
 
@@ -416,6 +446,11 @@ void logins_begin(const struct configuration *conf, struct loop *loop, struct ch
 	logins.conf = conf;
 	logins.loop = loop;
 	logins.starter = starter;
-	refusals_begin(loop, refuse);
+	logins.guard.limit = conf->login_failure_limit;
+	logins.guard.block_ms = (uint64_t)conf->login_block_seconds * 1000;
+	random_bytes(&logins.guard.seed, sizeof logins.guard.seed);
+	random_bytes(logins.cache.key, sizeof logins.cache.key);
+	keys_begin(conf);
+	refusals_begin(loop, answer_refusal);
 	checkers_begin(loop, starter);
 }

@@ -1,8 +1,10 @@
 #include "authd/recipient.h"
 #include "authd/accounts.h"
+#include "common/lookup.h"
 #include "common/maildir.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,46 +92,24 @@ static bool is_full(const char *maildir, const char *text)
 	return full;
 }
 
-/* Nobody of this name in the tables: an account of the system, else the domain's catch-all. MEANING is
- * as resolve() left it, its key without the extension; it is overwritten. */
-static enum recipient_verdict judge_unknown(const struct address *address, struct meaning_of *meaning)
+/* A question that waits for a look-up of an account of the system. */
+struct waiting {
+	struct lookup lookup;
+	struct channel *worker;		/* NULL: gone meanwhile */
+	uint64_t serial;
+	struct waiting *next, **at;
+	char text[ADDRESS_MAX + 1];	/* the address */
+};
+
+static struct loop *loop;
+static struct waiting *all;
+
+static void tell(struct channel *worker, uint64_t serial, enum recipient_verdict verdict)
 {
-	char local[ADDRESS_MAX + 1], home[4096];
+	const struct wire_value values[RECIPIENT_TELL_FIELDS] = { WIRE_NUMBER(serial), WIRE_NUMBER(verdict) };
 
-	if (!meaning->maybe_system)
-		return RECIPIENT_UNKNOWN;
-	snprintf(local, sizeof local, "%s", meaning->key);
-	*strrchr(local, '@') = 0;
-	switch (resolve_system_account(local, meaning, home, NULL)) {
-	case RESULT_OK:
-		return RECIPIENT_EXISTS;
-	case RESULT_END:
-		resolve_catch_all(accounts_resolver(), address, meaning, NULL);
-		return meaning->meaning == MEANS_UNKNOWN ? RECIPIENT_UNKNOWN :
-		       meaning->meaning == MEANS_LATER ? RECIPIENT_LATER : RECIPIENT_EXISTS;
-	default:
-		return RECIPIENT_LATER;
-	}
-}
-
-static enum recipient_verdict judge(const char *text, size_t length)
-{
-	static struct meaning_of meaning;
-	struct address address;
-
-	if (address_parse(text, length, &address, NULL) != RESULT_OK)
-		return RECIPIENT_UNKNOWN;
-	resolve(accounts_resolver(), &address, &meaning, NULL);
-	switch (meaning.meaning) {
-	case MEANS_MAILBOX:
-		return !meaning.is_mbox && is_full(meaning.maildir, meaning.quota) ? RECIPIENT_FULL : RECIPIENT_EXISTS;
-	case MEANS_LATER:
-		return RECIPIENT_LATER;
-	case MEANS_UNKNOWN:
-		return judge_unknown(&address, &meaning);
-	default:
-		return RECIPIENT_EXISTS;
-	}
+	if (worker)
+		channel_send(worker, FRAME_RECIPIENT_TELL, values, -1, NULL);
 }
 
 static struct cached *cached_of(const char *text, size_t length)
@@ -141,19 +121,134 @@ static struct cached *cached_of(const char *text, size_t length)
 	return &cache[hash % RECIPIENT_CACHE_SIZE];
 }
 
-void recipient_ask(struct channel *worker, const struct frame *f, uint64_t now_ms)
+static void remember(const char *text, enum recipient_verdict verdict)
 {
-	const struct wire_value *text = &f->value[RECIPIENT_ASK_ADDRESS];
-	struct cached *entry = cached_of(text->bytes, text->length);
+	struct cached *entry = cached_of(text, strlen(text));
 
-	if (entry->until_ms <= now_ms || !frame_value_is(f, RECIPIENT_ASK_ADDRESS, entry->address)) {
-		entry->verdict = judge(text->bytes, text->length);
-		entry->until_ms = now_ms + RECIPIENT_CACHE_MS;
-		if (!frame_value_copy(f, RECIPIENT_ASK_ADDRESS, entry->address, sizeof entry->address))
-			entry->until_ms = 0;
+	snprintf(entry->address, sizeof entry->address, "%s", text);
+	entry->verdict = verdict;
+	entry->until_ms = loop_now_ms(loop) + RECIPIENT_CACHE_MS;
+}
+
+/* ---- accounts of the system ---- */
+
+static enum recipient_verdict judge_catch_all(const char *text)
+{
+	static struct meaning_of meaning;
+	struct address address;
+
+	if (address_parse(text, strlen(text), &address, NULL) != RESULT_OK)
+		return RECIPIENT_UNKNOWN;
+	resolve_catch_all(accounts_resolver(), &address, &meaning, NULL);
+	return meaning.meaning == MEANS_UNKNOWN ? RECIPIENT_UNKNOWN :
+	       meaning.meaning == MEANS_LATER ? RECIPIENT_LATER : RECIPIENT_EXISTS;
+}
+
+/* Behind accounts stands the domain's catch-all. */
+static enum recipient_verdict judge_account(const char *text, enum result result, const struct lookup_account *account)
+{
+	static struct meaning_of meaning;
+
+	if (result == RESULT_OK)
+		result = resolve_account(account->uid, account->gid, account->home, &meaning);
+	if (result == RESULT_OK)
+		return RECIPIENT_EXISTS;
+	return result == RESULT_END ? judge_catch_all(text) : RECIPIENT_LATER;
+}
+
+static void looked_up(struct lookup *lookup, enum result result, const struct lookup_account *account, const struct why *why)
+{
+	struct waiting *waiting = container_of(lookup, struct waiting, lookup);
+	enum recipient_verdict verdict = judge_account(waiting->text, result, account);
+
+	(void)why;	/* a look-up that failed is logged where it failed */
+	remember(waiting->text, verdict);
+	tell(waiting->worker, waiting->serial, verdict);
+	*waiting->at = waiting->next;
+	if (waiting->next)
+		waiting->next->at = waiting->at;
+	free(waiting);
+}
+
+/* NAME: of the account that TEXT may mean. */
+static void ask_system(struct channel *worker, uint64_t serial, const char *text, const char *name)
+{
+	struct waiting *waiting = calloc(1, sizeof *waiting);
+
+	if (!waiting) {
+		tell(worker, serial, RECIPIENT_LATER);
+		return;
 	}
-	const struct wire_value values[RECIPIENT_TELL_FIELDS] = {
-		WIRE_NUMBER(f->value[RECIPIENT_ASK_SERIAL].number), WIRE_NUMBER(entry->verdict),
-	};
-	channel_send(worker, FRAME_RECIPIENT_TELL, values, -1, NULL);
+	waiting->worker = worker;
+	waiting->serial = serial;
+	snprintf(waiting->text, sizeof waiting->text, "%s", text);
+	waiting->next = all;
+	waiting->at = &all;
+	if (all)
+		all->at = &waiting->next;
+	all = waiting;
+	lookup_ask(&waiting->lookup, name, false, looked_up);
+}
+
+/* ---- questions ---- */
+
+/* NAME: set where an account of the system is to be looked up, and "" otherwise; ADDRESS_MAX + 1 bytes. */
+static enum recipient_verdict judge(const char *text, char *name)
+{
+	static struct meaning_of meaning;
+	struct address address;
+
+	name[0] = 0;
+	if (address_parse(text, strlen(text), &address, NULL) != RESULT_OK)
+		return RECIPIENT_UNKNOWN;
+	resolve(accounts_resolver(), &address, &meaning, NULL);
+	switch (meaning.meaning) {
+	case MEANS_MAILBOX:
+		return !meaning.is_mbox && is_full(meaning.maildir, meaning.quota) ? RECIPIENT_FULL : RECIPIENT_EXISTS;
+	case MEANS_LATER:
+		return RECIPIENT_LATER;
+	case MEANS_UNKNOWN:
+		if (meaning.maybe_system)	/* the key is without the extension */
+			snprintf(name, ADDRESS_MAX + 1, "%.*s", (int)(strrchr(meaning.key, '@') - meaning.key), meaning.key);
+		return RECIPIENT_UNKNOWN;
+	default:
+		return RECIPIENT_EXISTS;
+	}
+}
+
+void recipient_ask(struct channel *worker, const struct frame *f)
+{
+	const struct wire_value *value = &f->value[RECIPIENT_ASK_ADDRESS];
+	uint64_t serial = f->value[RECIPIENT_ASK_SERIAL].number;
+	const struct cached *entry = cached_of(value->bytes, value->length);
+	char text[ADDRESS_MAX + 1], name[ADDRESS_MAX + 1];
+	enum recipient_verdict verdict;
+
+	if (entry->until_ms > loop_now_ms(loop) && frame_value_is(f, RECIPIENT_ASK_ADDRESS, entry->address)) {
+		tell(worker, serial, entry->verdict);
+		return;
+	}
+	if (!frame_value_copy(f, RECIPIENT_ASK_ADDRESS, text, sizeof text)) {
+		tell(worker, serial, RECIPIENT_UNKNOWN);
+		return;
+	}
+	verdict = judge(text, name);
+	if (name[0]) {
+		ask_system(worker, serial, text, name);
+		return;
+	}
+	remember(text, verdict);
+	tell(worker, serial, verdict);
+}
+
+void recipients_forget(const struct channel *worker)
+{
+	for (struct waiting *waiting = all; waiting; waiting = waiting->next)
+		if (waiting->worker == worker)
+			waiting->worker = NULL;
+}
+
+void recipients_begin(struct loop *its_loop)
+{
+	loop = its_loop;
 }

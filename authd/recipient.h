@@ -6,8 +6,12 @@
 
 enum { RECIPIENT_CACHE_SIZE = 512, RECIPIENT_CACHE_MS = 5000 };
 
-/* Answers a RECIPIENT_ASK frame of WORKER at once, by RECIPIENT_TELL. NOW_MS: the loop's time. */
-void recipient_ask(struct channel *worker, const struct frame *f, uint64_t now_ms);
+void recipients_begin(struct loop *loop);
+/* Answers a RECIPIENT_ASK frame of WORKER by RECIPIENT_TELL, at once unless an account of the system has to be
+ * looked up. */
+void recipient_ask(struct channel *worker, const struct frame *f);
+/* WORKER is gone: nobody waits for what it asked. */
+void recipients_forget(const struct channel *worker);
 
 /* What FD, a maildirsize file, says against QUOTA: is the mailbox full at NOW_SECONDS? A file older
  * than 15 minutes that says full is not believed: the delivery counts again (Maildir++). */

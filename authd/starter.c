@@ -2,10 +2,12 @@
 #include "authd/session.h"
 #include "common/channel.h"
 #include "common/log.h"
+#include "common/lookup.h"
 #include "common/sandbox.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,6 +20,8 @@ enum { REAP_MS = 1000, LOW_FD = 3 };
 static struct {
 	const struct configuration *conf;
 	char ours[PATH_MAX];	/* authd itself */
+	uid_t uid;		/* of dawkx; 0: there is none */
+	gid_t gid;
 	unsigned children;
 } starter;
 
@@ -62,6 +66,18 @@ static int run_session(const struct frame *f, int fd)
 	return session_run(&start);
 }
 
+/* A judge of tokens asks on the network and has no right to anything here. */
+static int run_program(const struct frame *f, int fd)
+{
+	bool is_oauth = f->value[PROGRAM_ASK_KIND].number == PROGRAM_OAUTH;
+	const struct program checkpassword = { .command = starter.conf->checkpassword, .ours = starter.ours };
+	const struct program oauth = { .command = starter.conf->oauth_checker, .uid = starter.uid, .gid = starter.gid };
+
+	if (is_oauth && geteuid() == 0 && !starter.uid)
+		return EX_NOUSER;
+	return program_keep(is_oauth ? &oauth : &checkpassword, f, fd);
+}
+
 static int run_child(const struct frame *f)
 {
 	int fd = keep_only(f->descriptor);
@@ -72,8 +88,10 @@ static int run_child(const struct frame *f)
 	case FRAME_CHECKER_START:
 		prctl(PR_SET_NAME, "authd:checker");
 		return checker_run(fd);
+	case FRAME_LOOKUP_START:
+		return lookup_run(fd, ROLE_SHADOW_NAMES);
 	case FRAME_PROGRAM_ASK:
-		return checkpassword_keep(starter.conf->checkpassword, starter.ours, f, fd);
+		return run_program(f, fd);
 	default:
 		return EX_DATAERR;
 	}
@@ -138,7 +156,11 @@ enum result starter_begin(const struct configuration *conf, int *fd, struct why 
 	int ends[2];
 	pid_t pid;
 
+	const struct passwd *account = conf->oauth_checker ? getpwnam("dawkx") : NULL;
+
 	starter.conf = conf;
+	starter.uid = account ? account->pw_uid : 0;
+	starter.gid = account ? account->pw_gid : 0;
 	if (readlink("/proc/self/exe", starter.ours, sizeof starter.ours - 1) <= 0)
 		return why_errno(why, RESULT_STOP, "unable to find authd's own program");
 	if (channel_pair(ends, why) != RESULT_OK)

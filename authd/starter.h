@@ -1,21 +1,24 @@
 /* The starter: a fork of authd made before any table of secrets is open, which forks sessions,
- * checkers and runs of the checkpassword program on authd's word. So none of them inherits a
+ * checkers, helpers for look-ups and runs of programs (checkpassword, oauth-checker) on authd's word. So none of them inherits a
  * secret in its memory, and a fork of this small process costs a tenth of a millisecond. */
 #ifndef AUTHD_STARTER_H
 #define AUTHD_STARTER_H
 
 #include "common/configuration.h"
+#include <sys/types.h>
 
 enum { SESSIONS_MAX = 2000, PROGRAM_SECONDS_MAX = 30 };
 
 /* Forks it; call before a loop, a table or a channel is opened. *FD: authd's end of the pipe, on
- * which SESSION_START, CHECKER_START and PROGRAM_ASK go out. It ends when that end is closed. */
+ * which SESSION_START, CHECKER_START, LOOKUP_START and PROGRAM_ASK go out. It ends when that end is closed. */
 enum result starter_begin(const struct configuration *conf, int *fd, struct why *why);
 
-/* checkpassword.c: one run of the program: the words of COMMAND, then OURS as the program to run on
- * success. ANSWER: where the PROGRAM_TELL frame goes. Returns the exit code of its process. */
+/* checkpassword.c: one run of a program, by the words of COMMAND, then OURS (NULL: a judge of tokens) as the program
+ * to run on success. As UID where that is not 0. ANSWER: where the PROGRAM_TELL frame goes. Returns the exit code of its
+ * process. */
 struct frame;
-int checkpassword_keep(const char *command, const char *ours, const struct frame *ask, int answer);
+struct program { const char *command, *ours; uid_t uid; gid_t gid; };
+int program_keep(const struct program *program, const struct frame *ask, int answer);
 /* `authd --checkpassword-reply`: what the program runs on success; says uid, gid and HOME. */
 int checkpassword_reply(void);
 #define CHECKPASSWORD_REPLY "--checkpassword-reply"

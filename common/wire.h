@@ -14,6 +14,7 @@ enum {
 	WIRE_ORIGINAL_MAX = 1000,	/* an address as given, ORCPT */
 	WIRE_PATH_LENGTH_MAX = 4096,
 	WIRE_WORDS_MAX = 1000,		/* what a host or program said */
+	WIRE_SASL_MAX = 9216,		/* a message of SASL: 12,288 octets of base64, RFC 4954 4 */
 	WIRE_FIELDS_MAX = 12,
 	WIRE_KEY_ID_MAX = 32,		/* SHA-256 of a public key */
 	WIRE_STS_PATTERNS_MAX = 8000,	/* a policy with more is refused */
@@ -25,8 +26,8 @@ enum {
 	M(CHANNEL,          1, "channel",          "opener -> part",             ONE)   \
 	M(RECIPIENT_ASK,    2, "recipient-ask",    "smtpd -> authd",             NONE)  \
 	M(RECIPIENT_TELL,   3, "recipient-tell",   "authd -> smtpd",             NONE)  \
-	M(LOGIN_ASK,        4, "login-ask",        "pop3d -> authd",             NONE)  \
-	M(LOGIN_TELL,       5, "login-tell",       "authd -> pop3d",             MAYBE) \
+	M(LOGIN_ASK,        4, "login-ask",        "smtpd, pop3d -> authd",      NONE)  \
+	M(LOGIN_TELL,       5, "login-tell",       "authd -> smtpd, pop3d",      MAYBE) \
 	M(CHECK_ASK,        6, "check-ask",        "authd -> checker",           NONE)  \
 	M(CHECK_TELL,       7, "check-tell",       "checker -> authd",           NONE)  \
 	M(LOCAL_JOB,        8, "local-job",        "queued -> locald -> deliverer", ONE) \
@@ -42,7 +43,7 @@ enum {
 	M(CHECKER_START,   18, "checker-start",    "authd -> starter",           ONE)   \
 	M(PROGRAM_ASK,     19, "program-ask",      "authd -> starter",           ONE)   \
 	M(PROGRAM_TELL,    20, "program-tell",     "program's keeper -> authd",  NONE)  \
-	M(LOGIN_OFFER,     21, "login-offer",      "authd -> pop3d",             NONE)  \
+	M(LOGIN_OFFER,     21, "login-offer",      "authd -> smtpd, pop3d",      NONE)  \
 	M(DNS_ASK,         22, "dns-ask",          "smtpd, remoted -> dnsd",     NONE)  \
 	M(DNS_TELL,        23, "dns-tell",         "dnsd -> smtpd, remoted",     NONE)  \
 	M(SITE_ASK,        24, "site-ask",         "queued -> remoted",          NONE)  \
@@ -59,9 +60,10 @@ enum {
 	M(STS_ASK,         35, "sts-ask",          "remoted -> stsd",           NONE)  \
 	M(STS_TELL,        36, "sts-tell",         "stsd -> remoted",           NONE)  \
 	M(TLS_FACT,        37, "tls-fact",         "remoted -> stsd",           NONE) \
-	M(LOOKUP_START,   38, "lookup-start",     "authd -> starter",       ONE)\
+	M(LOOKUP_START,   38, "lookup-start",     "authd -> starter",       ONE)  \
 	M(LOOKUP_ASK,     39, "lookup-ask",       "authd, locald -> lookup helper", NONE) \
 	M(LOOKUP_TELL,    40, "lookup-tell",      "lookup helper -> authd, locald", NONE)  \
+	M(LOGIN_NEXT,      41, "login-next",       "smtpd, pop3d -> authd",      NONE)  \
 	M(ROUTE_LOGINS,    42, "route-logins",     "opener -> remoted",          ONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
@@ -75,17 +77,24 @@ enum {
 #define WIRE_RECIPIENT_TELL(F) \
 	F(RECIPIENT_TELL, SERIAL, NUMBER, 0) F(RECIPIENT_TELL, VERDICT, NUMBER, 0)
 
-/* A login and the start of its session. MECHANISM: enum login_mechanism. SECRET is the password,
- * or for APOP the digest in hex with CHALLENGE the banner's timestamp. CLIENT is its address as
- * text, SESSION the id in log lines. VERDICT: enum login_verdict; with LOGIN_OK a descriptor: the
- * session's end of a socketpair, on which the session itself answers first (RFC 1939). */
+/* A login: its first message and those that follow. PURPOSE: enum login_purpose. FLAGS: enum login_flag.
+ * MECHANISM: of SASL, or "USER/PASS" (a message of PLAIN) and "APOP/MD5" (name NUL digest) of POP3. CLIENT is its
+ * address as text, SESSION the id in log lines. BINDING: what ties the login to this connection, the
+ * tls-exporter's bytes (RFC 9266), for APOP the banner's time stamp; empty: nothing. RESPONSE: decoded, counts
+ * with LOGIN_HAS_RESPONSE alone. EXCHANGE: of the challenge that is answered or cancelled. */
 #define WIRE_LOGIN_ASK(F) \
-	F(LOGIN_ASK, SERIAL, NUMBER, 0) F(LOGIN_ASK, MECHANISM, NUMBER, 0) \
-	F(LOGIN_ASK, CLIENT, BYTES, 64) F(LOGIN_ASK, SESSION, BYTES, 32) \
-	F(LOGIN_ASK, USER, BYTES, WIRE_ADDRESS_MAX) F(LOGIN_ASK, SECRET, BYTES, 1024) \
-	F(LOGIN_ASK, CHALLENGE, BYTES, 256)
+	F(LOGIN_ASK, SERIAL, NUMBER, 0) F(LOGIN_ASK, PURPOSE, NUMBER, 0) F(LOGIN_ASK, FLAGS, NUMBER, 0) \
+	F(LOGIN_ASK, MECHANISM, BYTES, 20) F(LOGIN_ASK, CLIENT, BYTES, 64) F(LOGIN_ASK, SESSION, BYTES, 32) \
+	F(LOGIN_ASK, BINDING, BYTES, 256) F(LOGIN_ASK, RESPONSE, BYTES, WIRE_SASL_MAX)
+#define WIRE_LOGIN_NEXT(F) \
+	F(LOGIN_NEXT, SERIAL, NUMBER, 0) F(LOGIN_NEXT, EXCHANGE, NUMBER, 0) F(LOGIN_NEXT, FLAGS, NUMBER, 0) \
+	F(LOGIN_NEXT, RESPONSE, BYTES, WIRE_SASL_MAX)
+/* VERDICT: enum login_verdict. LOGIN_CHALLENGE: DATA goes to the client, whose answer belongs to EXCHANGE.
+ * LOGIN_OK: ADDRESS has logged in; for POP3 with a descriptor, the session's end of a socketpair, on which the
+ * session itself answers first (RFC 1939). WORDS: what a POP3 client reads behind "-ERR". */
 #define WIRE_LOGIN_TELL(F) \
-	F(LOGIN_TELL, SERIAL, NUMBER, 0) F(LOGIN_TELL, VERDICT, NUMBER, 0) F(LOGIN_TELL, WORDS, BYTES, 256)
+	F(LOGIN_TELL, SERIAL, NUMBER, 0) F(LOGIN_TELL, VERDICT, NUMBER, 0) F(LOGIN_TELL, EXCHANGE, NUMBER, 0) \
+	F(LOGIN_TELL, ADDRESS, BYTES, WIRE_ADDRESS_MAX) F(LOGIN_TELL, DATA, BYTES, 2048) F(LOGIN_TELL, WORDS, BYTES, 256)
 
 /* One password against one hash, in a process that has no other right. MATCH: 1 or 0. */
 #define WIRE_CHECK_ASK(F) \
@@ -144,8 +153,9 @@ enum {
 	F(QUEUE_ANSWER, CODE, NUMBER, 0) F(QUEUE_ANSWER, WORDS, BYTES, WIRE_WORDS_MAX)
 
 /* To the process of authd that forks for it and holds no secret: a session on MAILDIR that talks
- * on the descriptor; a checker that reads CHECK_ASK there; one run of the checkpassword program,
- * whose keeper answers PROGRAM_TELL there (VERDICT: enum login_verdict). */
+ * on the descriptor; a checker that reads CHECK_ASK there; one run of a program, enum login_program in KIND,
+ * whose keeper answers PROGRAM_TELL there (VERDICT: enum login_verdict; UID, GID, HOME by checkpassword, USER,
+ * which may be empty, by the judge of tokens). */
 #define WIRE_SESSION_START(F) \
 	F(SESSION_START, UID, NUMBER, 0) F(SESSION_START, GID, NUMBER, 0) \
 	F(SESSION_START, MAILDIR, BYTES, WIRE_PATH_LENGTH_MAX) F(SESSION_START, QUOTA, BYTES, 64) \
@@ -154,15 +164,15 @@ enum {
 #define WIRE_CHECKER_START(F) \
 	F(CHECKER_START, INDEX, NUMBER, 0)
 #define WIRE_PROGRAM_ASK(F) \
-	F(PROGRAM_ASK, USER, BYTES, WIRE_ADDRESS_MAX) F(PROGRAM_ASK, SECRET, BYTES, 1024) \
-	F(PROGRAM_ASK, CHALLENGE, BYTES, 256)
+	F(PROGRAM_ASK, KIND, NUMBER, 0) F(PROGRAM_ASK, USER, BYTES, WIRE_ADDRESS_MAX) \
+	F(PROGRAM_ASK, SECRET, BYTES, WIRE_SASL_MAX)
 #define WIRE_PROGRAM_TELL(F) \
 	F(PROGRAM_TELL, VERDICT, NUMBER, 0) F(PROGRAM_TELL, UID, NUMBER, 0) F(PROGRAM_TELL, GID, NUMBER, 0) \
-	F(PROGRAM_TELL, HOME, BYTES, WIRE_PATH_LENGTH_MAX)
-/* What logins are worth offering: APOP is 1 while a secret for it is stored. Sent when a worker
- * joins and whenever it changes. */
+	F(PROGRAM_TELL, HOME, BYTES, WIRE_PATH_LENGTH_MAX) F(PROGRAM_TELL, USER, BYTES, WIRE_ADDRESS_MAX)
+/* What logins are worth offering: APOP is 1 while a secret for it is stored, MECHANISMS are names separated by
+ * blanks; those that end in -PLUS need a BINDING. Sent when a worker joins and whenever it changes. */
 #define WIRE_LOGIN_OFFER(F) \
-	F(LOGIN_OFFER, APOP, NUMBER, 0)
+	F(LOGIN_OFFER, APOP, NUMBER, 0) F(LOGIN_OFFER, MECHANISMS, BYTES, 200)
 
 /* A look-up. TYPE: RFC 1035 3.2.2 (dns.h). VERDICT: enum dns_verdict. RECORDS: of each a uint16 length
  * (machine order) and the RDATA, uncompressed; those beyond the limit are left out. IS_SECURE: validated
@@ -269,8 +279,15 @@ WIRE_MESSAGES(WIRE_ENUM_FIELDS)
 
 enum recipient_verdict { RECIPIENT_EXISTS = 1, RECIPIENT_UNKNOWN, RECIPIENT_FULL, RECIPIENT_LATER };
 enum lookup_verdict { LOOKUP_FOUND = 1, LOOKUP_UNKNOWN, LOOKUP_LATER };
-enum login_mechanism { LOGIN_PASSWORD = 1, LOGIN_APOP };
-enum login_verdict { LOGIN_OK = 1, LOGIN_REFUSED, LOGIN_LATER };
+enum login_purpose { LOGIN_FOR_SUBMISSION = 1, LOGIN_FOR_POP3 };
+enum login_flag { LOGIN_HAS_RESPONSE = 1, LOGIN_IS_TLS = 2, LOGIN_IS_CANCELLED = 4 };
+enum login_verdict {
+	LOGIN_OK = 1, LOGIN_REFUSED, LOGIN_LATER, LOGIN_CHALLENGE,
+	LOGIN_MALFORMED,	/* no message of this mechanism */
+	LOGIN_NOT_OFFERED,	/* this mechanism */
+	LOGIN_BLOCKED,		/* too many failed */
+};
+enum login_program { PROGRAM_CHECKPASSWORD = 1, PROGRAM_OAUTH };
 enum delivery_kind { DELIVER_MAILDIR = 1, DELIVER_MBOX };
 enum delivery_verdict {
 	DELIVERY_DELIVERED = 1, DELIVERY_DEFERRED, DELIVERY_FAILED,

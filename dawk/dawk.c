@@ -21,8 +21,9 @@ static const struct command {
 	  "       [--submissions A:P] [--pop3 A:P] [--pop3s A:P] [--resolver A@P] [--set 'name = value']..",
 	  "make a complete instance below DIR" },
 	{ "user", command_user, true,
-	  "add|passwd|del|list [ADDRESS] [--maildir PATH] [--uid N] [--gid N] [--quota 50M]",
-	  "mailboxes and their passwords" },
+	  "add|passwd|del|list [ADDRESS] [--maildir PATH] [--uid N] [--gid N] [--quota 50M]\n"
+	  "       app-password add|list|del ADDRESS [NAME]",
+	  "mailboxes, their passwords, passwords for single programs" },
 	{ "update", command_update, true, "[--quiet]", "compile the tables after an edit" },
 	{ "check", command_check, true, "", "what is wrong, and how to mend it" },
 	{ "cert", command_cert, true, "[show|make [--renew]]", "certificates in use, until when, for which names; a self-signed one" },

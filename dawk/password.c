@@ -1,8 +1,11 @@
 #include "password.h"
+#include "common/text.h"
 
 #include <crypt.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +13,31 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+static volatile sig_atomic_t caught;	/* a signal that came while the echo was off; 0 */
+
+static void note_signal(int number)
+{
+	caught = number;
+}
+
+/* Waits for a byte. The signals that are blocked may come here and nowhere else, so that none is missed. */
+static bool wait_for_input(int fd, const sigset_t *while_waiting)
+{
+	struct pollfd waiting = { .fd = fd, .events = POLLIN };
+	while (!caught && ppoll(&waiting, 1, NULL, while_waiting) < 0)
+		if (errno != EINTR)
+			return false;
+	return !caught;
+}
+
 /* One line without its end, byte by byte: what follows is not ours to take. */
-static enum result read_line(int fd, char *out, struct why *why)
+static enum result read_line(int fd, const sigset_t *while_waiting, char *out, struct why *why)
 {
 	size_t length = 0;
 	for (;;) {
 		char c;
+		if (while_waiting && !wait_for_input(fd, while_waiting))
+			return why_set(why, RESULT_NEVER, "interrupted; nothing is changed");
 		ssize_t got = read(fd, &c, 1);
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -35,6 +57,36 @@ static enum result read_line(int fd, char *out, struct why *why)
 	return RESULT_OK;
 }
 
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
+enum { ENDING_SIGNALS = sizeof ending_signals / sizeof *ending_signals };
+
+/* Who ends the program at the prompt finds the terminal as it was. The signals come while read_line waits, and
+ * take effect when the echo is on. */
+static enum result read_silent(int terminal, const struct termios *silent, const struct termios *before, char *out, struct why *why)
+{
+	struct sigaction old[ENDING_SIGNALS], note = { .sa_handler = note_signal };
+	sigset_t ending, mask;
+	caught = 0;
+	sigemptyset(&ending);
+	for (int i = 0; i < ENDING_SIGNALS; i++) {
+		sigaddset(&ending, ending_signals[i]);
+		sigaction(ending_signals[i], &note, &old[i]);
+	}
+	sigprocmask(SIG_BLOCK, &ending, &mask);
+	enum result result = RESULT_NEVER;
+	if (tcsetattr(terminal, TCSAFLUSH, silent) < 0)
+		why_errno(why, RESULT_NEVER, "unable to switch the terminal's echo off");
+	else
+		result = read_line(terminal, &mask, out, why);
+	tcsetattr(terminal, TCSAFLUSH, before);
+	for (int i = 0; i < ENDING_SIGNALS; i++)
+		sigaction(ending_signals[i], &old[i], NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	if (caught)
+		raise(caught);
+	return result;
+}
+
 static enum result ask(int terminal, const char *prompt, const char *address, char *out, struct why *why)
 {
 	struct termios before, silent;
@@ -43,10 +95,7 @@ static enum result ask(int terminal, const char *prompt, const char *address, ch
 		return why_errno(why, RESULT_NEVER, "unable to switch the terminal's echo off");
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
-	if (tcsetattr(terminal, TCSAFLUSH, &silent) < 0)
-		return why_errno(why, RESULT_NEVER, "unable to switch the terminal's echo off");
-	enum result result = read_line(terminal, out, why);
-	tcsetattr(terminal, TCSAFLUSH, &before);
+	enum result result = read_silent(terminal, &silent, &before, out, why);
 	dprintf(terminal, "\n");
 	return result;
 }
@@ -69,20 +118,35 @@ static enum result ask_twice(const char *address, char *out, struct why *why)
 
 enum result password_read(const char *address, char *out, struct why *why)
 {
-	return isatty(STDIN_FILENO) ? ask_twice(address, out, why) : read_line(STDIN_FILENO, out, why);
+	return isatty(STDIN_FILENO) ? ask_twice(address, out, why) : read_line(STDIN_FILENO, NULL, out, why);
 }
 
-enum result password_hash(const char *password, char *out, struct why *why)
+static enum result make_hash(const char *password, const char *method, unsigned long cost, char *out, struct why *why)
 {
 	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
 	struct crypt_data *data = calloc(1, sizeof *data);
 	if (!data)
 		return why_set(why, RESULT_RETRY, "out of memory");
 	const char *hash = NULL;
-	if (crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof setting))
+	if (crypt_gensalt_rn(method, cost, NULL, 0, setting, sizeof setting))
 		hash = crypt_rn(password, setting, data, sizeof *data);
 	bool is_made = hash && snprintf(out, PASSWORD_HASH_MAX, "%s", hash) < PASSWORD_HASH_MAX;
 	explicit_bzero(data, sizeof *data);
 	free(data);
-	return is_made ? RESULT_OK : why_set(why, RESULT_NEVER, "this system's crypt(3) can't make a yescrypt hash");
+	return is_made ? RESULT_OK : why_set(why, RESULT_NEVER, "this system's crypt(3) can't make a hash of method %s", method);
+}
+
+enum result password_hash(const char *password, char *out, struct why *why)
+{
+	return make_hash(password, "$y$", 0, out, why);
+}
+
+enum result password_make(char *out, char *hash, struct why *why)
+{
+	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";	/* none that look alike */
+	enum { GROUPS = 5, GROUP = 4 };
+	for (int i = 0; i < GROUPS * (GROUP + 1); i++)
+		out[i] = i % (GROUP + 1) == GROUP ? '-' : letters[random_below(sizeof letters - 1)];
+	out[GROUPS * (GROUP + 1) - 1] = '\0';
+	return make_hash(out, "$6$", 1000, hash, why);
 }

@@ -4,12 +4,15 @@
 
 #include "common/result.h"
 
-enum { PASSWORD_MAX = 1000, PASSWORD_HASH_MAX = 384 };
+enum { PASSWORD_MAX = 1000, PASSWORD_HASH_MAX = 384, PASSWORD_MADE_MAX = 32 };
 
-/* From a terminal: asked for twice, without echo; else one line of standard input. OUT holds
+/* From a terminal: asked for twice, without echo, which is on again however this ends; else one line of standard input. OUT holds
  * PASSWORD_MAX + 1 bytes and is NUL-ended. RESULT_NEVER: empty, too long, a NUL, or two that differ. */
 enum result password_read(const char *address, char *out, struct why *why);
 /* yescrypt. OUT holds PASSWORD_HASH_MAX bytes. */
 enum result password_hash(const char *password, char *out, struct why *why);
+/* A new password that nobody guesses, to be typed into a program once, and its hash, which is a fast one: 100 random
+ * bits need no slow one, and each is tried at every login. OUT: PASSWORD_MADE_MAX, HASH: PASSWORD_HASH_MAX bytes. */
+enum result password_make(char *out, char *hash, struct why *why);
 
 #endif

@@ -1,6 +1,7 @@
 /* `dawk update`: compiles the tables. See update.h for how. */
 #include "update.h"
 #include "command.h"
+#include "layout.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,6 +98,19 @@ static enum result prepare(struct update *update, struct why *why)
 	result = make_directory(update->tables, 0755, why);
 	if (result == RESULT_OK)
 		result = make_directory(update->secret, 0700, why);
+	return result;
+}
+
+/* What the salts are made of that names without SCRAM keys seem to have: made once, so that they stay the same. */
+static enum result make_salt(const struct update *update, struct why *why)
+{
+	char path[PATH_MAX + 32], bytes[32];
+	enum result result;
+
+	snprintf(path, sizeof path, "%s/salt", update->secret);
+	random_bytes(bytes, sizeof bytes);
+	result = layout_write_file(path, bytes, sizeof bytes, 0600, true, why);
+	explicit_bzero(bytes, sizeof bytes);
 	return result;
 }
 
@@ -221,6 +235,8 @@ static int run(struct update *update)
 
 	if (result == RESULT_OK)
 		result = lock(update, &why);
+	if (result == RESULT_OK)
+		result = make_salt(update, &why);
 	if (result == RESULT_OK) {
 		remove_staging(update);		/* of an update that was killed */
 		result = open_writers(update, writers, &why);

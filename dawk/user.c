@@ -1,7 +1,9 @@
-/* dawk user: mailboxes and their passwords, in the users table; then the tables are compiled. */
+/* dawk user: mailboxes and their passwords, in the users table, app passwords and SCRAM keys, in secrets; then the
+ * tables are compiled. */
 #include "command.h"
 #include "layout.h"
 #include "password.h"
+#include "secretfile.h"
 #include "userfile.h"
 #include "common/maildir.h"
 
@@ -14,6 +16,7 @@ struct user_wish {
 	const struct configuration *conf;
 	const char *maildir, *uid, *gid, *quota;	/* "" where not given */
 	const char *text;				/* the address as given */
+	const char *name;				/* of an app password; NULL */
 	struct address address;
 };
 
@@ -75,16 +78,30 @@ static int check_new(const struct user_wish *wish)
 	return EX_OK;
 }
 
+struct fresh { char password[PASSWORD_MAX + 1], hash[PASSWORD_HASH_MAX]; };
+
 /* Asks before the lock is taken: a person at a prompt must not hold up others. */
-static int ask_hash(const struct user_wish *wish, char *hash)
+static int ask_password(const struct user_wish *wish, struct fresh *fresh)
 {
-	char password[PASSWORD_MAX + 1] = "";
 	struct why why = { 0 };
-	enum result result = password_read(wish->text, password, &why);
+	enum result result = password_read(wish->text, fresh->password, &why);
 	if (result == RESULT_OK)
-		result = password_hash(password, hash, &why);
-	explicit_bzero(password, sizeof password);
+		result = password_hash(fresh->password, fresh->hash, &why);
 	return result == RESULT_OK ? EX_OK : command_fail_why("user", result, &why);
+}
+
+/* Beside the hash: what SCRAM needs. The hash is written by now, and any other key counts no more with it. */
+static int put_key(const struct user_wish *wish, const struct fresh *fresh)
+{
+	const struct secret_wish secret = { .address = &wish->address, .name = SECRET_OF_PASSWORD, .password = fresh->password, .check = fresh->hash };
+	struct why why = { 0 };
+	bool has_key;
+	enum result result = secretfile_put(wish->conf, &secret, &has_key, &why);
+	if (result != RESULT_OK)
+		return command_fail_why("user", result, &why);
+	if (!has_key)
+		fprintf(stderr, "dawk user: the password has control characters or is no UTF-8: %s can't log in by SCRAM with it, but by PLAIN\n", wish->text);
+	return EX_OK;
 }
 
 static int compile(const struct user_wish *wish, const char *said)
@@ -154,7 +171,8 @@ static enum result add_line(const struct user_wish *wish, const char *hash, bool
 
 static int user_add(struct user_wish *wish)
 {
-	char hash[PASSWORD_HASH_MAX], path[PATH_MAX], said[PATH_MAX + ADDRESS_MAX + 64];
+	char path[PATH_MAX], said[PATH_MAX + ADDRESS_MAX + 64];
+	struct fresh fresh;
 	struct why why = { 0 };
 	bool is_there = false;
 	int code = check_new(wish);
@@ -162,15 +180,19 @@ static int user_add(struct user_wish *wish)
 		code = look(wish);
 	if (code)
 		return code < 0 ? exists(wish) : code;
-	if ((code = ask_hash(wish, hash)))
+	if ((code = ask_password(wish, &fresh)))
 		return code;
 	enum result result = make_domain_folder(wish, &why);
 	if (result == RESULT_OK)
-		result = add_line(wish, hash, &is_there, &why);
+		result = add_line(wish, fresh.hash, &is_there, &why);
 	if (result != RESULT_OK)
 		return command_fail_why("user", result, &why);
 	if (is_there)
 		return exists(wish);
+	code = put_key(wish, &fresh);
+	explicit_bzero(&fresh, sizeof fresh);
+	if (code)
+		return code;
 	mailbox_path(wish->conf, &wish->address, wish->maildir, strlen(wish->maildir), path, sizeof path);
 	snprintf(said, sizeof said, "%s has a mailbox now: %s", wish->address.text, path);
 	return compile(wish, said);
@@ -206,19 +228,24 @@ static enum result change_hash(const struct user_wish *wish, const char *hash, b
 
 static int user_passwd(struct user_wish *wish)
 {
-	char hash[PASSWORD_HASH_MAX], said[ADDRESS_MAX + 64];
+	char said[ADDRESS_MAX + 64];
+	struct fresh fresh;
 	struct why why = { 0 };
 	bool is_there = false;
 	int code = look(wish);
 	if (code >= 0)
 		return code ? code : misses(wish);
-	if ((code = ask_hash(wish, hash)))
+	if ((code = ask_password(wish, &fresh)))
 		return code;
-	enum result result = change_hash(wish, hash, &is_there, &why);
+	enum result result = change_hash(wish, fresh.hash, &is_there, &why);
 	if (result != RESULT_OK)
 		return command_fail_why("user", result, &why);
 	if (!is_there)
 		return misses(wish);
+	code = put_key(wish, &fresh);
+	explicit_bzero(&fresh, sizeof fresh);
+	if (code)
+		return code;
 	snprintf(said, sizeof said, "%s has the new password", wish->address.text);
 	return compile(wish, said);
 }
@@ -230,6 +257,7 @@ static int user_del(struct user_wish *wish)
 	struct user_line line;
 	struct why why = { 0 };
 	stralloc nothing = { 0 };
+	unsigned secrets;
 	enum result result = userfile_open(&file, wish->conf->users, true, &why);
 	bool is_there = result == RESULT_OK && userfile_find(&file, &wish->address, &line);
 	if (is_there) {
@@ -239,10 +267,12 @@ static int user_del(struct user_wish *wish)
 			result = userfile_save(&file, &why);
 	}
 	userfile_close(&file);
+	if (result == RESULT_OK)	/* also of one that lost its line by hand */
+		result = secretfile_drop(wish->conf, &wish->address, NULL, &secrets, &why);
 	if (result != RESULT_OK)
 		return command_fail_why("user", result, &why);
 	if (!is_there)
-		return misses(wish);
+		return secrets ? compile(wish, "its secrets are gone; there was no mailbox") : misses(wish);
 	snprintf(said, sizeof said, "%s has no mailbox any more; what it held is kept, in %s", wish->address.text, path);
 	return compile(wish, said);
 }
@@ -281,16 +311,82 @@ static int user_list(struct user_wish *wish)
 	return code;
 }
 
+/* ---- app passwords ---- */
+
+static int app_password_add(struct user_wish *wish)
+{
+	char password[PASSWORD_MADE_MAX], hash[PASSWORD_HASH_MAX];
+	const struct secret_wish secret = { .address = &wish->address, .name = wish->name, .password = password, .hash = hash, .must_be_new = true };
+	struct why why = { 0 };
+	bool has_key;
+	int code = look(wish);
+	if (code >= 0 && !wish->conf->system_users)
+		return code ? code : misses(wish);
+	enum result result = password_make(password, hash, &why);
+	if (result == RESULT_OK)
+		result = secretfile_put(wish->conf, &secret, &has_key, &why);
+	if (result == RESULT_END)
+		return command_fail("user", EX_DATAERR, "%s has a secret called %s already; `dawk user app-password del %s %s` takes it away",
+		                    wish->text, wish->name, wish->text, wish->name);
+	if (result != RESULT_OK)
+		return command_fail_why("user", result, &why);
+	code = compile(wish, password);
+	explicit_bzero(password, sizeof password);
+	return code;
+}
+
+static int app_password_del(struct user_wish *wish)
+{
+	char said[ADDRESS_MAX + 128];
+	struct why why = { 0 };
+	unsigned count;
+	enum result result = secretfile_drop(wish->conf, &wish->address, wish->name, &count, &why);
+	if (result != RESULT_OK)
+		return command_fail_why("user", result, &why);
+	if (count == 0)
+		return command_fail("user", EX_NOUSER, "%s has no secret called %s; `dawk user app-password list %s` shows all",
+		                    wish->text, wish->name, wish->text);
+	snprintf(said, sizeof said, "%s logs in by %s no more", wish->text, wish->name);
+	return compile(wish, said);
+}
+
+static void print_secret(const char *name, const char *scheme)
+{
+	if (strcmp(name, SECRET_OF_PASSWORD))
+		printf("%-32s %s\n", name, scheme);
+}
+
+static int app_password_list(struct user_wish *wish)
+{
+	struct why why = { 0 };
+	enum result result = secretfile_each(wish->conf, &wish->address, print_secret, &why);
+	return result == RESULT_OK ? EX_OK : command_fail_why("user", result, &why);
+}
+
+/* ---- the table ---- */
+
 static const struct verb {
 	const char *name;
-	bool needs_address, takes_options;
+	bool needs_address, needs_name, takes_options;
 	int (*run)(struct user_wish *);
 } verbs[] = {
-	{ "add", true, true, user_add },
-	{ "passwd", true, false, user_passwd },
-	{ "del", true, false, user_del },
-	{ "list", false, false, user_list },
+	{ "add", true, false, true, user_add },
+	{ "passwd", true, false, false, user_passwd },
+	{ "del", true, false, false, user_del },
+	{ "list", false, false, false, user_list },
+}, app_password_verbs[] = {
+	{ "add", true, true, false, app_password_add },
+	{ "del", true, true, false, app_password_del },
+	{ "list", true, false, false, app_password_list },
 };
+
+static const struct verb *find_verb(const struct verb *verb, size_t count, const char *name)
+{
+	for (; count > 0; count--, verb++)
+		if (name && !strcmp(verb->name, name))
+			return verb;
+	return NULL;
+}
 
 static bool take_options(struct user_wish *wish, int argc, char **argv)
 {
@@ -309,20 +405,25 @@ static bool take_options(struct user_wish *wish, int argc, char **argv)
 int command_user(struct configuration *conf, int argc, char **argv)
 {
 	struct user_wish wish = { .conf = conf, .maildir = "", .uid = "", .gid = "", .quota = "" };
-	const struct verb *verb = NULL;
+	const struct verb *verb;
 	if (!take_options(&wish, argc, argv))
 		return command_usage("user", "an option is not known or lacks its value");
-	for (size_t i = 0; i < sizeof verbs / sizeof *verbs && optind < argc; i++)
-		if (!strcmp(verbs[i].name, argv[optind]))
-			verb = &verbs[i];
+	bool is_app = optind < argc && !strcmp(argv[optind], "app-password");
+	optind += is_app;
+	verb = is_app ? find_verb(app_password_verbs, sizeof app_password_verbs / sizeof *app_password_verbs, argv[optind])
+	              : find_verb(verbs, sizeof verbs / sizeof *verbs, argv[optind]);
 	if (!verb)
-		return command_usage("user", "say what to do: add, passwd, del or list");
+		return command_usage("user", is_app ? "say what to do with app passwords: add, list or del"
+		                                    : "say what to do: add, passwd, del, list or app-password");
 	if (!verb->takes_options && (*wish.maildir || *wish.uid || *wish.gid || *wish.quota))
 		return command_usage("user", "these options go with `add` alone");
 	int left = argc - optind - 1;
-	if (left > 1 || (!left && verb->needs_address))
-		return command_usage("user", "%s takes one address", verb->name);
+	if (left > 1 + verb->needs_name || left < verb->needs_address + verb->needs_name)
+		return command_usage("user", verb->needs_name ? "%s takes an address and a name" : "%s takes one address", verb->name);
 	wish.text = left ? argv[optind + 1] : NULL;
+	wish.name = left > 1 ? argv[optind + 2] : NULL;
+	if (wish.name && (!secret_name_is_fit(wish.name) || !strcmp(wish.name, SECRET_OF_PASSWORD)))
+		return command_fail("user", EX_DATAERR, "'%s' can't be the name of an app password: letters, digits, '.', '-' and '_', and not \"%s\"", wish.name, SECRET_OF_PASSWORD);
 	int code = wish.text ? check_address(&wish) : EX_OK;
 	return code ? code : verb->run(&wish);
 }

@@ -1,6 +1,8 @@
 /* The commands before login: RFC 1939 4 and 7, RFC 2449, RFC 5034, RFC 6856. */
 #include "pop3d/session.h"
+#include "common/base64.h"
 #include "common/text.h"
+#include "common/tls_stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,20 +26,68 @@ static const char *remember_name(struct connection *c, const char *name)
 	return c->name ? NULL : say_later;
 }
 
-/* NULL: authd was asked. */
-static const char *log_in(struct connection *c, enum login_mechanism mechanism, const char *secret, const char *challenge)
+/* The response is in worker.response. NULL: authd was asked. */
+static const char *ask(struct connection *c, const char *mechanism, size_t mechanism_length, const char *binding,
+                       size_t binding_length, bool has_response, size_t length)
 {
 	char client[NETWORK_TEXT_MAX];
+	uint64_t flags = (has_response ? LOGIN_HAS_RESPONSE : 0) | (c->client.layer ? LOGIN_IS_TLS : 0);
 	const struct wire_value values[LOGIN_ASK_FIELDS] = {
-		WIRE_NUMBER(++worker.last_serial), WIRE_NUMBER(mechanism), WIRE_STRING(ip_text(&c->ip, client)),
-		WIRE_STRING(c->id), WIRE_STRING(c->name), WIRE_STRING(secret), WIRE_STRING(challenge),
+		[LOGIN_ASK_SERIAL] = WIRE_NUMBER(++worker.last_serial), [LOGIN_ASK_PURPOSE] = WIRE_NUMBER(LOGIN_FOR_POP3),
+		[LOGIN_ASK_FLAGS] = WIRE_NUMBER(flags), [LOGIN_ASK_MECHANISM] = WIRE_BYTES(mechanism, mechanism_length),
+		[LOGIN_ASK_CLIENT] = WIRE_STRING(ip_text(&c->ip, client)), [LOGIN_ASK_SESSION] = WIRE_STRING(c->id),
+		[LOGIN_ASK_BINDING] = WIRE_BYTES(binding, binding_length), [LOGIN_ASK_RESPONSE] = WIRE_BYTES(worker.response, length),
 	};
+	enum result result = channel_send(&worker.authd, FRAME_LOGIN_ASK, values, -1, NULL);
 
-	if (channel_send(&worker.authd, FRAME_LOGIN_ASK, values, -1, NULL) != RESULT_OK)
-		return say_later;
+	explicit_bzero(worker.response, length);
+	if (result != RESULT_OK)
+		return result == RESULT_NEVER ? authorization_error(c, say_too_long) : say_later;
 	c->serial = worker.last_serial;
 	c->state = AT_LOGIN;
 	return NULL;
+}
+
+/* To the challenge of c->exchange. */
+static const char *answer_challenge(struct connection *c, size_t length)
+{
+	const struct wire_value values[LOGIN_NEXT_FIELDS] = {
+		[LOGIN_NEXT_SERIAL] = WIRE_NUMBER(++worker.last_serial), [LOGIN_NEXT_EXCHANGE] = WIRE_NUMBER(c->exchange),
+		[LOGIN_NEXT_FLAGS] = WIRE_NUMBER(LOGIN_HAS_RESPONSE), [LOGIN_NEXT_RESPONSE] = WIRE_BYTES(worker.response, length),
+	};
+	enum result result = channel_send(&worker.authd, FRAME_LOGIN_NEXT, values, -1, NULL);
+
+	explicit_bzero(worker.response, length);
+	c->exchange = 0;
+	c->state = result == RESULT_OK ? AT_LOGIN : AT_AUTHORIZATION;
+	c->serial = worker.last_serial;
+	return result == RESULT_OK ? NULL : say_later;
+}
+
+void authorization_cancel(struct connection *c)
+{
+	const struct wire_value values[LOGIN_NEXT_FIELDS] = {
+		[LOGIN_NEXT_EXCHANGE] = WIRE_NUMBER(c->exchange), [LOGIN_NEXT_FLAGS] = WIRE_NUMBER(LOGIN_IS_CANCELLED),
+	};
+
+	if (c->exchange)
+		channel_send(&worker.authd, FRAME_LOGIN_NEXT, values, -1, NULL);
+	c->exchange = 0;
+}
+
+/* A name and a secret, each behind a NUL where WITH_AUTHZID, the second one in any case (RFC 4616). */
+static const char *log_in(struct connection *c, const char *mechanism, bool with_authzid, const char *secret, size_t length, const char *stamp)
+{
+	size_t name_length = strlen(c->name), used = 0;
+
+	if (name_length + length + 2 > sizeof worker.response)
+		return authorization_error(c, say_too_long);
+	if (with_authzid)
+		worker.response[used++] = '\0';
+	memcpy(worker.response + used, c->name, name_length + 1);
+	used += name_length + 1;
+	memcpy(worker.response + used, secret, length);
+	return ask(c, mechanism, strlen(mechanism), stamp, strlen(stamp), true, used + length);
 }
 
 static const char *user(struct connection *c, const char *argument, size_t length)	/* RFC 1939 7 */
@@ -57,16 +107,11 @@ static const char *user(struct connection *c, const char *argument, size_t lengt
 
 static const char *pass(struct connection *c, const char *argument, size_t length)	/* RFC 1939 7 */
 {
-	char secret[SECRET_MAX_BYTES + 1];
-	const char *answer;
-
 	if (!c->name)
 		return authorization_error(c, "-ERR USER first\r\n");
-	if (!credential_copy(argument, length, secret, sizeof secret))
+	if (!credential_is_fit(argument, length))
 		return authorization_error(c, say_too_long);
-	answer = log_in(c, LOGIN_PASSWORD, secret, "");
-	explicit_bzero(secret, sizeof secret);
-	return answer;
+	return log_in(c, "USER/PASS", true, argument, length, "");
 }
 
 static const char *apop(struct connection *c, const char *argument, size_t length)	/* RFC 1939 7 */
@@ -83,118 +128,121 @@ static const char *apop(struct connection *c, const char *argument, size_t lengt
 		return say_later;
 	text_lower(digest, strlen(digest));
 	snprintf(stamp, sizeof stamp, "<%s@%s>", c->id, worker.conf->hostname);
-	return log_in(c, LOGIN_APOP, digest, stamp);
+	return log_in(c, "APOP/MD5", false, digest, strlen(digest), stamp);
 }
 
 /* ---- SASL, RFC 5034 ---- */
 
-static const char *sasl_plain(struct connection *c, const char *response, size_t length)
-{
-	struct credentials credentials;
-	const char *answer;
-
-	c->state = AT_AUTHORIZATION;
-	if (!plain_parse(response, length, &credentials))
-		return authorization_error(c, "-ERR this is no response of PLAIN\r\n");
-	answer = remember_name(c, credentials.name);
-	if (!answer)
-		answer = log_in(c, LOGIN_PASSWORD, credentials.secret, "");
-	explicit_bzero(&credentials, sizeof credentials);
-	return answer;
-}
-
-static const char *sasl_name(struct connection *c, const char *response, size_t length)
-{
-	char name[NAME_MAX_BYTES + 1];
-
-	c->state = AT_AUTHORIZATION;
-	if (!credential_copy(response, length, name, sizeof name))
-		return authorization_error(c, say_too_long);
-	if (remember_name(c, name))
-		return say_later;
-	c->state = AT_SASL_PASSWORD;
-	return "+ UGFzc3dvcmQ6\r\n";
-}
-
-static const char *sasl_password(struct connection *c, const char *response, size_t length)
-{
-	char secret[SECRET_MAX_BYTES + 1];
-	const char *answer;
-
-	c->state = AT_AUTHORIZATION;
-	if (!credential_copy(response, length, secret, sizeof secret))
-		return authorization_error(c, say_too_long);
-	answer = log_in(c, LOGIN_PASSWORD, secret, "");
-	explicit_bzero(secret, sizeof secret);
-	return answer;
-}
-
-static const struct {
-	const char *name;
-	unsigned state;
-	const char *prompt;	/* without an initial response */
-	const char *(*run)(struct connection *, const char *, size_t);
-} mechanisms[] = {
-	{ "PLAIN", AT_SASL_PLAIN, "+ \r\n", sasl_plain },
-	{ "LOGIN", AT_SASL_NAME, "+ VXNlcm5hbWU6\r\n", sasl_name },
-	{ "", AT_SASL_PASSWORD, "", sasl_password },
-};
-
 static const char *sasl_response(struct connection *c, const char *text, size_t length)
 {
-	char bytes[LINE_MAX_BYTES];
 	size_t count;
-	const char *answer = NULL;
-	unsigned state = c->state;
 
 	c->state = AT_AUTHORIZATION;
-	if (length == 1 && text[0] == '*')
+	if (length == 1 && text[0] == '*') {
+		authorization_cancel(c);
 		return authorization_error(c, "-ERR cancelled\r\n");
-	if (!base64_decode(text, length, bytes, sizeof bytes, &count))
-		return authorization_error(c, say_bad_base64);
-	for (size_t i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
-		if (mechanisms[i].state == state)
-			answer = mechanisms[i].run(c, bytes, count);
-	explicit_bzero(bytes, sizeof bytes);
-	return answer;
+	}
+	if (base64_decode(text, length, worker.response, sizeof worker.response, &count))
+		return answer_challenge(c, count);
+	authorization_cancel(c);
+	return authorization_error(c, say_bad_base64);
+}
+
+/* RFC 4422 3.1 */
+static bool is_mechanism(const char *name, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", name[i]) || !name[i])
+			return false;
+	return length > 0 && length <= 20;
+}
+
+/* What ties a login to this connection: RFC 9266. OUT: TLS_BINDING_SIZE bytes. Returns how many there are. */
+static size_t binding_of(const struct connection *c, unsigned char *out)
+{
+	bool is_bound = c->client.layer && tls_binding(tls_stream_session(&c->client), out, NULL) == RESULT_OK;
+
+	return is_bound ? TLS_BINDING_SIZE : 0;
+}
+
+/* The names on offer, each between BEFORE and AFTER, into OUT. */
+static void put_mechanisms(const struct connection *c, const char *before, const char *after, char *out, size_t size)
+{
+	unsigned char binding[TLS_BINDING_SIZE];
+	const char *at = worker.mechanisms, *end = at + strlen(at), *word;
+	bool is_bound = binding_of(c, binding) > 0;
+	size_t length, used = 0;
+
+	*out = '\0';
+	while (c->may_log_in && text_next_word(&at, end, &word, &length)) {
+		if (!is_bound && length > 5 && !memcmp(word + length - 5, "-PLUS", 5))
+			continue;
+		used += (size_t)snprintf(out + used, size - used, "%s%.*s%s", before, (int)length, word, after);
+		if (used >= size)
+			return;
+	}
 }
 
 static const char *auth(struct connection *c, const char *argument, size_t length)
 {
-	size_t name_length, rest_length;
-	const char *rest;
+	static char list[WORKER_MECHANISMS_MAX * 3];
+	unsigned char binding[TLS_BINDING_SIZE];
+	size_t name_length, text_length, count = 0;
+	const char *text;
 
-	if (!length)
-		return c->may_log_in ? "+OK\r\nPLAIN\r\nLOGIN\r\n.\r\n" : "+OK\r\n.\r\n";
-	line_split(argument, length, &name_length, &rest, &rest_length);
-	for (size_t i = 0; i < 2; i++) {
-		if (!text_equal_folded(argument, name_length, mechanisms[i].name, strlen(mechanisms[i].name)))
-			continue;
-		if (!c->may_log_in)
-			return authorization_error(c, say_no_clear);
-		c->state = mechanisms[i].state;
-		return rest_length ? sasl_response(c, rest, rest_length) : mechanisms[i].prompt;
+	if (!length) {
+		char names[WORKER_MECHANISMS_MAX * 2];
+		put_mechanisms(c, "", "\r\n", names, sizeof names);
+		snprintf(list, sizeof list, "+OK\r\n%s.\r\n", names);
+		return list;
 	}
-	return authorization_error(c, "-ERR this mechanism is not offered\r\n");
+	line_split(argument, length, &name_length, &text, &text_length);
+	if (!is_mechanism(argument, name_length))
+		return authorization_error(c, "-ERR this mechanism is not offered\r\n");
+	if (!c->may_log_in)
+		return authorization_error(c, say_no_clear);
+	bool is_empty = text_length == 1 && *text == '=';	/* RFC 5034 4 */
+	if (!is_empty && !base64_decode(text, text_length, worker.response, sizeof worker.response, &count))
+		return authorization_error(c, say_bad_base64);
+	return ask(c, argument, name_length, (const char *)binding, binding_of(c, binding), text_length > 0, count);
 }
 
 /* ---- the others ---- */
 
 static const char *capa(struct connection *c, const char *argument, size_t length)	/* RFC 2449 5 */
 {
+	static char answer[512 + WORKER_MECHANISMS_MAX * 2];
+	char names[WORKER_MECHANISMS_MAX * 2], sasl[WORKER_MECHANISMS_MAX * 2 + 32] = "";
+
 	(void)argument;
 	(void)length;
-	return c->may_log_in ? "+OK\r\nTOP\r\nUIDL\r\nUSER\r\nSASL PLAIN LOGIN\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
-	                       "PIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nLANG\r\nIMPLEMENTATION dawk\r\n.\r\n"
-	                     : "+OK\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
-	                       "PIPELINING\r\nEXPIRE NEVER\r\nUTF8\r\nLANG\r\nIMPLEMENTATION dawk\r\n.\r\n";
+	put_mechanisms(c, " ", "", names, sizeof names);
+	if (c->may_log_in)
+		snprintf(sasl, sizeof sasl, *names ? "USER\r\nSASL%s\r\n" : "USER\r\n", names);
+	snprintf(answer, sizeof answer,
+	         "+OK\r\nTOP\r\nUIDL\r\n%s%sRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nUTF8%s\r\nLANG\r\n"
+	         "IMPLEMENTATION dawk\r\n.\r\n", sasl,
+	         connection_offers_tls(c) ? "STLS\r\n" : "", c->may_log_in ? " USER" : "");
+	return answer;
 }
 
+/* The answer is the last byte in clear: what stands behind the command, by whomever, is never run. */
 static const char *stls(struct connection *c, const char *argument, size_t length)	/* RFC 2595 4 */
 {
 	(void)argument;
-	(void)length;
-	return authorization_error(c, "-ERR TLS is not offered here\r\n");
+	if (length)
+		return authorization_error(c, "-ERR STLS takes no argument\r\n");
+	if (c->client.layer)
+		return authorization_error(c, "-ERR TLS is on already\r\n");
+	if (!connection_offers_tls(c))
+		return authorization_error(c, "-ERR TLS is not offered here\r\n");
+	if (c->is_pipelined) {
+		c->is_quitting = true;
+		c->end = "errors";
+		return authorization_error(c, "-ERR wait for the answer to STLS\r\n");
+	}
+	c->state = AT_STLS;
+	return "+OK begin TLS\r\n";
 }
 
 static const char *utf8(struct connection *c, const char *argument, size_t length)	/* RFC 6856 2 */

@@ -1,5 +1,4 @@
-/* What POP3 lines mean before login: lines, SASL's PLAIN and base64. Pure functions of bytes. RFC
- * 1939, 2449, 4616, 4648, 5034. Used by session.c. */
+/* What POP3 lines mean before login. Pure functions of bytes. RFC 1939, 2449, 5034. Used by session.c. */
 #ifndef POP3D_COMMAND_H
 #define POP3D_COMMAND_H
 
@@ -8,7 +7,7 @@
 #include <stddef.h>
 
 enum {
-	LINE_MAX_BYTES = 2048,	/* RFC 2449 4 asks for 255; initial responses of AUTH are longer */
+	LINE_MAX_BYTES = 12400,	/* RFC 2449 4 asks for 255; AUTH has 12,288 of base64, RFC 4954 4 */
 	NAME_MAX_BYTES = 320,
 	SECRET_MAX_BYTES = 1024,
 };
@@ -24,14 +23,8 @@ enum result line_take(const char *bytes, size_t length, bool *is_skipping, size_
 void line_split(const char *line, size_t length, size_t *verb_length,
                 const char **argument, size_t *argument_length);
 
-/* Strict base64 (RFC 4648 4): no other characters, right padding, zero spare bits. OUT: SIZE bytes.
- * false: malformed, or does not fit. "=" alone is the empty string (RFC 5034 4). */
-bool base64_decode(const char *text, size_t length, char *out, size_t size, size_t *out_length);
-
-/* A name or a password: NUL-ended. */
-struct credentials { char name[NAME_MAX_BYTES + 1], secret[SECRET_MAX_BYTES + 1]; };
-/* RFC 4616: "authzid NUL authcid NUL password"; an authzid must be empty or the authcid. */
-bool plain_parse(const char *bytes, size_t length, struct credentials *credentials);
+/* A password: neither empty nor too long, no NUL and no line end in it. */
+bool credential_is_fit(const char *bytes, size_t length);
 /* Copies LENGTH bytes, NUL-ended. false: too long, empty, or holds a NUL or a line end. */
 bool credential_copy(const char *bytes, size_t length, char *out, size_t size);
 

@@ -1,23 +1,36 @@
-/* pop3d: the opener of the POP3 service. Binds the ports, then runs workers and authd. */
+/* pop3d: the opener of the POP3 service. Binds the ports, then runs workers, authd and keyd. */
 #include "pop3d/worker.h"
 #include "common/log.h"
 #include "common/service.h"
+#include "common/tls_opener.h"
 
 #include <sysexits.h>
 
-static enum result open_listeners(const struct configuration *conf, struct why *why)
+static enum result open_listeners(const struct listener_list *list, bool is_tls, struct why *why)
 {
-	const struct listener_list *list = &conf->listen_pop3;
-
-	if (list->count > LISTENERS_MAX)
-		return why_set(why, RESULT_NEVER, "listen-pop3: at most %d addresses", LISTENERS_MAX);
+	if (list->count > LISTENERS_MAX - opening.listener_count)
+		return why_set(why, RESULT_NEVER, "listen-pop3, listen-pop3s: at most %d addresses", LISTENERS_MAX);
 	for (size_t i = 0; i < list->count; i++) {
-		enum result result = listener_open(&list->items[i].address, list->items[i].size, &opening.listeners[i], why);
+		struct opening_listener *listener = &opening.listeners[opening.listener_count];
+		enum result result = listener_open(&list->items[i].address, list->items[i].size, &listener->fd, why);
 		if (result != RESULT_OK)
 			return result;
+		listener->is_tls = is_tls;
 		opening.listener_count++;
 	}
-	return limits_make(conf->pop3d_workers, &opening.limits, why);
+	return RESULT_OK;
+}
+
+static enum result open_all(const struct configuration *conf, struct why *why)
+{
+	enum result result = tls_opener_find(conf, why);
+
+	opening.has_certificates = tls_opener_has_files();
+	if (result == RESULT_OK)
+		result = open_listeners(&conf->listen_pop3, false, why);
+	if (result == RESULT_OK && tls_opener_can_serve("listen-pop3s", &conf->listen_pop3s))
+		result = open_listeners(&conf->listen_pop3s, true, why);
+	return result == RESULT_OK ? limits_make(conf->pop3d_workers, &opening.limits, why) : result;
 }
 
 static void worker_died(unsigned index)
@@ -33,17 +46,19 @@ int main(int argc, char **argv)
 
 	if (service_start(argc, argv, "pop3d", "usage: pop3d [-c FILE]\n", &conf, &exit_code) != RESULT_OK)
 		return exit_code;
-	if (open_listeners(conf, &why) != RESULT_OK) {
+	if (open_all(conf, &why) != RESULT_OK) {
 		log_failure("unable-to-start", &why);
 		return EX_OSERR;
 	}
 	const struct service_part parts[] = {
-		{ .name = "worker", .run = worker_run, .instances = conf->pop3d_workers, .died = worker_died },
+		{ .name = "worker", .run = worker_run, .instances = conf->pop3d_workers, .died = worker_died,
+		  .started = tls_opener_worker },
 		{ .name = "authd", .program = "authd", .instances = 1, .is_essential = true },
+		{ .name = "keyd", .program = "keyd", .instances = opening.has_certificates, .is_essential = true,
+		  .started = tls_opener_keyd },
 	};
-	const struct service_link links[] = { { "worker", "authd" } };
-	const struct service service = {
-		.name = "pop3d", .conf = conf, .parts = parts, .part_count = 2, .links = links, .link_count = 1,
-	};
+	const struct service_link links[] = { { "worker", "authd" }, { "worker", "keyd" } };
+	const struct service service = { "pop3d", conf, parts, sizeof parts / sizeof *parts, links, sizeof links / sizeof *links };
+
 	return service_run(&service);
 }

@@ -1,11 +1,12 @@
 #include "pop3d/session.h"
+#include "common/base64.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "common/tls_stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum { LOGIN_PATIENCE_MS = 120 * 1000, RELAY_PATIENCE_SECONDS = 60 };
@@ -22,6 +23,8 @@ static void log_connection(const struct connection *c, const char *end)
 	log_text(&line, "client", ip_text(&c->ip, client));
 	log_text(&line, "user", c->name);
 	log_text(&line, "end", end);
+	if (c->client.layer && !c->client.is_shaking)
+		tls_log(tls_stream_session(&c->client), &line);
 	log_number(&line, "in", c->in_bytes);
 	log_number(&line, "out", c->out_bytes);
 	log_number(&line, "errors", c->errors);
@@ -32,6 +35,7 @@ static void log_connection(const struct connection *c, const char *end)
 void connection_close(struct connection *c, const char *end)
 {
 	log_connection(c, end);
+	authorization_cancel(c);
 	if (c->limit_key)
 		limits_remove(opening.limits, worker.index, c->limit_key);
 	loop_unset_timer(worker.loop, &c->timer);
@@ -57,6 +61,8 @@ void connection_wait(struct connection *c)
 
 	if (c->state == AT_LOGIN || c->state == AT_START)
 		wait = LOGIN_PATIENCE_MS;
+	else if (c->state == AT_HANDSHAKE)
+		wait = worker.conf->tls_handshake_timeout_seconds * (uint64_t)1000;
 	else if (c->state == AT_TRANSACTION)	/* the session has a timer of its own */
 		wait += RELAY_PATIENCE_SECONDS * 1000;
 	loop_set_timer(worker.loop, &c->timer, wait, time_is_up);
@@ -69,8 +75,8 @@ bool connection_flush(struct connection *c)
 	switch (stream_flush(&c->client, &why)) {
 	case RESULT_OK:
 		if (!c->is_quitting)
-			return true;
-		shutdown(c->client.fd, SHUT_WR);
+			return c->state != AT_STLS || connection_begin_tls(c);
+		stream_shutdown(&c->client);
 		connection_close(c, c->end);
 		return false;
 	case RESULT_RETRY:
@@ -105,8 +111,7 @@ static void answer_line(struct connection *c, const char *line, size_t length)
 	}
 }
 
-/* Runs the lines at BYTES as long as the state lets it; keeps the rest. false: *C is gone. */
-static bool run_lines(struct connection *c, const char *bytes, size_t length)
+bool connection_run(struct connection *c, const char *bytes, size_t length)
 {
 	enum result result = RESULT_OK;
 	size_t used, line_length;
@@ -114,6 +119,7 @@ static bool run_lines(struct connection *c, const char *bytes, size_t length)
 
 	while (result != RESULT_RETRY && c->state < AT_LOGIN && !c->is_quitting) {
 		result = line_take(bytes, length, &c->is_skipping, &used, &line, &line_length);
+		c->is_pipelined = used < length;
 		if (result == RESULT_OK)
 			answer_line(c, line, line_length);
 		else if (result == RESULT_PEER)
@@ -142,7 +148,7 @@ static void read_lines(struct connection *c)
 		c->in_bytes += length - before;
 		if (memchr(bytes + before, '\n', length - before))	/* RFC 1939 3: a command, not a byte now and then */
 			connection_wait(c);
-		run_lines(c, bytes, length);
+		connection_run(c, bytes, length);
 		return;
 	case RESULT_RETRY:
 		return;
@@ -155,7 +161,7 @@ static void client_ready(struct watch *watch, uint32_t events)
 {
 	struct connection *c = container_of(container_of(watch, struct stream, watch), struct connection, client);
 
-	if (events & EPOLLOUT) {
+	if (events & EPOLLOUT && c->state != AT_HANDSHAKE) {
 		bool was_full = c->client.unsent != NULL;
 		if (!connection_flush(c))
 			return;
@@ -164,7 +170,9 @@ static void client_ready(struct watch *watch, uint32_t events)
 			return;	/* what else is ready is told again */
 		}
 	}
-	if (c->client.is_paused && (events & (EPOLLHUP | EPOLLERR)))
+	if (c->state == AT_HANDSHAKE)
+		connection_handshake_ready(c);
+	else if (c->client.is_paused && (events & (EPOLLHUP | EPOLLERR)))
 		connection_close(c, "hung-up");
 	else if (c->state == AT_TRANSACTION)
 		relay_client_ready(c, events);
@@ -172,15 +180,20 @@ static void client_ready(struct watch *watch, uint32_t events)
 		read_lines(c);
 }
 
-void connection_resume(struct connection *c)
+static void resume_at(struct connection *c, unsigned state)
 {
 	size_t length;
 	char *bytes;
 
-	c->state = AT_AUTHORIZATION;
+	c->state = state;
 	connection_wait(c);
 	stream_again(&c->client, &bytes, &length);
-	run_lines(c, bytes, length);
+	connection_run(c, bytes, length);
+}
+
+void connection_resume(struct connection *c)
+{
+	resume_at(c, AT_AUTHORIZATION);
 }
 
 /* ---- authd's answer ---- */
@@ -194,32 +207,63 @@ static struct connection *find_waiting(uint64_t serial)
 	return c;
 }
 
-void connection_told(struct frame *f)
+static void challenge(struct connection *c, const struct frame *f)
 {
-	struct connection *c = find_waiting(f->value[LOGIN_TELL_SERIAL].number);
+	const struct wire_value *data = &f->value[LOGIN_TELL_DATA];
+	char answer[BASE64_SIZE(2048) + 4] = "+ ";
+
+	c->exchange = f->value[LOGIN_TELL_EXCHANGE].number;
+	base64_encode(data->bytes, data->length, answer + 2);
+	put(c, answer);
+	put(c, "\r\n");
+	if (connection_flush(c) && !c->is_quitting)
+		resume_at(c, AT_SASL);
+}
+
+static void refuse_login(struct connection *c, const struct frame *f)
+{
+	uint64_t verdict = f->value[LOGIN_TELL_VERDICT].number;
+	bool is_temporary = verdict == LOGIN_LATER || verdict == LOGIN_BLOCKED;
 	char words[257], answer[300];
 
-	if (!c) {	/* hung up meanwhile: the session, if there is one, sees the end of file */
-		if (f->descriptor >= 0)
-			close(f->descriptor);
-		return;
-	}
-	if (f->value[LOGIN_TELL_VERDICT].number == LOGIN_OK && f->descriptor >= 0) {
-		relay_start(c, f->descriptor);
-		return;
-	}
-	if (f->descriptor >= 0)
-		close(f->descriptor);
 	if (!frame_value_copy(f, LOGIN_TELL_WORDS, words, sizeof words))
 		words[0] = 0;
 	snprintf(answer, sizeof answer, "-ERR %s\r\n", words);
-	put(c, f->value[LOGIN_TELL_VERDICT].number == LOGIN_REFUSED ? authorization_error(c, answer) : answer);
+	put(c, is_temporary ? answer : authorization_error(c, answer));
 	if (c->errors >= worker.conf->error_limit) {
 		c->is_quitting = true;
 		c->end = "errors";
 	}
 	if (connection_flush(c) && !c->is_quitting)
 		connection_resume(c);
+}
+
+static void succeed(struct connection *c, struct frame *f)
+{
+	char address[WIRE_ADDRESS_MAX + 1];
+
+	if (frame_value_copy(f, LOGIN_TELL_ADDRESS, address, sizeof address) && *address) {
+		free(c->name);
+		c->name = strdup(address);	/* without memory the log lacks it */
+	}
+	relay_start(c, f->descriptor);
+}
+
+void connection_told(struct frame *f)
+{
+	struct connection *c = find_waiting(f->value[LOGIN_TELL_SERIAL].number);
+	uint64_t verdict = f->value[LOGIN_TELL_VERDICT].number;
+
+	if (c && verdict == LOGIN_OK && f->descriptor >= 0) {
+		succeed(c, f);
+		return;
+	}
+	if (f->descriptor >= 0)	/* hung up meanwhile: the session sees the end of file */
+		close(f->descriptor);
+	if (c && verdict == LOGIN_CHALLENGE)
+		challenge(c, f);
+	else if (c)
+		refuse_login(c, f);
 }
 
 /* ---- the beginning ---- */
@@ -233,7 +277,7 @@ static void make_id(struct connection *c)
 		snprintf(c->id + 2 * i, 3, "%02x", random[i]);
 }
 
-static void greet(struct connection *c)
+bool connection_greet(struct connection *c)
 {
 	char banner[600];
 
@@ -243,7 +287,7 @@ static void greet(struct connection *c)
 	else
 		snprintf(banner, sizeof banner, "+OK %s POP3 server ready\r\n", worker.conf->hostname);
 	put(c, banner);
-	connection_flush(c);
+	return connection_flush(c);
 }
 
 /* Counts the connection. false: its address has as many as it may. */
@@ -260,7 +304,20 @@ static bool count_client(struct connection *c)
 	return true;
 }
 
-void connection_open(int fd, const struct address_ip *ip)
+/* By a listener with TLS nothing can be said without a handshake, which would cost more than the rest. */
+static void refuse(struct connection *c)
+{
+	if (c->is_tls_listener) {
+		connection_close(c, "client-limit");
+		return;
+	}
+	put(c, "-ERR [SYS/TEMP] too many connections from your address\r\n");
+	c->is_quitting = true;
+	c->end = "client-limit";
+	connection_flush(c);
+}
+
+void connection_open(int fd, const struct address_ip *ip, bool is_tls)
 {
 	struct connection *c = calloc(1, sizeof *c);
 	struct why why = { 0 };
@@ -275,6 +332,7 @@ void connection_open(int fd, const struct address_ip *ip)
 		return;
 	}
 	c->ip = *ip;
+	c->is_tls_listener = is_tls;
 	c->state = AT_AUTHORIZATION;
 	c->end = "hung-up";
 	c->began_ms = loop_now_ms(worker.loop);
@@ -287,14 +345,12 @@ void connection_open(int fd, const struct address_ip *ip)
 	worker.connections = c;
 	worker.connection_count++;
 	connection_wait(c);
-	if (count_client(c)) {
-		greet(c);
-		return;
-	}
-	put(c, "-ERR [SYS/TEMP] too many connections from your address\r\n");
-	c->is_quitting = true;
-	c->end = "client-limit";
-	connection_flush(c);
+	if (!count_client(c))
+		refuse(c);
+	else if (is_tls)
+		connection_begin_tls(c);
+	else
+		connection_greet(c);
 }
 
 void connections_close(const char *end)

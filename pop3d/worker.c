@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/service.h"
+#include "common/tls_opener.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,7 +17,7 @@ enum {
 	RESERVED_DESCRIPTORS = CHANNEL_DESCRIPTORS_MAX + 56,	/* sessions of one read from authd, and our own */
 };
 
-struct worker worker;
+struct worker worker = { .mechanisms = "PLAIN LOGIN" };	/* until authd has said */
 struct opening opening;
 static struct watch listeners[LISTENERS_MAX];
 static struct timer listen_again, give_up;
@@ -70,7 +71,7 @@ static void listener_ready(struct watch *watch, uint32_t events)
 		int fd = accept4(watch->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0 && ip_from_sockaddr((struct sockaddr *)&address, &ip, &port)) {
-			connection_open(fd, &ip);
+			connection_open(fd, &ip, opening.listeners[watch - listeners].is_tls);
 		} else if (fd >= 0) {
 			close(fd);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
@@ -89,8 +90,14 @@ static void listen_now(struct timer *timer)
 
 	(void)timer;
 	for (size_t i = 0; i < opening.listener_count; i++)
-		if (loop_watch(worker.loop, &listeners[i], opening.listeners[i], EPOLLIN | EPOLLEXCLUSIVE, listener_ready, &why) != RESULT_OK)
+		if (loop_watch(worker.loop, &listeners[i], opening.listeners[i].fd, EPOLLIN | EPOLLEXCLUSIVE, listener_ready, &why) != RESULT_OK)
 			log_failure("not-listening", &why);
+}
+
+/* Certificates are there, or do not come. */
+static void listen_first(void)
+{
+	listen_now(NULL);
 }
 
 static void authd_told(struct channel *channel, struct frame *f)
@@ -100,8 +107,10 @@ static void authd_told(struct channel *channel, struct frame *f)
 		connection_told(f);
 	else if (f->descriptor >= 0)
 		close(f->descriptor);
-	if (f->type == FRAME_LOGIN_OFFER)
+	if (f->type == FRAME_LOGIN_OFFER) {
 		worker.offers_apop = f->value[LOGIN_OFFER_APOP].number == 1;
+		frame_value_copy(f, LOGIN_OFFER_MECHANISMS, worker.mechanisms, sizeof worker.mechanisms);
+	}
 }
 
 static void start_anew(struct timer *timer)
@@ -126,10 +135,12 @@ static void greet(const char *peer, unsigned index, int fd)
 	struct why why = { 0 };
 
 	(void)index;
-	if (strcmp(peer, "authd")) {
-		close(fd);
+	if (!strcmp(peer, "opener") && tls_worker_join(worker.tls, worker.loop, fd, &why) != RESULT_OK)
+		log_failure("no-certificates", &why);
+	else if (!strcmp(peer, "keyd") && tls_keys_join(fd, &why) != RESULT_OK)
+		log_failure("no-keyd", &why);
+	if (strcmp(peer, "authd"))
 		return;
-	}
 	channel_close(&worker.authd);
 	if (channel_open(&worker.authd, worker.loop, fd, authd_told, authd_lost, &why) != RESULT_OK)
 		log_failure("no-authd", &why);
@@ -156,18 +167,23 @@ int worker_run(const struct configuration *conf, unsigned index)
 {
 	struct why why = { 0 };
 
+	tls_opener_leave();
 	worker.conf = conf;
 	worker.index = index;
 	worker.authd.fd = -1;
 	for (size_t i = 0; i < LISTENERS_MAX; i++)
 		listeners[i].fd = -1;
-	if (enter(&why) != RESULT_OK || loop_make(&worker.loop, &why) != RESULT_OK ||
+	if (tls_server_make(&worker.tls, &why) != RESULT_OK ||	/* GnuTLS reads files */
+	    enter(&why) != RESULT_OK || loop_make(&worker.loop, &why) != RESULT_OK ||
 	    service_join(worker.loop, greet, ended, &why) != RESULT_OK) {
 		log_failure("unable-to-start", &why);
 		return EX_OSERR;
 	}
 	count_descriptors();
-	listen_now(NULL);
+	if (opening.has_certificates)
+		tls_worker_await(worker.loop, listen_first);
+	else
+		listen_now(NULL);
 	if (loop_run(worker.loop, &why) == RESULT_OK)
 		return exit_code;
 	log_failure("unable-to-go-on", &why);

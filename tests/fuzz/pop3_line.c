@@ -1,15 +1,14 @@
 /* link: pop3d/command.o authd/session_commands.o authd/session_names.o authd/session_maildrop.o authd/session_sizes.o authd/session_content.o authd/digest.o */
-/* POP3 lines before and after login, SASL's PLAIN and base64. */
+/* POP3 lines before and after login. */
 #include "authd/session_commands.h"
 #include "fuzz.h"
 #include "pop3d/command.h"
 
 static void before_login(const char *bytes, size_t size)
 {
-	static char decoded[SECRET_MAX_BYTES + NAME_MAX_BYTES];
-	struct credentials credentials;
+	static char copy[NAME_MAX_BYTES + 1];
 	const char *line, *argument;
-	size_t used, length, verb, argument_length, decoded_length;
+	size_t used, length, verb, argument_length;
 	bool is_skipping = false;
 
 	while (size && line_take(bytes, size, &is_skipping, &used, &line, &length) != RESULT_RETRY) {
@@ -18,10 +17,8 @@ static void before_login(const char *bytes, size_t size)
 			line_split(line, length, &verb, &argument, &argument_length);
 			MUST(verb <= length && argument_length <= length);
 			fuzz_touch(argument, argument_length);
-			if (base64_decode(argument, argument_length, decoded, sizeof decoded, &decoded_length) && plain_parse(decoded, decoded_length, &credentials))
-				MUST(strlen(credentials.name) <= NAME_MAX_BYTES && *credentials.name);
-			if (credential_copy(argument, argument_length, credentials.name, sizeof credentials.name))
-				MUST(strlen(credentials.name) == argument_length);
+			if (credential_copy(argument, argument_length, copy, sizeof copy))
+				MUST(strlen(copy) == argument_length && *copy);
 		}
 		bytes += used;
 		size -= used;

@@ -93,9 +93,9 @@ static struct loop *loop;
 static struct channel workers[2];
 static size_t answered[2];
 
-static void note_answer(struct channel *worker, uint64_t serial)
+static void note_answer(struct channel *worker, uint64_t serial, enum login_verdict verdict)
 {
-	CHECK(serial == 7);
+	CHECK(serial == 7 && verdict == LOGIN_REFUSED);
 	answered[worker - workers]++;
 }
 
@@ -112,14 +112,14 @@ static void refusals_wait_within_bounds(void)
 
 	CHECK(loop_make(&loop, NULL) == RESULT_OK);
 	refusals_begin(loop, note_answer);
-	refusal_wait(&workers[1], 7, 0);
+	refusal_wait(&workers[1], 7, LOGIN_REFUSED, 0);
 	for (size_t i = 1; i < REFUSALS_MAX; i++)
-		refusal_wait(&workers[0], 7, 1000000);
+		refusal_wait(&workers[0], 7, LOGIN_REFUSED, 1000000);
 	CHECK(answered[0] == 0);
-	refusal_wait(&workers[0], 7, 1000000);
+	refusal_wait(&workers[0], 7, LOGIN_REFUSED, 1000000);
 	CHECK(answered[0] == 1);
 	refusals_forget(&workers[0]);
-	refusal_wait(&workers[0], 7, 1);
+	refusal_wait(&workers[0], 7, LOGIN_REFUSED, 1);
 	CHECK(loop_set_timer(loop, &end, 2, stop));
 	CHECK(loop_run(loop, NULL) == RESULT_OK);
 	CHECK(answered[0] == 2 && answered[1] == 1);
