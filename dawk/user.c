@@ -3,6 +3,7 @@
 #include "command.h"
 #include "layout.h"
 #include "password.h"
+#include "user_hold.h"
 #include "secretfile.h"
 #include "userfile.h"
 #include "common/maildir.h"
@@ -405,6 +406,9 @@ static bool take_options(struct user_wish *wish, int argc, char **argv)
 int command_user(struct configuration *conf, int argc, char **argv)
 {
 	struct user_wish wish = { .conf = conf, .maildir = "", .uid = "", .gid = "", .quota = "" };
+	int held = user_hold_command(conf, argc, argv);
+	if (held >= 0)
+		return held;
 	const struct verb *verb;
 	if (!take_options(&wish, argc, argv))
 		return command_usage("user", "an option is not known or lacks its value");
