@@ -28,7 +28,7 @@ static const struct command {
 	{ "check", command_check, true, "", "what is wrong, and how to mend it" },
 	{ "cert", command_cert, true, "[show|make [--renew]]", "certificates in use, until when, for which names; a self-signed one" },
 	{ "config", command_config, true, "[NAME]", "the values in force and where each comes from" },
-	{ "explain", command_explain, true, "ADDRESS", "how a recipient would be handled, without sending" },
+	{ "explain", command_explain, true, "[--as USER] ADDRESS", "how a recipient would be handled, without sending; may USER send as ADDRESS" },
 	{ "queue", command_queue, true,
 	  "[list [--to A] [--from A] [--age TIME] [--reason TEXT]|show ID|retry ID..|retry DOMAIN\n"
 	  "       |hold ID..|release ID..|remove ID..|flush|sites] [--json]",

@@ -2,6 +2,7 @@
  * as smtpd and locald do. */
 #include "command.h"
 #include "explain_remote.h"
+#include "explain_sender.h"
 #include "common/resolve.h"
 #include "common/text.h"
 
@@ -335,8 +336,10 @@ int command_explain(struct configuration *conf, int argc, char **argv)
 	struct why why;
 	int code;
 
+	if (argc == 4 && !strcmp(argv[1], "--as"))
+		return explain_sender(conf, argv[2], argv[3]);
 	if (argc != 2)
-		return command_usage("explain", "one ADDRESS is expected");
+		return command_usage("explain", "one ADDRESS is expected, or --as USER ADDRESS");
 	if (address_parse(argv[1], strlen(argv[1]), &address, &why) != RESULT_OK)
 		return command_fail("explain", EX_USAGE, "%s: %s", argv[1], why.text);
 	explanation = calloc(1, sizeof *explanation);
