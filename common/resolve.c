@@ -399,6 +399,18 @@ bool resolve_owner(struct resolver *resolver, const char *folded, char *owner)
 	return key_exists(resolver->aliases, owner) || key_exists(resolver->users, owner) || key_exists(resolver->aliases, bare);
 }
 
+enum result resolve_account(uid_t uid, gid_t gid, const char *home, struct meaning_of *out)
+{
+	out_clear(out);
+	if (uid < FIRST_ACCOUNT || uid == NOBODY || *home != '/' ||
+	    snprintf(out->maildir, sizeof out->maildir, "%s/Maildir", home) >= (int)sizeof out->maildir)
+		return RESULT_END;
+	out->meaning = MEANS_MAILBOX;
+	out->uid = uid;
+	out->gid = gid;
+	return RESULT_OK;
+}
+
 enum result resolve_system_account(const char *local, struct meaning_of *out, char *home, struct why *why)
 {
 	struct passwd account, *found;
@@ -411,13 +423,7 @@ enum result resolve_system_account(const char *local, struct meaning_of *out, ch
 		errno = failure;
 		return why_errno(why, RESULT_RETRY, "look up the account %s", local);
 	}
-	if (failure != 0 || !found || account.pw_uid < FIRST_ACCOUNT || account.pw_uid == NOBODY || *account.pw_dir != '/')
+	if (failure != 0 || !found || snprintf(home, 4096, "%s", account.pw_dir) >= 4096)
 		return RESULT_END;
-	if (snprintf(home, 4096, "%s", account.pw_dir) >= 4096 ||
-	    snprintf(out->maildir, sizeof out->maildir, "%s/Maildir", account.pw_dir) >= (int)sizeof out->maildir)
-		return RESULT_END;
-	out->meaning = MEANS_MAILBOX;
-	out->uid = account.pw_uid;
-	out->gid = account.pw_gid;
-	return RESULT_OK;
+	return resolve_account(account.pw_uid, account.pw_gid, account.pw_dir, out);
 }

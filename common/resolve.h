@@ -51,8 +51,8 @@ struct meaning_of {
 	bool has_programs;
 	bool names_itself;	/* a member is the mailbox of this very name: uid .. quota are set too, or
 				 * maybe_system when it can only be an account of the system */
-	bool maybe_system;	/* MEANS_UNKNOWN: the domain is the first, system-users is on: ask authd or
-				 * getpwnam for the local part of key; if there is none, resolve_catch_all */
+	bool maybe_system;	/* MEANS_UNKNOWN: the domain is the first, system-users is on: look the
+				 * local part of key up (authd, lookup.h); if there is none, resolve_catch_all */
 };
 
 /* RESULT_OK with OUT filled (also for MEANS_LATER, with WHY). ADDRESS need not be folded. */
@@ -93,9 +93,11 @@ enum result resolve_expand(struct resolver *resolver, const struct address *addr
 /* The next member line of [*at, end). false: no more. */
 bool alias_next_member(const char **at, const char *end, const char **member, size_t *length);
 
-/* The account of the system for LOCAL (folded), as a mailbox ~/Maildir: by getpwnam, so only in
- * processes without event loop duties or where /etc is a local file. Accounts with uid 0 or a uid below
- * 1000 have no mailbox. RESULT_OK, RESULT_END (none), RESULT_RETRY. HOME: 4096 bytes. */
+/* An account of the system as a mailbox ~/Maildir. Accounts with uid 0 or a uid below 1000 have none.
+ * RESULT_OK, RESULT_END. */
+enum result resolve_account(uid_t uid, gid_t gid, const char *home, struct meaning_of *out);
+/* The same for LOCAL (folded), looked up by getpwnam, which may block: for programs without an event loop; others
+ * ask a helper (lookup.h). RESULT_RETRY: it can't be known now. HOME: 4096 bytes. */
 enum result resolve_system_account(const char *local, struct meaning_of *out, char *home, struct why *why);
 
 #endif

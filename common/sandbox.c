@@ -22,6 +22,7 @@ enum {
 	DENY_STSD = (DENY_FILES & ~DENY_SOCKETS) | DENY_TIMES | DENY_SERVERS,
 	/* look-ups of accounts may go to a daemon on a Unix socket */
 	DENY_AUTHD = (DENY_FILES & ~DENY_SOCKETS) | DENY_NETWORK,
+	DENY_NAMES = DENY_AUTHD | DENY_TIMES,
 };
 #define CAPABILITY(name) (UINT64_C(1) << (name))
 
@@ -47,6 +48,8 @@ static const struct role_row {
 	[ROLE_DNSD] = { "dnsd", "dawkd", DENY_WORKER & ~DENY_SOCKETS, false, true, true, 0, "no file" },
 	[ROLE_KEYD] = { "keyd", "dawkk", DENY_WORKER, false, true, false, 0, "private keys" },
 	[ROLE_STSD] = { "stsd", "dawkt", DENY_STSD, false, true, true, 0, "its own folder; reads the host's authorities" },
+	[ROLE_NAMES] = { "names", "nobody", DENY_NAMES, false, true, false, 0, "reads; looks accounts up, for locald" },
+	[ROLE_SHADOW_NAMES] = { "authd:names", NULL, DENY_NAMES, true, true, false, CAPABILITY(CAP_DAC_READ_SEARCH), "reads; looks accounts and hashes up, for authd" },
 };
 
 enum result sandbox_identity(enum role role, struct identity *identity, struct why *why)

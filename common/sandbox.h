@@ -19,6 +19,8 @@ enum role {
 	ROLE_CHECKER,		/* nobody's rights: crypt(3) alone */
 	ROLE_REMOTED, ROLE_DNSD, ROLE_KEYD,
 	ROLE_STSD,		/* dawkt: network out; its own folder */
+	ROLE_NAMES,		/* nobody: looks accounts of the system up, for locald */
+	ROLE_SHADOW_NAMES,	/* root: the same with password hashes, for authd */
 	ROLES_END
 };
 

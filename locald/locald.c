@@ -1,9 +1,11 @@
 /* locald: the spawner, which runs as root, reads nothing from outside but queued's frames, and
  * starts deliverers under the mailboxes' accounts. See locald(8). */
 #include "common/log.h"
+#include "common/lookup.h"
 #include "common/loop.h"
 #include "common/sandbox.h"
 #include "common/service.h"
+#include "deliverer_start.h"
 #include "deliverers.h"
 #include "job.h"
 #include "lane.h"
@@ -105,6 +107,20 @@ static void forget_mailbox(const struct part *part)
 	leaf_forget(part->path);
 }
 
+static enum result start_lookup_helper(int fd, struct why *why)
+{
+	pid_t pid;
+
+	log_flush();
+	pid = fork();
+	if (pid == 0) {
+		route_close();
+		_exit(child_begin(&fd, 1, why) == RESULT_OK ? lookup_run(3, ROLE_NAMES) : EX_OSERR);
+	}
+	close(fd);
+	return pid > 0 ? RESULT_OK : why_errno(why, RESULT_RETRY, "fork a helper for look-ups");
+}
+
 static const struct lane_hooks hooks = { run_forward_program, forget_mailbox, route_close };
 
 static enum result prepare(const struct configuration *conf, struct why *why)
@@ -120,6 +136,7 @@ static enum result prepare(const struct configuration *conf, struct why *why)
 	if (result != RESULT_OK)
 		return result;
 	lanes_open(loop, conf, &hooks);
+	lookup_begin(loop, start_lookup_helper);
 	programs_open(loop, conf, route_close);
 	result = route_open(conf, why);
 	if (result == RESULT_OK)

@@ -1,12 +1,14 @@
 /* Routing: see route.h. */
 #include "route.h"
 #include "common/log.h"
+#include "common/lookup.h"
 #include "common/sandbox.h"
 #include "lane.h"
 #include "leaf.h"
 #include "program.h"
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,13 +17,19 @@ static const char aliases_account[] = "dawkx";
 static const struct configuration *conf;
 static struct table_directory *tables;
 static struct resolver *resolver;
+static struct account programs;		/* whom programs and paths of aliases run as; uid 0: not known yet */
+static struct lookup programs_lookup;
 
 enum result route_open(const struct configuration *its_conf, struct why *why)
 {
 	char path[4096];
+	const struct passwd *entry;
 	enum result result;
 
 	conf = its_conf;
+	programs = (struct account){ geteuid(), getegid(), NULL };
+	if (geteuid() == 0 && (entry = getpwnam(aliases_account)) != NULL)	/* at the start it may wait */
+		programs = (struct account){ entry->pw_uid, entry->pw_gid, NULL };
 	if (!configuration_path(conf, "tables", path, sizeof(path)))
 		return why_set(why, RESULT_STOP, "the path of the tables is too long");
 	result = table_directory_open(path, &tables, why);
@@ -122,21 +130,25 @@ static void deliver_mailbox(struct recipient *recipient, const struct meaning_of
 
 /* ---- aliases ---- */
 
-/* Whom programs and paths of aliases run as: dawkx, or in an instance of one's own the caller. */
+static void found_programs(struct lookup *lookup, enum result result, const struct lookup_account *account, const struct why *why)
+{
+	(void)lookup;
+	(void)why;
+	if (result == RESULT_OK)
+		programs = (struct account){ account->uid, account->gid, NULL };
+}
+
+/* dawkx, or in an instance of one's own the caller. An account that was made since the start is there at the
+ * next attempt. */
 static bool aliases_identity(struct recipient *recipient, struct account *account)
 {
-	const struct passwd *entry;
-
-	*account = (struct account){ geteuid(), getegid(), NULL };
-	if (geteuid() != 0)
+	*account = programs;
+	if (programs.uid != 0)
 		return true;
-	entry = getpwnam(aliases_account);
-	if (entry == NULL) {
-		report(recipient, DELIVERY_DEFERRED, "4.3.5", "there is no account dawkx: run `make setup` or `dawk init`");
-		return false;
-	}
-	*account = (struct account){ entry->pw_uid, entry->pw_gid, NULL };
-	return true;
+	if (programs_lookup.at == NULL)
+		lookup_ask(&programs_lookup, aliases_account, false, found_programs);
+	report(recipient, DELIVERY_DEFERRED, "4.3.5", "there is no account dawkx: run `make setup` or `dawk init`");
+	return false;
 }
 
 static void take_member(struct recipient *recipient, const struct account *account, const char *member, size_t length)
@@ -193,50 +205,78 @@ static void deliver_alias(struct recipient *recipient, const struct meaning_of *
 
 /* ---- accounts of the system ---- */
 
-/* RESULT_END: there is none. */
-static enum result deliver_account(struct recipient *recipient, const struct meaning_of *meaning, struct why *why)
-{
-	static struct meaning_of system_meaning;
-	static char home[4096];
-	char local[ADDRESS_MAX + 1];
-	struct account account;
-	enum result result;
+/* A recipient that waits for a look-up. */
+struct waiting {
+	struct lookup lookup;
+	struct recipient *recipient;
+	char extension[ADDRESS_LOCAL_MAX + 1];
+};
 
-	snprintf(local, sizeof(local), "%.*s", (int)strcspn(meaning->key, "@"), meaning->key);
-	result = resolve_system_account(local, &system_meaning, home, why);
-	if (result != RESULT_OK)
-		return result;
-	account = (struct account){ system_meaning.uid, system_meaning.gid, local };
-	deliver(recipient, &account, 0, system_meaning.is_mbox ? DELIVER_MBOX : DELIVER_MAILDIR, system_meaning.maildir,
-	        system_meaning.quota, home, meaning->extension);
-	return RESULT_OK;
+static void take_meaning(struct recipient *recipient, const struct meaning_of *meaning, const struct why *why);
+
+static void deliver_account(struct recipient *recipient, const struct meaning_of *meaning, const char *name, const char *home, const char *extension)
+{
+	struct account account = { meaning->uid, meaning->gid, name };
+
+	deliver(recipient, &account, 0, meaning->is_mbox ? DELIVER_MBOX : DELIVER_MAILDIR, meaning->maildir, meaning->quota, home, extension);
 }
 
-static void take_meaning(struct recipient *recipient, const struct address *address, struct meaning_of *meaning, struct why *why);
-
-/* Not in the tables: perhaps an account; else the catch-all that stands behind it. */
-static void deliver_unknown(struct recipient *recipient, const struct address *address, struct meaning_of *meaning, struct why *why)
+/* Behind the accounts stands the catch-all. */
+static void deliver_catch_all(struct recipient *recipient)
 {
-	enum result result = meaning->maybe_system ? deliver_account(recipient, meaning, why) : RESULT_END;
+	static struct meaning_of meaning;
+	struct address address;
+	struct why why = { 0 };
+
+	if (address_parse(recipient->address, strlen(recipient->address), &address, &why) == RESULT_OK) {
+		resolve_catch_all(resolver, &address, &meaning, &why);
+		meaning.maybe_system = false;
+		take_meaning(recipient, &meaning, &why);
+	}
+}
+
+static void looked_up(struct lookup *lookup, enum result result, const struct lookup_account *account, const struct why *why)
+{
+	static struct meaning_of meaning;
+	struct waiting *waiting = container_of(lookup, struct waiting, lookup);
+	struct recipient *recipient = waiting->recipient;
+	struct outcome nothing = { 0 };
 
 	if (result == RESULT_OK)
-		return;
-	if (result != RESULT_END) {
+		result = resolve_account(account->uid, account->gid, account->home, &meaning);
+	if (result == RESULT_OK)
+		deliver_account(recipient, &meaning, lookup->name, account->home, waiting->extension);
+	else if (result == RESULT_END)
+		deliver_catch_all(recipient);
+	else
 		report(recipient, DELIVERY_DEFERRED, "4.3.0", why->text);
-		return;
-	}
-	if (meaning->maybe_system) {
-		resolve_catch_all(resolver, address, meaning, why);
-		meaning->maybe_system = false;
-		if (meaning->meaning != MEANS_UNKNOWN) {
-			take_meaning(recipient, address, meaning, why);
-			return;
-		}
-	}
-	report(recipient, DELIVERY_FAILED, "5.1.1", "no such mailbox here");
+	free(waiting);
+	recipient_report(recipient, &nothing);
 }
 
-static void take_meaning(struct recipient *recipient, const struct address *address, struct meaning_of *meaning, struct why *why)
+/* Not in the tables: perhaps an account. */
+static void deliver_unknown(struct recipient *recipient, const struct meaning_of *meaning)
+{
+	char name[ADDRESS_MAX + 1];
+	struct waiting *waiting;
+
+	if (!meaning->maybe_system) {
+		report(recipient, DELIVERY_FAILED, "5.1.1", "no such mailbox here");
+		return;
+	}
+	waiting = calloc(1, sizeof(*waiting));
+	if (waiting == NULL) {
+		report(recipient, DELIVERY_DEFERRED, "4.3.1", "out of memory");
+		return;
+	}
+	recipient->pending++;	/* the look-up's */
+	waiting->recipient = recipient;
+	memcpy(waiting->extension, meaning->extension, sizeof(waiting->extension));
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(meaning->key, "@"), meaning->key);
+	lookup_ask(&waiting->lookup, name, false, looked_up);
+}
+
+static void take_meaning(struct recipient *recipient, const struct meaning_of *meaning, const struct why *why)
 {
 	switch (meaning->meaning) {
 	case MEANS_MAILBOX:
@@ -246,12 +286,12 @@ static void take_meaning(struct recipient *recipient, const struct address *addr
 		if (meaning->has_programs || !meaning->names_itself)
 			deliver_alias(recipient, meaning);
 		if (meaning->names_itself && meaning->maybe_system)
-			deliver_unknown(recipient, address, meaning, why);
+			deliver_unknown(recipient, meaning);
 		else if (meaning->names_itself)
 			deliver_mailbox(recipient, meaning);
 		break;
 	case MEANS_UNKNOWN:
-		deliver_unknown(recipient, address, meaning, why);
+		deliver_unknown(recipient, meaning);
 		break;
 	case MEANS_LATER:
 		report(recipient, DELIVERY_DEFERRED, "4.3.0", why->text);
@@ -272,5 +312,5 @@ void route_recipient(struct recipient *recipient)
 		return;
 	}
 	resolve(resolver, &address, &meaning, &why);
-	take_meaning(recipient, &address, &meaning, &why);
+	take_meaning(recipient, &meaning, &why);
 }

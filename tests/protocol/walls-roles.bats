@@ -61,6 +61,11 @@ root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
 	allowed_to authd "thread list read-passwd read-mailbox socket-unix socketpair bind$(root_only 'read-shadow capability')$([[ $(id -u) == 0 ]] || echo ' utime')" /
 }
 
+@test "those who look accounts up read what their account may and write nothing" {
+	allowed_to authd:names "thread list read-passwd read-mailbox socket-unix socketpair bind$(root_only 'read-shadow capability')" /
+	allowed_to names "thread list read-passwd socket-unix socketpair bind$([[ $(id -u) == 0 ]] || echo ' read-mailbox')" /
+}
+
 @test "remoted and dnsd have the network, and no file" {
 	for role in remoted dnsd; do
 		allowed_to "$role" 'thread socket-inet socket-inet6 socket-netlink socket-unix socketpair connect bind'
@@ -89,11 +94,12 @@ root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
 
 @test "dawk privileges shows a line per role, with its account and what it is refused" {
 	run -0 "$BIN/dawk" privileges
-	[[ ${#lines[@]} == 14 ]]
+	[[ ${#lines[@]} == 16 ]]
 	for row in 'smtpd *dawks *yes *no *admin,setuid,exec,fork,kill,socket,chmod,utime,list ' 'queued *dawkq *yes *no ' \
 		'locald *root *no *yes *none ' 'deliverer *mailbox *yes *no ' 'program *mailbox *no *yes *none ' 'pop3d *dawkp *yes *no ' \
 		'pop3-session *mailbox *yes *no ' 'authd *root *yes *unix ' 'checker *nobody *yes *no ' 'remoted *dawkr *yes *yes ' \
-		'dnsd *dawkd *yes *yes ' 'keyd *dawkk *yes *no ' 'stsd *dawkt *yes *yes *admin,setuid,exec,fork,kill,listen,chmod,utime '; do
+		'dnsd *dawkd *yes *yes ' 'keyd *dawkk *yes *no ' 'stsd *dawkt *yes *yes *admin,setuid,exec,fork,kill,listen,chmod,utime ' 'names *nobody *yes *unix ' \
+		'authd:names *root *yes *unix '; do
 		grep -qE "^$row" <<<"$output"
 	done
 }

@@ -187,7 +187,7 @@ static enum role role_of(const char *name)
 		[ROLE_SMTPD_WORKER] = "smtpd", [ROLE_SCHEDULER] = "queued", [ROLE_DELIVERER] = "deliverer",
 		[ROLE_POP3_WORKER] = "pop3d", [ROLE_POP3_SESSION] = "pop3-session", [ROLE_AUTHD] = "authd",
 		[ROLE_CHECKER] = "checker", [ROLE_REMOTED] = "remoted", [ROLE_DNSD] = "dnsd", [ROLE_KEYD] = "keyd", [ROLE_STSD] = "stsd",
-		[ROLE_PROGRAM] = "program",
+		[ROLE_PROGRAM] = "program", [ROLE_NAMES] = "names", [ROLE_SHADOW_NAMES] = "authd:names",
 	};
 
 	for (int i = 0; i < ROLES_END; i++)
@@ -225,7 +225,7 @@ int main(int argc, char **argv)
 	home = argv[4];
 	for (int i = 5; i < argc && count < PATHS_MAX; i++)
 		paths[count++] = (struct sandbox_path){
-			argv[i], ALLOW_READ | ALLOW_LIST | (role == ROLE_AUTHD ? 0 : ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE),
+			argv[i], ALLOW_READ | ALLOW_LIST | (role == ROLE_AUTHD || role == ROLE_NAMES || role == ROLE_SHADOW_NAMES ? 0 : ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE),
 		};
 	fill_identity(role, argv[2], &identity);
 	prepare();

@@ -1,0 +1,130 @@
+# Accounts of the system while their directory service hangs or fails (tests/tool/odd_names.c): authd and locald ask
+# helpers, so that everybody else's mail and logins go on. The helpers' time is ten seconds.
+load ../lib/suite
+load ../lib/locald
+
+setup_file() {
+	locald_make --set 'relay-networks = none' --set 'error-limit = 100' --set 'system-users = yes'
+	local name uid=61001
+	touch "$SUITE/calls" && chmod 666 "$SUITE/calls"
+	for name in fred gina; do
+		home_is "$name" "$uid"
+		uid=$((uid + 1))
+	done
+	export ODD="$BIN/../tool/odd_names.so" SUITE_SERVICES='smtpd pop3d'
+	export ODD_PASSWD=$SUITE/passwd ODD_SHADOW=$SUITE/shadow ODD_CALLS=$SUITE/calls
+	LD_PRELOAD=$ODD ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 suite_run
+}
+teardown_file() { suite_stop; }
+
+home_is() {	# NAME UID
+	[[ $(id -u) == 0 ]] || set -- "$1" "$(id -u)"
+	mkdir -p "$SUITE/home/$1"
+	printf '%s:x:%s:%s::%s:/bin/sh\n' "$1" "$2" "$2" "$SUITE/home/$1" >>"$SUITE/passwd"
+	printf '%s:%s:19000:0:99999:7:::\n' "$1" "$SECRET_HASH" >>"$SUITE/shadow"
+	chown "$2:$2" "$SUITE/home/$1"
+}
+
+rcpt() {	# RECIPIENT REPLY
+	talk --timeout 20 smtpd <<-EOF
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<bob@client.example>
+		S: 250
+		C: RCPT TO:<$1>
+		S: $2
+	EOF
+}
+login() {	# USER REPLY
+	talk --timeout 20 pop3d <<-EOF
+		S: +OK
+		C: USER $1
+		S: +OK
+		C: PASS secret
+		S: $2
+	EOF
+}
+asked() { grep -c " $1\$" "$SUITE/calls"; }
+is_asked() { [[ $(asked "$1") -ge 1 ]]; }
+
+@test "an account of the system is found by a helper, its password too" {
+	run -0 rcpt fred@local.example '250 2.1.5'
+	run -0 login fred@local.example '+OK'
+	run -0 login gina '+OK'
+	grep -q ' names getpwnam_r fred$' "$SUITE/calls"
+	grep -q ' names getspnam_r fred$' "$SUITE/calls"
+}
+
+@test "while the look-up of one name hangs, other recipients and logins are answered; then it gets 4xx and [SYS/TEMP]" {
+	rcpt hang1@local.example '451' >"$SUITE/hang1" 3>&- & first=$!
+	login hang2@local.example '-ERR [SYS/TEMP]' >"$SUITE/hang2" 3>&- & second=$!
+	wait_until is_asked hang1
+	wait_until is_asked hang2
+	begin=$SECONDS
+	run -0 rcpt gina+x@local.example '250 2.1.5'
+	run -0 rcpt alice@local.example '250 2.1.5'
+	run -0 rcpt nobody-of-ours@local.example '550 5.1.1'
+	run -0 login alice@local.example '+OK'
+	run -0 login gina@local.example '+OK'
+	kill -0 "$first" && kill -0 "$second"
+	[[ $((SECONDS - begin)) -lt 8 ]]
+	wait "$first" && wait "$second"
+	logged smtpd 'lookup-stuck name=hang1'
+	logged pop3d 'lookup-stuck name=hang2'
+}
+
+@test "many who ask for one name that hangs take one helper" {
+	clients=()
+	for i in 1 2 3 4 5 6 7 8; do
+		rcpt "hang3+$i@local.example" '451' >/dev/null 3>&- &
+		clients+=($!)
+	done
+	wait_until is_asked hang3
+	run -0 rcpt fred+y@local.example '250 2.1.5'
+	run -0 rcpt fred+z@local.example '250 2.1.5'
+	for client in "${clients[@]}"; do wait "$client"; done
+	[[ $(asked hang3) == 1 ]]
+}
+
+@test "a helper whose time is over is gone, though no signal that can be kept out ends it" {
+	pid=$(sed -n 's/^\([0-9]*\) names getpwnam_r hang1$/\1/p' "$SUITE/calls")
+	[[ -n $pid ]]
+	wait_until not_running "$pid"
+}
+not_running() { [[ ! -r /proc/$1/stat || $(cut -d' ' -f3 "/proc/$1/stat") == Z ]]; }
+
+@test "a directory service that fails defers: 451 at RCPT, [SYS/TEMP] at login" {
+	run -0 rcpt broken@local.example '451'
+	run -0 login broken@local.example '-ERR [SYS/TEMP]'
+	run -0 login broken2@local.example '-ERR [SYS/TEMP]'
+	logged pop3d 'login-deferred .*user=broken@local.example'
+}
+
+@test "an unknown name is refused, and slowly, like a wrong password" {
+	run -0 login ghost@local.example '-ERR [AUTH]'
+}
+
+@test "no process but the helpers asks for a name" {
+	! grep -vE ' (names getpwnam_r|names getspnam_r) |getpwnam_r (dawk[a-z]|nobody|root)$' "$SUITE/calls"
+}
+
+@test "locald delivers to others while the account of one recipient hangs, which is deferred" {
+	begin=$SECONDS
+	LD_PRELOAD=$ODD ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 timeout 60 "$BIN/../tool/locald_driver" "$BIN/locald" \
+		"$SUITE/etc/dawk.conf" "$SUITE/message" hang4@local.example alice@local.example fred@local.example broken3@local.example \
+		ghost@local.example >"$SUITE/results" 2>>"$SUITE/stderr/locald" 3>&- 4>&- &
+	driver=$!
+	wait_until others_are_done
+	[[ $((SECONDS - begin)) -lt 8 ]]
+	grep -q '^1 delivered' "$SUITE/results"
+	grep -q '^2 delivered' "$SUITE/results"
+	grep -q '^3 deferred 4.3.0 .*account broken3' "$SUITE/results"
+	grep -q '^4 failed 5.1.1' "$SUITE/results"
+	! grep -q '^0 ' "$SUITE/results"
+	wait "$driver"
+	grep -q '^0 deferred 4.3.0 .*takes too long' "$SUITE/results"
+	logged locald 'lookup-stuck name=hang4'
+	[[ $(find "$SUITE/home/fred/Maildir/new" -type f | wc -l) == 1 ]]
+}
+others_are_done() { [[ $(grep -c '^[1-4] ' "$SUITE/results") == 4 ]]; }
