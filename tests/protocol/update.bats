@@ -304,3 +304,78 @@ s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.s
 	kill "$holder"
 	[[ $status == 78 && $output == *"listen-smtp 127.0.0.1:$SMTP_PORT is in use by "*python* ]]
 }
+
+@test "senders are addresses, domains or all of them, for users who live here" {
+	source_is senders <<-'EOF'
+		alice@local.example: Sales@local.example, @Home.example,
+		 alice@elsewhere.example
+		@local.example: noreply@local.example
+		bob@local.example: *
+	EOF
+	run -0 $DAWK update
+	[[ $output == *"senders 3, limits 0" ]]
+	run -0 $DAWK explain --as alice@local.example sales@local.example
+	[[ $output == *"the table senders gives it to him"* ]]
+	run -0 $DAWK explain --as Alice any.body@home.example
+	run -0 $DAWK explain --as alice@local.example alice@elsewhere.example
+	run -0 $DAWK explain --as alice@local.example alice+x@local.example
+	[[ $output == *"his own address"* ]]
+	run -0 $DAWK explain --as bob@local.example ceo@bank.example
+	run -77 $DAWK explain --as alice@local.example ceo@bank.example
+	run -77 $DAWK explain --as alice@local.example bob@local.example
+	run -77 $DAWK explain --as alice@local.example any.body@below.home.example
+
+	source_is senders <<-'EOF'
+		alice@local.example sales@local.example
+		carol@remote.example: x@local.example
+		bob@local.example:
+		bob@local.example: sales
+		bob@local.example: a@b.example
+		BOB@local.example: a@b.example
+	EOF
+	run -65 $DAWK update
+	[[ $output == *"senders:1: expected USER: ADDRESS"* && $output == *'senders:2: expected a domain that lives here'* ]]
+	[[ $output == *"senders:3: expected addresses"* && $output == *'senders:4: expected user@domain, @domain or *, found "sales"'* ]]
+	[[ $output == *"senders:6: expected each key once"* ]]
+}
+
+@test "limits of single users are names with a number or off" {
+	source_is limits <<-'EOF'
+		alice@local.example messages-hour=7 strangers-hour=off
+		*                   Messages-Day=11
+	EOF
+	run -0 $DAWK update
+	[[ $output == *"senders 0, limits 2" ]]
+	run -0 $DAWK explain --as alice@local.example alice@local.example
+	[[ $output == *"messages-hour=7 messages-day=1000 "*"strangers-hour=off"* ]]
+	run -0 $DAWK explain --as bob@local.example bob@local.example
+	[[ $output == *"messages-hour=200 messages-day=11 "* ]]
+	source_is limits <<-'EOF'
+		alice@local.example
+		bob@local.example messages=5
+		@local.example messages-hour=0
+		carol@remote.example messages-hour=5
+		* networks-hour=99
+	EOF
+	run -65 $DAWK update
+	[[ $output == *"limits:1: expected NAME=NUMBER"* && $output == *'limits:2: expected NAME=NUMBER'*'"messages=5"'* ]]
+	[[ $output == *"limits:3: expected"* && $output == *"limits:4: expected a domain that lives here"* && $output == *"limits:5: expected"* ]]
+}
+
+@test "an account is held by hand, listed, and released" {
+	run -0 $DAWK user held
+	[[ $output == "no account is held" ]]
+	run -0 $DAWK user hold Alice@local.example spam wave
+	run -65 $DAWK user hold alice@local.example
+	[[ $output == *"is held already"* ]]
+	run -0 $DAWK user held
+	[[ $output == "alice@local.example "*" since "*"Z by "*": spam wave" ]]
+	run -0 $DAWK explain --as alice@local.example alice@local.example
+	[[ $output == *"his account is held"* ]]
+	run -0 $DAWK user release alice@local.example
+	run -67 $DAWK user release alice@local.example
+	run -65 $DAWK user hold alice@remote.example
+	run -64 $DAWK user hold
+	run -0 $DAWK user held
+	[[ $output == "no account is held" ]]
+}
