@@ -173,7 +173,7 @@ static bool is_match(const char *pattern, size_t length, const char *host)
 {
 	const char *dot;
 
-	if (length < 2 || memcmp(pattern, "*.", 2))
+	if (length <= 2 || memcmp(pattern, "*.", 2))
 		return text_equal_folded(pattern, length, host, strlen(host));
 	dot = strchr(host, '.');
 	return dot && dot != host && text_equal_folded(pattern + 1, length - 1, dot, strlen(dot));

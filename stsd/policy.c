@@ -98,6 +98,16 @@ static bool is_field_name(const char *name, size_t length)
 	return length > 0 && length <= 32;
 }
 
+static bool is_text(const char *line, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < length; i++)
+		if (((unsigned char)line[i] < 0x20 && line[i] != '\t') || line[i] == 0x7f)
+			return false;
+	return true;
+}
+
 /* "name:" *WSP value *WSP. A line of nothing is let pass: many files end in one. */
 static enum result take_line(struct parse *parse, const char *line, size_t length, struct why *why)
 {
@@ -109,7 +119,7 @@ static enum result take_line(struct parse *parse, const char *line, size_t lengt
 	if (!length)
 		return RESULT_OK;
 	colon = memchr(line, ':', length);
-	if (!text_is_printable(line, length) || !colon || !is_field_name(line, (size_t)(colon - line)))
+	if (!is_text(line, length) || !colon || !is_field_name(line, (size_t)(colon - line)))
 		return why_set(why, RESULT_NEVER, "the policy has a line that is no field: %.*s", (int)(length > 60 ? 60 : length), line);
 	end = line + length;
 	for (value = colon + 1; value < end && is_blank(*value); value++)

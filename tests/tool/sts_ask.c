@@ -1,8 +1,8 @@
 /* Plays remoted for stsd: sts_ask BIN CONF, where BIN holds dnsd and stsd. Lines of standard input:
- *	ask DOMAIN
- *	fact DOMAIN none|sts|tlsa POLICY MX RESULT SENDING RECEIVING REASON	RESULT: a number of wire.h; "-": empty; '|' for an LF
+ *	ask DOMAIN ..	all at once
+ *	fact DOMAIN none|sts|tlsa POLICY MX RESULT SENDING RECEIVING REASON	RESULT: a number of wire.h; "-": empty; '|' for an LF, '_' for a blank
  *	wait SECONDS
- * Each ask prints "DOMAIN VERDICT ttl=N id=ID patterns # words" before the next line is read. At the end of the input both
+ * Each domain gets a line "DOMAIN VERDICT ttl=N id=ID patterns # words" before the next line is read. At the end of the input both
  * helpers are ended in order; its exit code is stsd's. */
 #include "common/dns.h"
 #include "common/service.h"
@@ -16,9 +16,10 @@
 
 static struct loop *loop;
 static struct sts_client client;
-static struct sts_query query;
+static struct asked { struct sts_query query; const char *name; } asked[100];
+static int left;
 static struct timer pause_timer;
-static char line[4096], name[300];
+static char line[4096];
 
 struct helper { pid_t pid; struct channel control; };
 
@@ -65,11 +66,25 @@ static void done(struct sts_query *q, const struct sts_answer *answer)
 {
 	static const char *const verdicts[] = { "?", "none", "testing", "enforce", "later" };
 
-	(void)q;
-	printf("%s %s ttl=%u id=%s %.*s%s%s\n", name, verdicts[answer->verdict], answer->ttl_seconds, answer->id,
+	printf("%s %s ttl=%u id=%s %.*s%s%s\n", container_of(q, struct asked, query)->name, verdicts[answer->verdict], answer->ttl_seconds, answer->id,
 	       (int)answer->patterns_length, answer->patterns_length ? answer->patterns : "", answer->words[0] ? " # " : "", answer->words);
 	fflush(stdout);
-	loop_stop(loop);
+	if (--left == 0)
+		loop_stop(loop);
+}
+
+static void ask_all(char *names)
+{
+	char *save = NULL, *name = strtok_r(names, " \n", &save);
+	struct why why = { 0 };
+
+	for (left = 0; name && left < 100; name = strtok_r(NULL, " \n", &save)) {
+		struct asked *a = &asked[left++];
+		a->name = name;
+		sts_ask(&client, &a->query, name, done);
+	}
+	if (left)
+		loop_run(loop, &why);
 }
 
 static void stop(struct timer *timer)
@@ -91,8 +106,9 @@ static void tell_fact(char *rest)
 		if (!strcmp(field[i], "-"))
 			*field[i] = 0;
 	}
-	for (c = field[2]; *c; c++)
-		*c = *c == '|' ? '\n' : *c == '_' ? ' ' : *c;
+	for (i = 2; i < 8; i++)
+		for (c = field[i]; *c; c++)
+			*c = *c == '|' ? '\n' : *c == '_' ? ' ' : *c;
 	fact = (struct tls_fact){
 		.domain = field[0], .policy = field[2], .mx = field[3], .sending_ip = field[5], .receiving_ip = field[6], .reason = field[7],
 		.policy_type = *field[1] == 'n' ? TLS_FACT_POLICY_NONE : *field[1] == 's' ? TLS_FACT_POLICY_STS : TLS_FACT_POLICY_TLSA,
@@ -106,9 +122,7 @@ static void obey(void)
 	struct why why = { 0 };
 
 	if (!strncmp(line, "ask ", 4)) {
-		snprintf(name, sizeof name, "%.*s", (int)strcspn(line + 4, "\n"), line + 4);
-		sts_ask(&client, &query, name, done);
-		loop_run(loop, &why);
+		ask_all(line + 4);
 	} else if (!strncmp(line, "wait ", 5)) {
 		loop_set_timer(loop, &pause_timer, (uint64_t)(strtod(line + 5, NULL) * 1000), stop);
 		loop_run(loop, &why);
