@@ -346,6 +346,21 @@ bool tls_opener_has_files(void)
 	return opener.pairs.count > 0;
 }
 
+bool tls_opener_can_serve(const char *name, const struct listener_list *list)
+{
+	struct log_line line;
+	struct why why = { 0 };
+
+	if (list->count == 0 || tls_opener_has_files())
+		return list->count > 0;
+	why_set(&why, RESULT_NEVER, "there is no certificate: `dawk cert make` makes one, tls-certificate and tls-key name others");
+	log_start(&line, "listener-closed");
+	log_text(&line, "listener", name);
+	log_why(&line, &why);
+	log_end(&line);
+	return false;
+}
+
 enum result tls_opener_find(const struct configuration *conf, struct why *why)
 {
 	enum result result = tls_pairs_find(conf, &opener.pairs, why);

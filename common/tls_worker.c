@@ -14,6 +14,9 @@ static struct worker {
 	struct tls_file *files;
 	size_t count, wanted;
 	uint64_t generation;
+	struct loop *loop;
+	struct timer patience;
+	void (*ready)(void);		/* NULL: nobody waits */
 } worker;
 
 static void drop_files(void)
@@ -63,6 +66,31 @@ static bool add_file(const struct frame *f)
 	return file->name && file->pem;
 }
 
+static void be_ready(void)
+{
+	void (*ready)(void) = worker.ready;
+
+	if (!ready)
+		return;
+	worker.ready = NULL;
+	loop_unset_timer(worker.loop, &worker.patience);
+	ready();
+}
+
+static void patience_over(struct timer *timer)
+{
+	(void)timer;
+	be_ready();
+}
+
+void tls_worker_await(struct loop *loop, void (*ready)(void))
+{
+	worker.loop = loop;
+	worker.ready = ready;
+	if (!loop_set_timer(loop, &worker.patience, TLS_FIRST_MS, patience_over))
+		be_ready();
+}
+
 static void replace(void)
 {
 	struct why why = { 0 };
@@ -74,6 +102,7 @@ static void replace(void)
 		log_start(&line, "certificates");
 		log_number(&line, "count", worker.count);
 		log_end(&line);
+		be_ready();
 	}
 	drop_files();
 }

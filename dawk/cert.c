@@ -5,6 +5,7 @@
 #include "common/text.h"
 #include "common/tls_files.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,58 @@ static int make(const struct configuration *conf, bool renew)
 	if (is_new && conf->tls_certificate.count)
 		printf("not in use: tls-certificate in %s names others\n", conf->file);
 	return EX_OK;
+}
+
+/* ---- judging ---- */
+
+static const char *fault_of(const struct tls_certificate *facts, int64_t now, bool *is_fault)
+{
+	*is_fault = facts->not_after <= now || facts->not_before > now;
+	if (facts->not_after <= now)
+		return "it has expired";
+	if (facts->not_before > now)
+		return "it is not valid yet";
+	return (facts->not_after - now) / DAY_SECONDS < SOON_DAYS ? "it expires soon" : NULL;
+}
+
+static void judge_pair(const struct tls_pair *pair, struct cert_row *row, struct tls_certificate *facts, struct why *why)
+{
+	enum result result = pair_fits(pair, facts, why);
+	int64_t now = (int64_t)time(NULL);
+
+	row->file = pair->certificate;
+	if (facts->not_after) {
+		row->facts = facts;
+		row->days_left = (facts->not_after - now) / DAY_SECONDS;
+		row->fault = fault_of(facts, now, &row->is_fault);
+	}
+	row->is_unknown = result != RESULT_OK && why->errno_value == EACCES;
+	if (result == RESULT_OK || row->is_unknown || row->is_fault)
+		return;
+	row->fault = why->text;
+	row->is_fault = true;
+}
+
+void cert_each(const struct configuration *conf, void (*each)(void *context, const struct cert_row *row), void *context)
+{
+	struct tls_pairs pairs;
+	struct why why = { 0 };
+	enum result result = tls_pairs_find(conf, &pairs, &why);
+
+	if (result != RESULT_OK) {
+		struct cert_row none = { .file = "tls-certificate", .is_fault = true, .fault = "there is no certificate" };
+		none.fault = result == RESULT_END ? none.fault : why.text;
+		each(context, &none);
+		return;
+	}
+	for (size_t i = 0; i < pairs.count; i++) {
+		struct tls_certificate facts = { .not_after = 0 };
+		struct cert_row row = { .file = NULL };
+		struct why inner = { 0 };
+		judge_pair(&pairs.items[i], &row, &facts, &inner);
+		each(context, &row);
+	}
+	tls_pairs_free(&pairs);
 }
 
 /* ---- show ---- */

@@ -305,18 +305,10 @@ static void check_space(struct check *check, const char *path)
 		              "%s: only %llu more files can be made", path, (unsigned long long)st.f_favail);
 }
 
-static void check_files_named(struct check *check)
+static void check_checkpassword(struct check *check)
 {
 	const struct configuration *conf = check->conf;
-	const struct { const char *name; const struct text_list *list; } rows[] = {
-		{ "tls-certificate", &conf->tls_certificate }, { "tls-key", &conf->tls_key },
-	};
 
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		for (size_t j = 0; j < rows[i].list->count; j++)
-			if (access(rows[i].list->items[j], R_OK) != 0)
-				check_finding(check, "put the file there, or correct the setting", "%s: %s: %s", rows[i].name,
-				              rows[i].list->items[j], strerror(errno));
 	if (conf->checkpassword && access(conf->checkpassword, X_OK) != 0)
 		check_finding(check, "put the program there, or correct the setting", "checkpassword: %s: %s", conf->checkpassword, strerror(errno));
 }
@@ -332,7 +324,8 @@ int command_check(struct configuration *conf, int argc, char **argv)
 	check_tables(&check);
 	check_folders(&check);
 	check_queue(&check);
-	check_files_named(&check);
+	check_certificates(&check);
+	check_checkpassword(&check);
 	check_space(&check, conf->queue);
 	check_space(&check, conf->mailboxes);
 	check_ports(&check);

@@ -1,4 +1,5 @@
-/* `dawk check`: findings, each with how to mend it. Used by check.c, check_ports.c, check_names.c. */
+/* `dawk check`: findings, each with how to mend it. Used by check.c, check_certificates.c, check_ports.c,
+ * check_names.c. */
 #ifndef DAWK_CHECK_H
 #define DAWK_CHECK_H
 
@@ -18,6 +19,8 @@ void check_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Listeners: free, or held by this suite's own programs. */
 void check_ports(struct check *check);
+/* Certificates: there, with their keys, for this host's name, and for how long. */
+void check_certificates(struct check *check);
 /* What the DNS says of this host and its domains. Waits a few seconds at most. */
 void check_names(struct check *check);
 

@@ -1,5 +1,6 @@
 /* dawk init: a complete instance below a folder, or the host's own installation. DESIGN.md 6. The
  * configuration gets its name last, so that what was interrupted is simply begun again. */
+#include "cert.h"
 #include "command.h"
 #include "layout.h"
 #include "common/queue.h"
@@ -260,6 +261,7 @@ static int furnish(struct configuration *conf, const struct layout *layout)
 {
 	char programs[PATH_MAX];
 	char *update[] = { "update", "--quiet", NULL };
+	bool is_new;
 	struct why why = { 0 };
 	enum result result = command_programs_directory(programs, sizeof programs, &why);
 	if (result == RESULT_OK)
@@ -268,6 +270,8 @@ static int furnish(struct configuration *conf, const struct layout *layout)
 		result = make_queue(conf, &why);
 	if (result == RESULT_OK)
 		result = make_mailboxes(conf, &why);
+	if (result == RESULT_OK && !conf->tls_certificate.count)
+		result = cert_make_self_signed(conf, false, &is_new, &why);	/* TLS from the first minute */
 	if (result == RESULT_OK)
 		result = scripts_make(layout, programs, &why);
 	if (result != RESULT_OK)
@@ -286,6 +290,8 @@ static void say_next(const struct layout *layout, const struct configuration *co
 	printf("  start it:          runsvdir %s\n", layout->service);
 	printf("  add a mailbox:     %s user add NAME@%s\n", dawk, domain);
 	printf("  look at it:        %s status\n", dawk);
+	if (!conf->tls_certificate.count)
+		printf("  TLS:               by a certificate that signs itself, %s cert; INSTALL says how to get another\n", dawk);
 	printf("  postmaster's mail arrives already; to read it, give the mailbox a password:\n"
 	       "                     %s user passwd postmaster@%s\n", dawk, domain);
 	if (geteuid() != 0)

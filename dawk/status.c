@@ -1,21 +1,20 @@
 /* dawk status: what runs, what waits, what fails. */
+#include "cert.h"
 #include "command.h"
+#include "probe.h"
 #include "queue_command.h"
 #include "queue_view.h"
 #include "common/channel.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 enum {
-	BANNER_PATIENCE_MS = 5000,
 	REASONS_MAX = 50,	/* different ones that are counted */
 	REASONS_SHOWN = 10,
 	LOOK_MAX = 20000,	/* messages whose reasons are read */
@@ -28,36 +27,6 @@ struct service_row {
 	struct why why;		/* why it is down; empty: it answers */
 	bool is_unknown;	/* the caller may not ask it */
 };
-
-static enum result await_banner(int fd, char expected, uint32_t more_ms, struct why *why)
-{
-	char first = 0;
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	if (poll(&wait, 1, BANNER_PATIENCE_MS + (int)more_ms) <= 0)
-		return why_set(why, RESULT_RETRY, "takes connections, but does not answer");
-	ssize_t got = recv(fd, &first, 1, 0);
-	if (got <= 0)
-		return why_set(why, RESULT_RETRY, "takes connections, but hangs up at once");
-	if (first != expected)
-		return why_set(why, RESULT_RETRY, "answers, but refuses service now");
-	send(fd, "QUIT\r\n", 6, MSG_NOSIGNAL);
-	return RESULT_OK;
-}
-
-/* EXPECTED: the first byte of its banner; 0: TLS comes first, taking connections has to do. */
-static void probe(const struct sockaddr *address, socklen_t size, char expected, uint32_t more_ms, struct why *why)
-{
-	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		why_errno(why, RESULT_RETRY, "unable to make a socket");
-		return;
-	}
-	if (connect(fd, address, size) < 0)
-		why_errno(why, RESULT_RETRY, "does not run");
-	else if (expected)
-		await_banner(fd, expected, more_ms, why);
-	close(fd);
-}
 
 /* A wildcard address answers at the loopback one; what is bound to IPv6 alone there, at ::1. */
 static struct sockaddr_storage reachable(const struct listener *listener)
@@ -101,14 +70,15 @@ static void print_service(struct report *report, const struct service_row *row)
 	report->is_first = false;
 }
 
-static void report_listeners(struct report *report, const char *service, const struct listener_list *list, char expected)
+static void report_listeners(struct report *report, const char *service, const struct listener_list *list, char expected, bool is_tls)
 {
 	uint32_t more_ms = expected == '2' ? report->conf->greet_delay_seconds * 1000 : 0;
+	struct probe probe = { .expected = expected, .is_tls = is_tls, .more_ms = more_ms };
 	for (size_t i = 0; i < list->count; i++) {
 		struct service_row row = { .service = service, .listener = list->items[i].text };
 		struct sockaddr_storage address = reachable(&list->items[i]);
 		socklen_t size = address.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-		probe((const struct sockaddr *)&address, size, expected, more_ms, &row.why);
+		probe_listener(&probe, (const struct sockaddr *)&address, size, &row.why);
 		print_service(report, &row);
 	}
 }
@@ -122,8 +92,9 @@ static void report_local(struct report *report)
 	if (strlen(row.listener) >= sizeof address.sun_path) {
 		why_set(&row.why, RESULT_NEVER, "the path is too long for a socket");
 	} else {
+		struct probe probe = { .expected = '2', .more_ms = report->conf->greet_delay_seconds * 1000 };
 		memcpy(address.sun_path, row.listener, strlen(row.listener));
-		probe((const struct sockaddr *)&address, sizeof address, '2', report->conf->greet_delay_seconds * 1000, &row.why);
+		probe_listener(&probe, (const struct sockaddr *)&address, sizeof address, &row.why);
 	}
 	print_service(report, &row);
 }
@@ -152,12 +123,45 @@ static void report_queued(struct report *report)
 static void report_services(struct report *report)
 {
 	const struct configuration *conf = report->conf;
-	/* listen-submissions and listen-pop3s speak TLS from the first byte: nobody opens them yet */
 	report_local(report);
-	report_listeners(report, "smtpd", &conf->listen_smtp, '2');
-	report_listeners(report, "smtpd", &conf->listen_submission, '2');
-	report_listeners(report, "pop3d", &conf->listen_pop3, '+');
+	report_listeners(report, "smtpd", &conf->listen_smtp, '2', false);
+	report_listeners(report, "smtpd", &conf->listen_submission, '2', false);
+	report_listeners(report, "smtpd", &conf->listen_submissions, '2', true);
+	report_listeners(report, "pop3d", &conf->listen_pop3, '+', false);
+	report_listeners(report, "pop3d", &conf->listen_pop3s, '+', true);
 	report_queued(report);
+}
+
+/* ---- certificates ---- */
+
+static void print_certificate_json(struct report *report, const struct cert_row *row)
+{
+	printf("%s{\"file\":", report->is_first ? "" : ",");
+	json_string(stdout, row->file, strlen(row->file));
+	if (row->facts) {
+		fputs(",\"names\":", stdout);
+		json_string(stdout, row->facts->names, strlen(row->facts->names));
+		printf(",\"days\":%lld,\"not_after\":%lld", (long long)row->days_left, (long long)row->facts->not_after);
+	}
+	fputs(",\"fault\":", stdout);
+	json_string(stdout, row->fault ? row->fault : "", row->fault ? strlen(row->fault) : 0);
+	putchar('}');
+	report->is_first = false;
+}
+
+static void print_certificate(void *context, const struct cert_row *row)
+{
+	struct report *report = context;
+
+	if (row->is_unknown && !row->facts)
+		return;		/* root's business */
+	if (report->is_json)
+		print_certificate_json(report, row);
+	else if (!row->facts)
+		printf("tls      BAD  %s: %s\n", row->file, row->fault);
+	else
+		printf("tls      %-4s %s, %lld days%s%s%s\n", row->is_fault ? "BAD" : row->fault ? "SOON" : "ok", row->file, (long long)row->days_left,
+		       row->facts->is_self_signed ? ", signs itself" : "", row->fault ? ": " : "", row->fault ? row->fault : "");
 }
 
 /* ---- what waits, what fails ---- */
@@ -278,6 +282,10 @@ int command_status(struct configuration *conf, int argc, char **argv)
 	if (report.is_json)
 		fputs("{\"services\":[", stdout);
 	report_services(&report);
+	report.is_first = true;
+	if (report.is_json)
+		fputs("],\"certificates\":[", stdout);
+	cert_each(conf, print_certificate, &report);
 	int code = report_queue(&report);
 	return code ? code : report.down ? EX_UNAVAILABLE : EX_OK;
 }

@@ -35,8 +35,8 @@ holders_of() {
 
 listener_names() {	# service
 	case $1 in
-	smtpd) printf 'listen-smtp listen-submission\n' ;;
-	pop3d) printf 'listen-pop3\n' ;;
+	smtpd) printf 'listen-smtp listen-submission listen-submissions\n' ;;
+	pop3d) printf 'listen-pop3 listen-pop3s\n' ;;
 	esac
 }
 

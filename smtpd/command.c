@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include "auth.h"
 #include "policy.h"
 #include <stdio.h>
 #include <string.h>
@@ -43,18 +44,41 @@ static bool may_expand(const struct session *s)
 	return network_list_contains(&s->worker->conf->expn_networks, &s->ip);
 }
 
-/* What is on offer: RFC 2920, 1870, 6152, 2034, 3030 (without BINARYMIME), 6531, 3461, 9422. */
+/* What is on offer: RFC 2920, 1870, 6152, 2034, 3030 (without BINARYMIME), 6531, 3461, 9422, 4954, 3207. */
 static enum reply ehlo(struct session *s, const char *arg, size_t length)
 {
 	const struct configuration *conf = s->worker->conf;
 	enum reply reply = hello(s, arg, length, true);
+	char logins[AUTH_OFFER_MAX];
 
 	if (reply == SAY_HELO)
 		session_words(s, "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING\nSMTPUTF8\nDSN\n"
-		              "LIMITS MAILMAX=%d RCPTMAX=%u\n%sHELP", conf->hostname,
+		              "LIMITS MAILMAX=%d RCPTMAX=%u\n%s%s%sHELP", conf->hostname,
 		              (unsigned long long)conf->message_size_limit_bytes, SESSION_MESSAGES_MAX, conf->recipient_limit,
+		              auth_offer(s, logins), session_offers_tls(s) ? "STARTTLS\n" : "",
 		              may_expand(s) ? "EXPN\n" : "");	/* RFC 5321 3.5.2 */
 	return reply;
+}
+
+/* The answer is the last byte in clear. What a client, or somebody on the way to it, sends behind the command without
+ * waiting is never run: the session ends. */
+static enum reply starttls(struct session *s, const char *arg, size_t length)	/* RFC 3207 4 */
+{
+	(void)arg;
+	if (length > 0) {
+		session_words(s, "STARTTLS takes no argument");
+		return SAY_SYNTAX;
+	}
+	if (session_has_tls(s)) {
+		session_words(s, "TLS is on already");
+		return SAY_NOT_NOW;
+	}
+	if (!session_offers_tls(s))
+		return s->listener == LISTENER_LOCAL ? SAY_UNKNOWN_COMMAND : SAY_NO_TLS;
+	if (s->is_pipelined)
+		return SAY_TLS_TOO_EARLY;	/* RFC 3207 4.1: it ends a group, and nobody may begin before the answer */
+	s->state = STARTS_TLS;
+	return SAY_START_TLS;
 }
 
 /* ---- a transaction ---- */
@@ -64,7 +88,7 @@ static enum reply mail(struct session *s, const char *arg, size_t length)	/* RFC
 	struct mail_parameters parameters;
 	struct why words = { .errno_value = 0 };
 
-	if (s->listener == LISTENER_SUBMISSION && !s->is_authenticated)
+	if (session_is_submission(s) && !s->is_authenticated)
 		return SAY_NEEDS_LOGIN;		/* RFC 6409 4.3 */
 	if (s->messages >= SESSION_MESSAGES_MAX)
 		return SAY_TOO_MANY_MESSAGES;	/* RFC 9422 4.1 */
@@ -287,6 +311,8 @@ static const struct command {
 } commands[] = {
 	{ "EHLO", ANYWHERE,         NULL,                      true,  ehlo },
 	{ "HELO", ANYWHERE,         NULL,                      true,  helo },
+	{ "AUTH", AT_HELLO,         "say EHLO first, and finish what is begun", true, auth },
+	{ "STARTTLS", AT_HELLO,     "say EHLO first, and finish what is begun", true, starttls },
 	{ "MAIL", AT_HELLO,         "say HELO first, and one MAIL at a time", false, mail },
 	{ "RCPT", AT_MAIL | AT_RCPT, "say MAIL first",         false, rcpt },
 	{ "DATA", AT_MAIL | AT_RCPT, "say MAIL and RCPT first", false, data },

@@ -25,7 +25,7 @@ bool policy_trusts(const struct session *s)
 {
 	const struct network_list *relay = &s->worker->conf->relay_networks;
 
-	if (s->listener == LISTENER_SUBMISSION)
+	if (session_is_submission(s))
 		return false;
 	if (s->listener == LISTENER_LOCAL)
 		return relay->count > 0 || relay->is_any;

@@ -14,6 +14,7 @@
 	R(BYE,                221, "2.0.0",  HANG_UP,  "bye") \
 	R(SENDER_OK,          250, "2.1.0",  GO_ON,    "sender ok") \
 	R(RECIPIENT_OK,       250, "2.1.5",  GO_ON,    "recipient ok") \
+	R(START_TLS,          220, "2.0.0",  GO_ON,    "go ahead") \
 	R(GO_AHEAD,           354, "",       GO_ON,    "go ahead, end with a line that holds a dot alone") \
 	R(CHUNK_OK,           250, "2.0.0",  GO_ON,    "% bytes taken") \
 	R(QUEUED,             250, "2.0.0",  GO_ON,    "queued as %") \
@@ -40,12 +41,27 @@
 	R(PARAMETER_UNKNOWN,  555, "5.5.4",  GO_ON,    "parameter not known: %") \
 	R(NEEDS_SMTPUTF8,     553, "5.6.7",  GO_ON,    "an address in UTF-8 needs MAIL with SMTPUTF8") \
 	R(NEEDS_LOGIN,        530, "5.7.0",  GO_ON,    "authentication required") \
+	R(CHALLENGE,          334, "",       GO_ON,    "%") \
+	R(LOGGED_IN,          235, "2.7.0",  GO_ON,    "welcome") \
+	R(AUTH_REFUSED,       535, "5.7.8",  GO_ON,    "authentication failed") \
+	R(AUTH_LATER,         454, "4.7.0",  GO_ON,    "unable to check a login now, try again later") \
+	R(AUTH_BLOCKED,       454, "4.7.0",  GO_ON,    "too many logins failed, try again later") \
+	R(AUTH_MALFORMED,     501, "5.5.2",  GO_ON,    "this is no message of that mechanism") \
+	R(AUTH_NO_BASE64,     501, "5.5.2",  GO_ON,    "this is not base64") \
+	R(AUTH_SYNTAX,        501, "5.5.4",  GO_ON,    "syntax error: AUTH MECHANISM [RESPONSE]") \
+	R(AUTH_CANCELLED,     501, "5.7.0",  GO_ON,    "login cancelled") \
+	R(AUTH_LINE_TOO_LONG, 500, "5.5.6",  GO_ON,    "line too long in a login") \
+	R(AUTH_UNKNOWN,       504, "5.5.4",  GO_ON,    "this mechanism is not offered") \
+	R(AUTH_NOT_HERE,      502, "5.5.1",  GO_ON,    "nobody logs in here") \
+	R(AUTH_NEEDS_TLS,     538, "5.7.11", GO_ON,    "logins need TLS: say STARTTLS first") \
 	R(NO_RELAY,           550, "5.7.1",  GO_ON,    "relaying is not for you") \
 	R(NO_SUCH_RECIPIENT,  550, "5.1.1",  GO_ON,    "no such recipient here") \
 	R(MAILBOX_FULL_LATER, 452, "4.2.2",  GO_ON,    "mailbox full") \
 	R(MAILBOX_FULL,       552, "5.2.2",  GO_ON,    "mailbox full") \
 	R(TOO_MANY_RECIPIENTS, 452, "4.5.3", GO_ON,    "too many recipients") \
 	R(TOO_MANY_MESSAGES,  421, "4.5.3",  HANG_UP,  "too many messages in a session, come again") \
+	R(NO_TLS,             454, "4.7.0",  GO_ON,    "TLS is not available now") \
+	R(TLS_TOO_EARLY,      554, "5.5.1",  HANG_UP,  "wait for the answer to STARTTLS") \
 	R(REJECTED,           550, "5.7.1",  GO_ON,    "%") \
 	R(DEFERRED,           450, "4.7.1",  GO_ON,    "%") \
 	R(TOO_BIG,            552, "5.3.4",  GO_ON,    "message too big") \

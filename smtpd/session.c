@@ -1,6 +1,8 @@
 #include "session.h"
 
 #include "ask.h"
+#include "auth.h"
+#include "common/tls_stream.h"
 #include "hostname.h"
 #include "policy.h"
 #include "sender.h"
@@ -8,15 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum {
 	RECIPIENT_WAIT_MS = 30000,	/* for authd */
+	AUTH_WAIT_MS = 120000,
 	SENDER_WAIT_MS = 20000,		/* for dnsd */
 	COMMIT_WAIT_MS = 600000,	/* RFC 5321 4.5.3.2.6: the client waits no longer */
 	LINGER_MS = 2000,
-	NAME_WAIT_MS = 5000,		/* for the client's host name, before it is greeted without */
 };
 
 static void session_fire(struct timer *timer);
@@ -36,10 +36,16 @@ const char *session_words(struct session *s, const char *format, ...)
 struct transaction_client session_client(const struct session *s)
 {
 	return (struct transaction_client){
-		.session_id = s->id, .helo = s->helo, .client_name = s->client_name, .ip = s->ip, .uid = s->uid,
+		.session_id = s->id, .helo = s->helo, .client_name = s->client_name, .user = s->user, .ip = s->ip, .uid = s->uid,
 		.is_local = s->listener == LISTENER_LOCAL, .is_extended = s->is_extended,
-		.is_submitted = s->listener != LISTENER_SMTP,
+		.is_submitted = s->listener != LISTENER_SMTP, .is_authenticated = s->is_authenticated,
+		.tls = tls_stream_session(&s->stream),
 	};
+}
+
+bool session_is_submission(const struct session *s)
+{
+	return s->listener == LISTENER_SUBMISSION || s->listener == LISTENER_SUBMISSIONS;
 }
 
 bool session_set_helo(struct session *s, const char *helo, size_t length)
@@ -62,19 +68,6 @@ void session_reset(struct session *s)
 		s->state = AT_HELLO;
 }
 
-/* Sorts with others of its time by nothing: it only has to be unlike them. splitmix64 over a counter. */
-static void session_make_id(struct session *s)
-{
-	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
-	uint64_t x = s->worker->session_seed += 0x9e3779b97f4a7c15;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-	x = (x ^ x >> 27) * 0x94d049bb133111eb;
-	x ^= x >> 31;
-	for (int i = 0; i < SESSION_ID_LENGTH; i++, x >>= 5)
-		s->id[i] = digits[x & 31];
-}
-
 /* ---- its end ---- */
 
 /* A commit that is under way goes on without its client, who may see its message twice, never not at all. */
@@ -86,6 +79,7 @@ static void session_let_go(struct session *s)
 		s->worker->orphan_count++;
 	}
 	ask_cancel(s->worker->asks, s->ticket);
+	auth_drop(s);
 	hostname_cancel(s->lookup);
 	sender_cancel(s->sender);
 	transaction_free(s->transaction);
@@ -112,7 +106,7 @@ static void session_free(struct session *s)
 	worker_note_gone(worker);
 }
 
-static void session_lose(struct session *s, enum session_ending ending)
+void session_lose(struct session *s, enum session_ending ending)
 {
 	s->is_lost = true;
 	s->ending = (uint8_t)ending;
@@ -145,22 +139,6 @@ void session_say(struct session *s, enum reply reply, const char *line, size_t l
 	}
 }
 
-/* Our own clients do not wait to be greeted. */
-static uint64_t session_greet_delay_ms(const struct session *s)
-{
-	return s->is_trusted ? 0 : (uint64_t)s->worker->conf->greet_delay_seconds * 1000;
-}
-
-/* Till the delay is over, and then for the host name. */
-static uint64_t session_greeting_wait_ms(const struct session *s)
-{
-	uint64_t delay = session_greet_delay_ms(s), waited = loop_now_ms(s->worker->loop) - s->started_ms;
-
-	if (waited < delay)
-		return delay - waited;
-	return s->lookup && waited < NAME_WAIT_MS ? NAME_WAIT_MS - waited : 0;
-}
-
 static uint64_t session_wait_ms(const struct session *s)
 {
 	uint64_t wait = (uint64_t)s->worker->conf->smtp_timeout_seconds * 1000, now = loop_now_ms(s->worker->loop);
@@ -169,8 +147,10 @@ static uint64_t session_wait_ms(const struct session *s)
 	case AT_GREETING:	return session_greeting_wait_ms(s);
 	case WAITS_SENDER:	return SENDER_WAIT_MS;
 	case WAITS_RECIPIENT:	return RECIPIENT_WAIT_MS;
+	case WAITS_AUTH:	return AUTH_WAIT_MS;
 	case WAITS_COMMIT:	return COMMIT_WAIT_MS;
 	case IS_LINGERING:	return LINGER_MS;
+	case IN_HANDSHAKE:	return (uint64_t)s->worker->conf->tls_handshake_timeout_seconds * 1000;
 	}
 	if (!s->transaction || !s->transaction->deadline_ms || now + wait < s->transaction->deadline_ms)
 		return wait;
@@ -188,7 +168,7 @@ static void session_set_timer(struct session *s)
  * connection and the reply with it: half-close, and drop what comes. */
 static void session_linger(struct session *s)
 {
-	if (s->ending == ENDED_BY_QUIT || shutdown(s->stream.fd, SHUT_WR)) {
+	if (s->ending == ENDED_BY_QUIT || stream_shutdown(&s->stream)) {
 		s->is_lost = true;
 		return;
 	}
@@ -197,18 +177,36 @@ static void session_linger(struct session *s)
 	s->has_moved = true;
 }
 
-/* Every entry from outside ends here: sends, watches, waits, or frees. S is gone afterwards when it was lost. */
-static void session_settle(struct session *s)
+/* Sends. The handshake begins behind the last byte in clear; where it ends here, what comes after it goes out too. */
+static enum result session_flush(struct session *s)
 {
-	enum result sent = RESULT_OK;
-	struct why why;
+	struct why why = { .errno_value = 0 };
+	enum result sent = stream_flush(&s->stream, &why);
 
-	if (s->worker->is_ending && !(s->state & (WAITS_COMMIT | IS_CLOSING | IS_LINGERING)))
-		session_say(s, SAY_SHUTTING_DOWN, NULL, 0);
-	if (!s->is_lost)
+	if (sent == RESULT_OK && s->state == STARTS_TLS) {
+		session_begin_tls(s);
+	} else if (sent == RESULT_OK && s->state == IN_HANDSHAKE && !s->stream.is_shaking) {
+		session_secured(s);
 		sent = stream_flush(&s->stream, &why);
+	}
+	if (sent == RESULT_PEER && s->state == IN_HANDSHAKE)
+		session_log_tls_failure(s, &why);
 	if (sent == RESULT_PEER)
 		session_lose(s, ENDED_BY_CLIENT);
+	return sent;
+}
+
+/* Every entry from outside ends here: sends, watches, waits, or frees. S is gone afterwards when it was lost. */
+void session_settle(struct session *s)
+{
+	enum result sent = RESULT_OK;
+
+	if (s->worker->is_ending && s->state & (STARTS_TLS | IN_HANDSHAKE))
+		session_lose(s, ENDED_BY_US);	/* nothing can be said now */
+	else if (s->worker->is_ending && !(s->state & (WAITS_COMMIT | IS_CLOSING | IS_LINGERING)))
+		session_say(s, SAY_SHUTTING_DOWN, NULL, 0);
+	if (!s->is_lost)
+		sent = session_flush(s);
 	if (!s->is_lost && sent == RESULT_OK && s->state == IS_CLOSING)
 		session_linger(s);
 	if (!s->is_lost && s->has_moved)
@@ -233,7 +231,7 @@ static void session_take(struct session *s, const char *bytes, size_t length)
 }
 
 /* After an answer from elsewhere: what came meanwhile is run now. */
-static void session_resume(struct session *s)
+void session_resume(struct session *s)
 {
 	char *bytes;
 	size_t length;
@@ -248,7 +246,7 @@ static void session_read(struct session *s)
 {
 	char *bytes;
 	size_t length;
-	struct why why;
+	struct why why = { .errno_value = 0 };
 
 	switch (stream_read(&s->stream, &bytes, &length, &why)) {
 	case RESULT_OK:
@@ -257,16 +255,20 @@ static void session_read(struct session *s)
 		return;
 	case RESULT_END:
 	default:
+		if (s->state == IN_HANDSHAKE)
+			session_log_tls_failure(s, &why);
 		session_lose(s, s->ending ? s->ending : ENDED_BY_CLIENT);
 		return;
 	}
-	if (s->state == AT_GREETING)
+	if (s->state == IN_HANDSHAKE)
+		session_secured(s);	/* its last bytes brought more with them */
+	if (s->state == AT_GREETING && session_greet_delay_ms(s) > 0)
 		session_say(s, SAY_EARLY_TALKER, NULL, 0);	/* RFC 5321 4.3.1: the client waits for the greeting */
 	session_take(s, bytes, length);
 }
 
 /* While an answer is owed nothing is read; the first byte that comes all the same stops the watching. */
-static void session_ready(struct watch *watch, uint32_t events)
+void session_ready(struct watch *watch, uint32_t events)
 {
 	struct session *s = container_of(container_of(watch, struct stream, watch), struct session, stream);
 	bool waits = s->state & WAITS_ELSEWHERE || s->stream.unsent ||
@@ -327,6 +329,40 @@ void session_recipient_told(struct session *s, enum recipient_verdict verdict)
 	session_resume(s);
 }
 
+static enum reply login_reply(struct session *s, const struct frame *f)
+{
+	const struct wire_value *data = &f->value[LOGIN_TELL_DATA];
+	char text[BASE64_SIZE(2048)];
+
+	switch (f->value[LOGIN_TELL_VERDICT].number) {
+	case LOGIN_OK:
+		s->user = strndup(f->value[LOGIN_TELL_ADDRESS].bytes, f->value[LOGIN_TELL_ADDRESS].length);
+		s->is_authenticated = s->user != NULL;
+		return s->is_authenticated ? SAY_LOGGED_IN : SAY_NO_MEMORY;
+	case LOGIN_CHALLENGE:
+		s->exchange = (uint32_t)f->value[LOGIN_TELL_EXCHANGE].number;
+		s->state = AT_AUTH;
+		base64_encode(data->bytes, data->length, text);
+		session_words(s, "%s", text);
+		return SAY_CHALLENGE;
+	case LOGIN_REFUSED:	return SAY_AUTH_REFUSED;
+	case LOGIN_MALFORMED:	return SAY_AUTH_MALFORMED;
+	case LOGIN_NOT_OFFERED:	return SAY_AUTH_UNKNOWN;
+	case LOGIN_BLOCKED:	return SAY_AUTH_BLOCKED;
+	default:		return SAY_AUTH_LATER;
+	}
+}
+
+void session_login_told(struct session *s, const struct frame *f)
+{
+	s->ticket = 0;
+	if (s->state != WAITS_AUTH)
+		return;
+	s->state = AT_HELLO;
+	session_say(s, f ? login_reply(s, f) : SAY_AUTH_LATER, "AUTH", strlen("AUTH"));
+	session_resume(s);
+}
+
 /* The reply may change the state, so that the transaction of a refused sender goes after it. */
 static void session_sender_judged(struct session *s, enum reply reply)
 {
@@ -354,37 +390,6 @@ enum reply session_ask_sender(struct session *s)
 	return SAY_NOTHING;
 }
 
-/* RFC 5321 4.3.1: the client waits for the greeting. Who does not is no mail host, or carries another
- * protocol's request; our own clients are scripts at times. */
-static bool session_spoke_early(const struct session *s)
-{
-	return s->listener == LISTENER_SMTP && !s->is_trusted && stream_has_input(&s->stream);
-}
-
-/* When nothing is left to wait for. Judged here, since a host name is more particular than a network. */
-static void session_greet(struct session *s)
-{
-	hostname_cancel(s->lookup);
-	s->lookup = NULL;
-	enum reply reply = policy_client(s);
-	if (reply == SAY_GREETING && session_spoke_early(s))
-		reply = SAY_EARLY_TALKER;
-	if (reply == SAY_GREETING)
-		session_words(s, "%s ESMTP dawk", s->worker->conf->hostname);
-	s->state = AT_START;
-	s->has_moved = true;
-	session_say(s, reply, NULL, 0);
-}
-
-static void session_named(struct session *s, const char *name)
-{
-	s->lookup = NULL;
-	s->client_name = name ? strdup(name) : NULL;
-	if (s->state == AT_GREETING && session_greeting_wait_ms(s) == 0)
-		session_greet(s);
-	session_settle(s);
-}
-
 static void session_fire(struct timer *timer)
 {
 	struct session *s = container_of(timer, struct session, timer);
@@ -392,9 +397,11 @@ static void session_fire(struct timer *timer)
 	switch (s->state) {
 	case AT_GREETING:
 		s->has_moved = true;
-		if (session_greeting_wait_ms(s) == 0)
-			session_greet(s);
-		break;
+		if (session_greeting_wait_ms(s) > 0)
+			break;
+		session_greet(s);
+		session_resume(s);
+		return;
 	case WAITS_SENDER:
 		sender_cancel(s->sender);
 		session_sender_judged(s, SAY_SENDER_LATER);
@@ -403,9 +410,14 @@ static void session_fire(struct timer *timer)
 		ask_cancel(s->worker->asks, s->ticket);
 		session_recipient_told(s, RECIPIENT_LATER);
 		return;
+	case WAITS_AUTH:
+		ask_cancel(s->worker->asks, s->ticket);
+		session_login_told(s, NULL);
+		return;
 	case WAITS_COMMIT:
 	case IS_CLOSING:
 	case IS_LINGERING:
+	case IN_HANDSHAKE:
 		session_lose(s, s->ending ? s->ending : ENDED_BY_TIMEOUT);
 		break;
 	default:
@@ -417,73 +429,11 @@ static void session_fire(struct timer *timer)
 
 void session_shut_down(struct session *s)
 {
-	if (s->state == WAITS_RECIPIENT) {
+	if (s->state & (WAITS_RECIPIENT | WAITS_AUTH)) {
 		ask_cancel(s->worker->asks, s->ticket);
-		s->state = s->state_after;
+		s->state = s->state == WAITS_AUTH ? AT_HELLO : s->state_after;
 	}
 	sender_cancel(s->sender);
 	s->sender = NULL;
-	session_settle(s);
-}
-
-/* Loopback, relay-networks and root have no limit of connections. */
-static bool session_is_over_limit(struct session *s)
-{
-	struct limits *limits = s->worker->opening->limits;
-
-	if (s->listener == LISTENER_LOCAL ? s->uid == 0 : s->is_trusted || ip_is_loopback(&s->ip))
-		return false;
-	s->limits_key = s->listener == LISTENER_LOCAL ? limits_key_of_uid(limits, s->uid) : limits_key_of_address(limits, &s->ip);
-	if (limits_count(limits, s->limits_key) >= s->worker->conf->client_limit)
-		return true;
-	limits_add(limits, s->worker->index, s->limits_key);
-	s->is_counted = true;
-	return false;
-}
-
-static void session_link(struct session *s)
-{
-	s->link = &s->worker->sessions;
-	s->next = s->worker->sessions;
-	if (s->next)
-		s->next->link = &s->next;
-	s->worker->sessions = s;
-	s->worker->session_count++;
-}
-
-static void session_welcome(struct session *s)
-{
-	s->is_trusted = policy_trusts(s);
-	s->state = AT_GREETING;
-	s->has_moved = true;
-	if (session_is_over_limit(s)) {
-		session_say(s, SAY_TOO_MANY_CONNECTIONS, NULL, 0);
-		return;
-	}
-	if (!s->is_trusted && s->listener != LISTENER_LOCAL && worker_wants_names(s->worker->conf, &s->ip))
-		s->lookup = hostname_ask(&s->worker->dns, &s->ip, s, session_named);
-	if (session_greeting_wait_ms(s) == 0)
-		session_greet(s);
-}
-
-void session_start(struct worker *worker, int fd, enum listener_kind listener, const struct address_ip *ip, uint32_t uid)
-{
-	struct session *s = calloc(1, sizeof *s);
-	struct why why;
-
-	if (!s || stream_open(&s->stream, worker->loop, fd, session_ready, &why) != RESULT_OK) {
-		if (!s)
-			close(fd);
-		free(s);
-		return;
-	}
-	s->worker = worker;
-	s->ip = *ip;
-	s->uid = uid;
-	s->listener = (uint8_t)listener;
-	s->started_ms = loop_now_ms(worker->loop);
-	session_make_id(s);
-	session_link(s);
-	session_welcome(s);
 	session_settle(s);
 }

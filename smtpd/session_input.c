@@ -1,3 +1,4 @@
+#include "auth.h"
 #include "command.h"
 
 #include <string.h>
@@ -74,14 +75,17 @@ static size_t session_take_chunk(struct session *s, const char *bytes, size_t le
 
 static void session_run_line(struct session *s, const char *line, size_t length)
 {
+	enum reply reply = SAY_BARE_NEWLINE_LINE;
+	bool is_whole = length > 0 && line[length - 1] == '\r';
+
 	s->commands++;
-	if (length > 0 && line[length - 1] == '\r') {
-		length--;
-	} else if (!takes_bare_newline(s)) {
-		session_say(s, SAY_BARE_NEWLINE_LINE, line, length);
-		return;
-	}
-	session_say(s, command_run(s, line, length), line, length);
+	length -= is_whole;
+	size_t shown = auth_shown_length(s, line, length);
+	if (!is_whole && !takes_bare_newline(s))
+		auth_drop(s);
+	else
+		reply = s->state == AT_AUTH ? auth_answer(s, line, length) : command_run(s, line, length);
+	session_say(s, reply, shown > 0 ? line : NULL, shown);
 	if (s->state == IN_CHUNK && s->chunk_left == 0)
 		session_end_chunk(s);
 }
@@ -91,7 +95,8 @@ static size_t session_take_line(struct session *s, const char *bytes, size_t len
 {
 	const char *lf = memchr(bytes, '\n', length);
 	size_t line = lf ? (size_t)(lf - bytes) : length;
-	bool is_too_long = s->is_discarding || line > COMMAND_LINE_MAX;
+	bool is_login = s->state == AT_AUTH || (!s->is_discarding && auth_is_command(bytes, line));
+	bool is_too_long = s->is_discarding || line > (is_login ? AUTH_LINE_MAX : COMMAND_LINE_MAX);
 
 	if (!lf) {
 		s->is_discarding = is_too_long;
@@ -100,10 +105,12 @@ static size_t session_take_line(struct session *s, const char *bytes, size_t len
 	s->has_moved = true;
 	s->is_discarding = false;
 	s->is_pipelined = line + 1 < length;
-	if (is_too_long)
-		session_say(s, SAY_LINE_TOO_LONG, NULL, 0);
-	else
+	if (is_too_long) {
+		auth_drop(s);
+		session_say(s, is_login ? SAY_AUTH_LINE_TOO_LONG : SAY_LINE_TOO_LONG, NULL, 0);
+	} else {
 		session_run_line(s, bytes, line);
+	}
 	return line + 1;
 }
 
@@ -121,8 +128,11 @@ size_t session_consume(struct session *s, const char *bytes, size_t length)
 			s->has_moved = true;
 			used = session_take_chunk(s, bytes + at, length - at);
 			break;
+		case AT_GREETING:
+		case STARTS_TLS:
 		case WAITS_SENDER:
 		case WAITS_RECIPIENT:
+		case WAITS_AUTH:
 		case WAITS_COMMIT:
 			return at;
 		case IS_CLOSING:

@@ -1,5 +1,6 @@
 #include "command.h"
 #include "common/log.h"
+#include "common/tls_stream.h"
 
 #include <string.h>
 
@@ -46,6 +47,8 @@ void session_log_end(const struct session *s)
 	log_start(&line, "session-end");
 	log_who(&line, s);
 	log_text(&line, "helo", s->helo);
+	if (session_has_tls(s))
+		tls_log(tls_stream_session(&s->stream), &line);
 	log_text(&line, "how", endings[s->ending]);
 	log_number(&line, "commands", s->commands);
 	log_number(&line, "messages", s->messages);

@@ -2,6 +2,7 @@
  * workers, which have no rights but these. smtpd(8). */
 #include "common/log.h"
 #include "common/service.h"
+#include "common/tls_opener.h"
 #include "worker.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -68,18 +69,6 @@ static enum result open_local(const struct configuration *conf, struct why *why)
 	return result == RESULT_OK ? opening_add(fd, LISTENER_LOCAL, why) : result;
 }
 
-static void note_submissions(const struct configuration *conf)
-{
-	struct log_line line;
-
-	if (conf->listen_submissions.count == 0)
-		return;
-	log_start(&line, "listener-closed");
-	log_text(&line, "listener", "listen-submissions");
-	log_text(&line, "why", "it speaks TLS from the first byte, which this version does not offer");
-	log_end(&line);
-}
-
 static enum result open_all(const struct configuration *conf, struct why *why)
 {
 	char tables[4096];
@@ -95,9 +84,15 @@ static enum result open_all(const struct configuration *conf, struct why *why)
 		return result;
 	if ((result = table_directory_open(tables, &opening.tables, why)) != RESULT_OK)
 		return result;
+	if ((result = tls_opener_find(conf, why)) != RESULT_OK)
+		return result;
+	opening.has_certificates = tls_opener_has_files();
 	if ((result = open_listeners(&conf->listen_smtp, LISTENER_SMTP, why)) != RESULT_OK)
 		return result;
 	if ((result = open_listeners(&conf->listen_submission, LISTENER_SUBMISSION, why)) != RESULT_OK)
+		return result;
+	if (tls_opener_can_serve("listen-submissions", &conf->listen_submissions) &&
+	    (result = open_listeners(&conf->listen_submissions, LISTENER_SUBMISSIONS, why)) != RESULT_OK)
 		return result;
 	return open_local(conf, why);
 }
@@ -119,13 +114,15 @@ int main(int argc, char **argv)
 		log_failure("unable-to-start", &why);
 		return result == RESULT_NEVER ? EX_CONFIG : EX_TEMPFAIL;
 	}
-	note_submissions(conf);
 	const struct service_part parts[] = {
-		{ .name = "worker", .run = worker_run, .instances = conf->smtpd_workers, .died = worker_died },
+		{ .name = "worker", .run = worker_run, .instances = conf->smtpd_workers, .died = worker_died,
+		  .started = tls_opener_worker },
 		{ .name = "authd", .program = "authd", .instances = 1, .is_essential = true },
 		{ .name = "dnsd", .program = "dnsd", .instances = worker_wants_names(conf, NULL) ? 1 : 0 },
+		{ .name = "keyd", .program = "keyd", .instances = opening.has_certificates, .is_essential = true,
+		  .started = tls_opener_keyd },
 	};
-	const struct service_link links[] = { { "worker", "authd" }, { "worker", "dnsd" } };
+	const struct service_link links[] = { { "worker", "authd" }, { "worker", "dnsd" }, { "worker", "keyd" } };
 	const struct service service = { "smtpd", conf, parts, sizeof parts / sizeof *parts, links, sizeof links / sizeof *links };
 	return service_run(&service);
 }

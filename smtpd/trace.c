@@ -3,9 +3,17 @@
 #include "common/address.h"
 #include <string.h>
 
-const char *trace_protocol(bool is_extended, bool is_utf8)
+/* RFC 3848 knows no HELO with TLS: a client that says it is told apart by the tls clause. */
+const char *trace_protocol(unsigned how)
 {
-	return is_utf8 ? "UTF8SMTP" : is_extended ? "ESMTP" : "SMTP";
+	static const char *const names[2][4] = {
+		{ "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" },
+		{ "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" },
+	};
+
+	if (!(how & (TRACE_EXTENDED | TRACE_UTF8)))
+		return "SMTP";
+	return names[(how & TRACE_UTF8) != 0][((how & TRACE_TLS) != 0) + 2 * ((how & TRACE_AUTHENTICATED) != 0)];
 }
 
 /* A HELO argument may stand in the field as it is when it is a domain or a literal. */
@@ -56,6 +64,8 @@ bool trace_append(stralloc *out, const struct trace *trace)
 	    !text_append_format(out, "\r\n\tby %s with %s id %s", trace->hostname, trace->protocol, trace->id))
 		return false;
 	if (trace->only_recipient && !text_append_format(out, "\r\n\tfor <%s>", trace->only_recipient))
+		return false;
+	if (trace->tls_cipher && !text_append_format(out, "\r\n\ttls %s (%s)", trace->tls_cipher, trace->tls_version))
 		return false;
 	return text_append_format(out, ";\r\n\t%s\r\n", date);
 }

@@ -78,12 +78,18 @@ static void transaction_fail(struct transaction *t, const struct transaction_cli
 	transaction_refuse(t, is_full || why->errno_value == EMFILE || why->errno_value == ENFILE ? SAY_NO_SPACE : SAY_LATER);
 }
 
+static const char *transaction_protocol(const struct transaction *t, const struct transaction_client *client)
+{
+	return trace_protocol((client->is_extended ? TRACE_EXTENDED : 0U) | (t->mail.smtputf8 ? TRACE_UTF8 : 0U) |
+	                      (client->tls ? TRACE_TLS : 0U) | (client->is_authenticated ? TRACE_AUTHENTICATED : 0U));
+}
+
 static struct trace transaction_trace(const struct transaction *t, const struct transaction_client *client)
 {
 	return (struct trace){
 		.hostname = t->worker->conf->hostname, .helo = client->helo, .client_name = client->client_name,
 		.client = client->ip, .is_local = client->is_local, .uid = client->uid,
-		.protocol = trace_protocol(client->is_extended, t->mail.smtputf8), .id = t->commit.id,
+		.protocol = transaction_protocol(t, client), .id = t->commit.id,
 		.only_recipient = t->accepted_count == 1 ? t->only_recipient : NULL,
 		.arrived_us = queue_id_time_us(t->commit.id),
 	};
@@ -95,7 +101,13 @@ static bool transaction_make_trace(struct transaction *t, const struct transacti
 	struct trace trace = transaction_trace(t, client);
 	stralloc *out = &t->worker->trace;
 	bool is_repaired = client->is_submitted && t->header.is_over;
+	struct tls_facts facts;
 
+	if (client->tls) {
+		tls_facts(client->tls, &facts);
+		trace.tls_cipher = facts.cipher;
+		trace.tls_version = facts.version;
+	}
 	out->len = 0;
 	if (!trace_append(out, &trace))
 		return false;
@@ -109,10 +121,10 @@ static enum result transaction_make_head(struct transaction *t, const struct tra
 	char ip[NETWORK_TEXT_MAX];
 	struct envelope envelope = {
 		.id = t->commit.id, .arrived_us = queue_id_time_us(t->commit.id), .from = t->mail.from.text,
-		.protocol = trace_protocol(client->is_extended, t->mail.smtputf8),
+		.protocol = transaction_protocol(t, client),
 		.client = client->is_local ? "local" : ip_text(&client->ip, ip), .client_name = client->client_name,
 		.helo = client->helo, .session = client->session_id, .is_local = client->is_local, .uid = client->uid,
-		.body = t->mail.body, .needs_smtputf8 = t->mail.smtputf8,
+		.authenticated = client->user, .body = t->mail.body, .needs_smtputf8 = t->mail.smtputf8,
 		.return_headers = t->mail.return_headers, .return_full = t->mail.return_full,
 		.envid = *t->mail.envid ? t->mail.envid : NULL, .recipient_count = t->record_count,
 	};

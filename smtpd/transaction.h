@@ -20,10 +20,11 @@ enum {
 
 /* What a transaction has to know of its session. */
 struct transaction_client {
-	const char *session_id, *helo, *client_name;
+	const char *session_id, *helo, *client_name, *user;	/* user: who logged in; NULL */
 	struct address_ip ip;
 	uint32_t uid;
-	bool is_local, is_extended, is_submitted;
+	const struct tls_session *tls;	/* NULL: in clear */
+	bool is_local, is_extended, is_submitted, is_authenticated;
 };
 
 struct transaction {

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/service.h"
+#include "common/tls_opener.h"
 #include "session.h"
 #include <errno.h>
 #include <stdio.h>
@@ -88,6 +89,13 @@ static void listeners_rest(void)
 	loop_set_timer(worker.loop, &accept_timer, ACCEPT_PAUSE_MS, listeners_resume);
 }
 
+/* Certificates are there, or do not come. */
+static void listeners_begin(void)
+{
+	if (!worker.is_ending)
+		listeners_watch();
+}
+
 /* false: nobody is waiting, or nobody can be taken now. */
 static bool listener_accept(const struct watched *w)
 {
@@ -123,13 +131,17 @@ static void listener_ready(struct watch *watch, uint32_t events)
 
 static void worker_greet(const char *peer, unsigned index, int fd)
 {
-	struct why why;
+	struct why why = { .errno_value = 0 };
 
 	(void)index;
 	if (!strcmp(peer, "authd"))
 		asks_connect(worker.asks, fd);
 	else if (!strcmp(peer, "dnsd") && dns_client_join(&worker.dns, fd, &why) != RESULT_OK)
 		log_failure("unable-to-ask-dnsd", &why);
+	else if (!strcmp(peer, "opener") && tls_worker_join(worker.tls, worker.loop, fd, &why) != RESULT_OK)
+		log_failure("no-certificates", &why);
+	else if (!strcmp(peer, "keyd") && tls_keys_join(fd, &why) != RESULT_OK)
+		log_failure("unable-to-ask-keyd", &why);
 }
 
 static void worker_give_up(struct timer *timer)
@@ -181,8 +193,12 @@ static enum result worker_drop_rights(const struct configuration *conf, struct w
 
 static enum result worker_start(const struct configuration *conf, unsigned index, struct why *why)
 {
-	enum result result = worker_drop_rights(conf, why);
+	enum result result;
 
+	tls_opener_leave();
+	result = tls_server_make(&worker.tls, why);	/* GnuTLS reads files */
+	if (result == RESULT_OK)
+		result = worker_drop_rights(conf, why);
 	worker.conf = conf;
 	worker.opening = &opening;
 	worker.index = index;
@@ -196,7 +212,7 @@ static enum result worker_start(const struct configuration *conf, unsigned index
 	if (result == RESULT_OK)
 		dns_client_init(&worker.dns, worker.loop);
 	if (result == RESULT_OK)
-		result = asks_make(worker.loop, session_recipient_told, worker_start_anew, &worker.asks);
+		result = asks_make(worker.loop, session_recipient_told, session_login_told, worker_start_anew, &worker.asks);
 	if (result == RESULT_OK)
 		result = service_join(worker.loop, worker_greet, worker_ended, why);
 	if (result == RESULT_OK)
@@ -213,7 +229,12 @@ int worker_run(const struct configuration *conf, unsigned index)
 		log_failure("unable-to-start", &why);
 		return EX_TEMPFAIL;
 	}
-	listeners_watch();
+	for (size_t i = 0; i < opening.listener_count; i++)
+		watched[i].watch.fd = -1;
+	if (opening.has_certificates)
+		tls_worker_await(worker.loop, listeners_begin);
+	else
+		listeners_watch();
 	if (loop_run(worker.loop, &why) != RESULT_OK) {
 		log_failure("unable-to-go-on", &why);
 		return EX_OSERR;

@@ -8,9 +8,10 @@
 #include "common/dns.h"
 #include "common/resolve.h"
 #include "common/limits.h"
+#include "common/tls.h"
 #include "reply.h"
 
-enum listener_kind { LISTENER_SMTP, LISTENER_SUBMISSION, LISTENER_LOCAL };
+enum listener_kind { LISTENER_SMTP, LISTENER_SUBMISSION, LISTENER_SUBMISSIONS, LISTENER_LOCAL };
 
 enum { OPENING_LISTENERS_MAX = 64 };
 
@@ -21,6 +22,7 @@ struct opening {
 	struct queue_directories queue;		/* QUEUE_TMP, QUEUE_NEW, trigger */
 	struct table_directory *tables;
 	struct limits *limits;
+	bool has_certificates;			/* they come to the workers when keyd has the keys */
 };
 
 struct session;
@@ -33,6 +35,7 @@ struct worker {
 	struct resolver *resolver;
 	struct table *access;
 	struct committer *committer;
+	struct tls_server *tls;
 	struct asks *asks;
 	struct dns_client dns;
 	struct session *sessions;	/* all, linked */

@@ -158,7 +158,7 @@ talk() {
 	local options=()
 	while [[ $1 == --* ]]; do
 		options+=("$1")
-		[[ $1 == --bytes ]] || { options+=("$2"); shift; }
+		[[ $1 == --bytes || $1 == --tls ]] || { options+=("$2"); shift; }
 		shift
 	done
 	case $1 in

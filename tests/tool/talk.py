@@ -1,13 +1,14 @@
 #!/usr/bin/python3
-"""talk.py [--bytes] [--timeout S] [--source ADDRESS] PORT|HOST:PORT|/SOCKET
+"""talk.py [--bytes] [--timeout S] [--source ADDRESS] [--tls] PORT|HOST:PORT|/SOCKET
 
 Plays the dialog on standard input against a server and prints the transcript. Exits 1 at the first
-line that does not hold. Each wait is bounded (--timeout, 10 s).
+line that does not hold. Each wait is bounded (--timeout, 10 s). --tls: TLS from the first byte.
 
   C: text      send a line, CRLF is added    C*5: text   the same, five times
   X: text      send raw bytes with the escapes \\r \\n \\t \\0 \\xHH \\\\
   D: file      send a file as the content of DATA: CRLF line ends, dots stuffed, the final dot
   H:           half-close: no more will be sent
+  T: [name]    TLS from here on, asking for name; no certificate is judged
   S: prefix    take the next reply; its first or last line must start with prefix
   S*5: prefix  take five replies
   S~ regex     take the next reply; the regular expression must be found in it
@@ -22,6 +23,7 @@ is a pipelined group; --bytes sends every byte by itself. In prefixes "250-" and
 import re
 import select
 import socket
+import ssl
 import sys
 import time
 
@@ -68,14 +70,38 @@ class Dialog:
         self.socket.setblocking(False)
 
     def receive(self):
-        try:
-            more = self.socket.recv(1 << 16)
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            more = b""
-        self.incoming += more
-        self.ended = self.ended or not more
+        more = b"go on"
+        while more:
+            try:
+                more = self.socket.recv(1 << 16)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                return
+            except (ConnectionError, ssl.SSLError):
+                more = b""
+            self.incoming += more
+            self.ended = self.ended or not more
+
+    def start_tls(self, name):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.flush()
+        if self.incoming:
+            raise Failure("the server spoke before the handshake: %r" % self.incoming)
+        self.socket = context.wrap_socket(self.socket, server_hostname=name or None, do_handshake_on_connect=False)
+        deadline = time.monotonic() + self.timeout
+        while True:
+            try:
+                self.socket.do_handshake()
+                print("T: %s %s" % (self.socket.version(), self.socket.cipher()[0]))
+                return
+            except ssl.SSLWantReadError:
+                waiting = [self.socket], [], []
+            except ssl.SSLWantWriteError:
+                waiting = [], [self.socket], []
+            except ssl.SSLError as error:
+                raise Failure("the handshake failed: %s" % error) from error
+            if not any(select.select(*waiting, max(deadline - time.monotonic(), 0))):
+                raise Failure("the handshake takes too long")
 
     def flush(self):
         """Sends, and takes in meanwhile what the server says, so that neither waits for the other."""
@@ -93,9 +119,9 @@ class Dialog:
                     sent = self.socket.send(self.outgoing[:1] if self.one_by_one else self.outgoing)
                     self.outgoing = self.outgoing[sent:]
                     deadline = time.monotonic() + self.timeout
-                except BlockingIOError:
+                except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                     pass
-                except ConnectionError:
+                except (ConnectionError, ssl.SSLError):
                     self.outgoing, self.ended = b"", True
 
     def line(self):
@@ -150,12 +176,12 @@ class Dialog:
     def half_close(self):
         self.flush()
         try:
-            self.socket.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)
         except OSError:
             pass
 
     def play(self, row):
-        match = re.match(r"([CXDHSME])(?:\*(\d+))?([:~+-])(?: |$)(.*)", row, re.S)
+        match = re.match(r"([CXDHSMET])(?:\*(\d+))?([:~+-])(?: |$)(.*)", row, re.S)
         if not match:
             raise Failure("talk does not know this kind of line")
         what, times, kind, text = match.group(1), int(match.group(2) or 1), match.group(3), match.group(4)
@@ -169,6 +195,8 @@ class Dialog:
                 self.send(as_content(text), row)
             elif what == "H":
                 self.half_close()
+            elif what == "T":
+                self.start_tls(text)
             elif what == "E":
                 self.take_end()
             else:
@@ -190,13 +218,15 @@ class Dialog:
 
 
 def main(arguments):
-    timeout, one_by_one, source = 10.0, False, None
+    timeout, one_by_one, source, is_tls = 10.0, False, None, False
     while arguments and arguments[0].startswith("--"):
         option = arguments.pop(0)
         if option == "--bytes":
             one_by_one = True
         elif option == "--timeout":
             timeout = float(arguments.pop(0))
+        elif option == "--tls":
+            is_tls = True
         elif option == "--source":
             source = arguments.pop(0)
         else:
@@ -208,6 +238,8 @@ def main(arguments):
     number = row = 0
     try:
         dialog = Dialog(arguments[0], timeout, one_by_one, source)
+        if is_tls:
+            dialog.start_tls("")
         for number, row in enumerate(sys.stdin, 1):
             row = row.rstrip("\n")
             if row and not row.startswith("#"):
