@@ -2,23 +2,26 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { ALONE_MS = 3000, SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS };	/* questions under way; more are told to come later */
+enum { ALONE_MS = 3000, SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS, MECHANISMS_MAX = 201 };	/* questions under way; more are told to come later */
 
-struct slot { struct session *session; uint32_t ticket; uint32_t next_free; };
+struct slot { struct session *session; uint32_t ticket; uint32_t next_free; bool is_login; };
 
 struct asks {
 	struct channel authd;
 	struct loop *loop;
 	void (*answered)(struct session *, enum recipient_verdict);
+	void (*login_told)(struct session *, const struct frame *);
 	void (*abandoned)(void);
 	struct timer alone;
+	char mechanisms[MECHANISMS_MAX];
 	uint32_t first_free, counter;	/* first_free: SLOTS when all are taken */
 	struct slot slots[SLOTS];
 };
 
-enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum recipient_verdict), void (*abandoned)(void),
-                      struct asks **asks)
+enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum recipient_verdict),
+                      void (*login_told)(struct session *, const struct frame *), void (*abandoned)(void), struct asks **asks)
 {
 	struct asks *a = calloc(1, sizeof *a);
 
@@ -26,7 +29,9 @@ enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum
 		return RESULT_RETRY;
 	a->loop = loop;
 	a->answered = answered;
+	a->login_told = login_told;
 	a->abandoned = abandoned;
+	memcpy(a->mechanisms, "PLAIN LOGIN", sizeof "PLAIN LOGIN");	/* until authd has said */
 	a->authd.fd = -1;
 	for (uint32_t i = 0; i < SLOTS; i++)
 		a->slots[i].next_free = i + 1;
@@ -63,7 +68,9 @@ static struct session *asks_take(struct asks *asks, struct slot *slot)
 static void asks_give_up(struct asks *asks)
 {
 	for (uint32_t i = 0; i < SLOTS; i++)
-		if (asks->slots[i].session)
+		if (asks->slots[i].session && asks->slots[i].is_login)
+			asks->login_told(asks_take(asks, &asks->slots[i]), NULL);
+		else if (asks->slots[i].session)
 			asks->answered(asks_take(asks, &asks->slots[i]), RECIPIENT_LATER);
 }
 
@@ -72,12 +79,21 @@ static void asks_frame(struct channel *channel, struct frame *f)
 	struct asks *asks = container_of(channel, struct asks, authd);
 	struct slot *slot;
 
-	if (f->type != FRAME_RECIPIENT_TELL)
+	if (f->descriptor >= 0)		/* a session of POP3, which nobody asked for */
+		close(f->descriptor);
+	if (f->type == FRAME_LOGIN_OFFER)
+		frame_value_copy(f, LOGIN_OFFER_MECHANISMS, asks->mechanisms, sizeof asks->mechanisms);
+	if (f->type != FRAME_RECIPIENT_TELL && f->type != FRAME_LOGIN_TELL)
 		return;
-	slot = asks_find(asks, f->value[RECIPIENT_TELL_SERIAL].number);
-	if (slot)
+	slot = asks_find(asks, f->value[RECIPIENT_TELL_SERIAL].number);		/* the first field of both */
+	if (!slot || slot->is_login != (f->type == FRAME_LOGIN_TELL))
+		return;
+	if (slot->is_login)
+		asks->login_told(asks_take(asks, slot), f);
+	else
 		asks->answered(asks_take(asks, slot), (enum recipient_verdict)f->value[RECIPIENT_TELL_VERDICT].number);
 }
+_Static_assert((int)RECIPIENT_TELL_SERIAL == (int)LOGIN_TELL_SERIAL, "tickets stand in one place");
 
 static void asks_alone(struct timer *timer)
 {
@@ -107,24 +123,53 @@ void asks_connect(struct asks *asks, int fd)
 		asks->authd.fd = -1;
 }
 
-enum result ask(struct asks *asks, struct session *session, const char *address, uint32_t *ticket)
+/* A question of TYPE, whose first field is its ticket. */
+static enum result asks_send(struct asks *asks, struct session *session, enum wire_type type, struct wire_value *values, uint32_t *ticket)
 {
 	uint32_t place = asks->first_free;
+	enum result result;
 
 	if (asks->authd.fd < 0 || place == SLOTS)
 		return RESULT_RETRY;
 	if (++asks->counter >> (32 - SLOT_BITS))
 		asks->counter = 1;
 	*ticket = asks->counter << SLOT_BITS | place;
-	struct wire_value values[] = {
-		[RECIPIENT_ASK_SERIAL] = WIRE_NUMBER(*ticket), [RECIPIENT_ASK_ADDRESS] = WIRE_STRING(address),
-	};
-	if (channel_send(&asks->authd, FRAME_RECIPIENT_ASK, values, -1, NULL) != RESULT_OK)
-		return RESULT_RETRY;
+	values[0].number = *ticket;
+	result = channel_send(&asks->authd, type, values, -1, NULL);
+	if (result != RESULT_OK)
+		return result;
 	asks->first_free = asks->slots[place].next_free;
 	asks->slots[place].session = session;
 	asks->slots[place].ticket = *ticket;
+	asks->slots[place].is_login = type != FRAME_RECIPIENT_ASK;
 	return RESULT_OK;
+}
+
+enum result ask(struct asks *asks, struct session *session, const char *address, uint32_t *ticket)
+{
+	struct wire_value values[RECIPIENT_ASK_FIELDS] = { [RECIPIENT_ASK_ADDRESS] = WIRE_STRING(address) };
+
+	return asks_send(asks, session, FRAME_RECIPIENT_ASK, values, ticket) == RESULT_OK ? RESULT_OK : RESULT_RETRY;
+}
+
+enum result ask_login(struct asks *asks, struct session *session, enum wire_type type, struct wire_value *values, uint32_t *ticket)
+{
+	return asks_send(asks, session, type, values, ticket);
+}
+
+void ask_drop_login(struct asks *asks, uint32_t exchange)
+{
+	const struct wire_value values[LOGIN_NEXT_FIELDS] = {
+		[LOGIN_NEXT_EXCHANGE] = WIRE_NUMBER(exchange), [LOGIN_NEXT_FLAGS] = WIRE_NUMBER(LOGIN_IS_CANCELLED),
+	};
+
+	if (exchange && asks->authd.fd >= 0)
+		channel_send(&asks->authd, FRAME_LOGIN_NEXT, values, -1, NULL);
+}
+
+const char *asks_mechanisms(const struct asks *asks)
+{
+	return asks->mechanisms;
 }
 
 void ask_cancel(struct asks *asks, uint32_t ticket)

@@ -1,5 +1,5 @@
-/* Questions to authd about recipients that the tables alone can't judge, and their answers: many under
- * way, one per session at most. */
+/* Questions to authd, and their answers: about recipients that the tables alone can't judge, and logins. Many under way,
+ * one per session at most. */
 #ifndef SMTPD_ASK_H
 #define SMTPD_ASK_H
 
@@ -8,10 +8,11 @@
 struct asks;
 struct session;
 
-/* ANSWERED gets each answer once; it is not called for a session that gave up by ask_cancel. ABANDONED: the pipe was lost and
+/* ANSWERED and LOGIN_TOLD (with a LOGIN_TELL frame, or NULL where none will come) get each answer once; they are not
+ * called for a session that gave up by ask_cancel. ABANDONED: the pipe was lost and
  * no fresh one came, as when authd lives on; only a worker that is started anew gets one. */
-enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum recipient_verdict), void (*abandoned)(void),
-                      struct asks **asks);
+enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum recipient_verdict),
+                      void (*login_told)(struct session *, const struct frame *), void (*abandoned)(void), struct asks **asks);
 void asks_free(struct asks *asks);
 
 /* FD: a fresh end to authd; questions that were under way on an older one are answered RECIPIENT_LATER. */
@@ -20,6 +21,13 @@ void asks_connect(struct asks *asks, int fd);
 /* Asks about ADDRESS for SESSION. *TICKET names the question (never 0). RESULT_OK: the answer will
  * come, unless cancelled; RESULT_RETRY: authd can't be asked now. */
 enum result ask(struct asks *asks, struct session *session, const char *address, uint32_t *ticket);
+/* Sends a LOGIN_ASK or LOGIN_NEXT for SESSION; VALUES are all its fields, the first one, SERIAL, is filled in here. As
+ * ask(), and RESULT_NEVER: a value is too long. */
+enum result ask_login(struct asks *asks, struct session *session, enum wire_type type, struct wire_value *values, uint32_t *ticket);
+/* Nobody will answer the challenge of EXCHANGE. */
+void ask_drop_login(struct asks *asks, uint32_t exchange);
+/* The mechanisms of SASL that authd offers, separated by blanks. */
+const char *asks_mechanisms(const struct asks *asks);
 void ask_cancel(struct asks *asks, uint32_t ticket);	/* harmless for 0 and for one that was answered */
 
 #endif

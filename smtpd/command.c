@@ -2,6 +2,7 @@
 
 #include "auth.h"
 #include "policy.h"
+#include "submission.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -98,7 +99,9 @@ static enum reply mail(struct session *s, const char *arg, size_t length)	/* RFC
 		return reply;
 	if (parameters.size_bytes > s->worker->conf->message_size_limit_bytes)
 		return SAY_TOO_BIG;		/* RFC 1870 6.1 */
-	reply = policy_sender(s, &parameters.from);
+	reply = submission_mail(s, &parameters.from);
+	if (reply == SAY_SENDER_OK)
+		reply = policy_sender(s, &parameters.from);
 	if (reply != SAY_SENDER_OK && reply != SAY_NOTHING)
 		return reply;
 	s->transaction = transaction_make(s->worker, s, &parameters);
@@ -130,6 +133,8 @@ static enum reply rcpt(struct session *s, const char *arg, size_t length)	/* RFC
 		s->state = WAITS_RECIPIENT;
 		return SAY_NOTHING;
 	}
+	if (reply == SAY_RECIPIENT_OK)
+		reply = submission_recipient(s, &parameters.to);
 	if (reply == SAY_RECIPIENT_OK)
 		reply = transaction_add_recipient(t, &parameters);
 	if (reply == SAY_RECIPIENT_OK)

@@ -34,6 +34,7 @@
 	R(SENDER_UNKNOWN,     550, "5.1.8",  GO_ON,    "the sender's domain % does not exist: nobody could answer") \
 	R(SENDER_TAKES_NO_MAIL, 550, "5.7.27", GO_ON,  "the sender's domain % takes no mail (null MX): nobody could answer") \
 	R(SENDER_LATER,       451, "4.4.3",  GO_ON,    "the sender's domain % can't be looked up now, try again later") \
+	R(NOT_YOUR_ADDRESS,   553, "5.7.1",  GO_ON,    "%") \
 	R(SENDER_NEEDS_DOMAIN, 553, "5.1.7", GO_ON,    "the reverse-path needs a domain") \
 	R(RECIPIENT_NEEDS_DOMAIN, 553, "5.1.3", GO_ON, "the recipient needs a domain") \
 	R(NOT_NOW,            503, "5.5.1",  GO_ON,    "%") \
@@ -66,6 +67,7 @@
 	R(DEFERRED,           450, "4.7.1",  GO_ON,    "%") \
 	R(TOO_BIG,            552, "5.3.4",  GO_ON,    "message too big") \
 	R(TEXT_LINE_TOO_LONG, 500, "5.6.0",  GO_ON,    "line too long in the message") \
+	R(BAD_HEADER,         554, "5.6.0",  GO_ON,    "%") \
 	R(BARE_NEWLINE,       550, "5.6.11", HANG_UP,  "bare CR or LF in the message, lines end in CR LF") \
 	R(LOOP,               554, "5.4.6",  GO_ON,    "too many hops, this message goes in circles") \
 	R(NO_SPACE,           452, "4.3.1",  GO_ON,    "no space for the message now") \

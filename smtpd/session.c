@@ -6,6 +6,7 @@
 #include "hostname.h"
 #include "policy.h"
 #include "sender.h"
+#include "submission.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,12 +302,14 @@ void session_committed(struct session *s, enum reply reply)
 static enum reply recipient_reply(struct session *s, enum recipient_verdict verdict)
 {
 	struct transaction *t = s->transaction;
+	enum reply reply;
 	struct why why;
 
 	switch (verdict) {
 	case RECIPIENT_EXISTS:
 		resolve(s->worker->resolver, &t->asked->to, &s->worker->meaning, &why);
-		return transaction_add_recipient(t, t->asked);
+		reply = submission_recipient(s, &t->asked->to);
+		return reply == SAY_RECIPIENT_OK ? transaction_add_recipient(t, t->asked) : reply;
 	case RECIPIENT_UNKNOWN:
 		return SAY_NO_SUCH_RECIPIENT;
 	case RECIPIENT_FULL:

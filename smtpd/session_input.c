@@ -1,5 +1,6 @@
 #include "auth.h"
 #include "command.h"
+#include "submission.h"
 
 #include <string.h>
 
@@ -13,12 +14,17 @@ static bool takes_bare_newline(const struct session *s)
 static void session_end_content(struct session *s)
 {
 	struct transaction_client client = session_client(s);
-	enum reply reply = transaction_finish(s->transaction, &client);
+	enum reply reply = s->transaction->refused;
 
+	if (reply == SAY_NOTHING)
+		reply = submission_content(s);
+	if (reply == SAY_NOTHING)
+		reply = transaction_finish(s->transaction, &client);
 	if (reply == SAY_NOTHING) {
 		s->state = WAITS_COMMIT;
 		return;
 	}
+	submission_note_refusal(s, reply);
 	session_reset(s);
 	session_say(s, reply, NULL, 0);
 }

@@ -16,6 +16,7 @@ static void log_who(struct log_line *line, const struct session *s)
 	log_text(line, "session", s->id);
 	log_text(line, "client", ip_text(&s->ip, ip));
 	log_text(line, "name", s->client_name);
+	log_text(line, "user", s->user);
 	if (s->listener == LISTENER_LOCAL)
 		log_number(line, "uid", s->uid);
 }

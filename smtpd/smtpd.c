@@ -1,8 +1,11 @@
 /* smtpd: takes mail by SMTP and adds it to the queue. This is the opener: listeners, queue, tables, then
  * workers, which have no rights but these. smtpd(8). */
+#include "common/held.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "common/service.h"
 #include "common/tls_opener.h"
+#include "usage.h"
 #include "worker.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -69,6 +72,15 @@ static enum result open_local(const struct configuration *conf, struct why *why)
 	return result == RESULT_OK ? opening_add(fd, LISTENER_LOCAL, why) : result;
 }
 
+/* Workers may add to it; the opener, which may do more, never looks. */
+static enum result open_held(const struct configuration *conf, struct why *why)
+{
+	struct identity worker;
+	enum result result = sandbox_identity(ROLE_SMTPD_WORKER, &worker, why);
+
+	return result == RESULT_OK ? held_make(conf, geteuid() == 0 ? worker.uid : (uid_t)-1, worker.gid, &opening.held, why) : result;
+}
+
 static enum result open_all(const struct configuration *conf, struct why *why)
 {
 	char tables[4096];
@@ -77,6 +89,8 @@ static enum result open_all(const struct configuration *conf, struct why *why)
 	if (!configuration_path(conf, "tables", tables, sizeof tables))
 		return why_set(why, RESULT_NEVER, "the path of the tables is too long");
 	if ((result = limits_make(conf->smtpd_workers, &opening.limits, why)) != RESULT_OK)
+		return result;
+	if ((result = usage_make(&opening.usage, why)) != RESULT_OK || (result = open_held(conf, why)) != RESULT_OK)
 		return result;
 	if ((result = queue_open(conf->queue, 1U << QUEUE_TMP | 1U << QUEUE_NEW, &opening.queue, why)) != RESULT_OK)
 		return result;

@@ -44,6 +44,8 @@ static bool trace_append_client(stralloc *out, const struct trace *trace)
 
 	if (trace->is_local)
 		return text_append_format(out, "Received: from local (uid %u)", (unsigned)trace->uid);
+	if (trace->is_hidden)	/* RFC 5321 4.4: a From-domain has to stand there */
+		return text_append_string(out, "Received: from submission (address withheld)");
 	ip_literal(&trace->client, literal);
 	bool is_fit = trace->helo && helo_is_fit(trace->helo);
 	bool ok = text_append_format(out, "Received: from %s (", is_fit ? trace->helo : literal);

@@ -12,6 +12,7 @@ struct trace {
 	const char *client_name;	/* its confirmed host name, NULL for none */
 	struct address_ip client;
 	bool is_local;			/* by the local socket: UID stands for the client */
+	bool is_hidden;			/* who submitted it is not told from where */
 	uint32_t uid;
 	const char *protocol;		/* "ESMTPS" */
 	const char *tls_cipher, *tls_version;	/* RFC 8314 4.3; NULL: in clear */

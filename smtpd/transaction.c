@@ -44,6 +44,10 @@ void transaction_free(struct transaction *t)
 	transaction_drop_content(t);
 	critbit0_clear(&t->seen);
 	stralloc_free(&t->recipients);
+	if (t->author)
+		author_free(t->author);
+	free(t->author);
+	free(t->user);
 	free(t->asked);
 	free(t);
 }

@@ -7,6 +7,7 @@
 #ifndef SMTPD_TRANSACTION_H
 #define SMTPD_TRANSACTION_H
 
+#include "author.h"
 #include "body.h"
 #include "common/commit.h"
 #include "header.h"
@@ -45,6 +46,9 @@ struct transaction {
 	enum reply refused;		/* SAY_NOTHING, or what the content will be answered */
 	struct body body;
 	struct header header;
+	struct author *author;		/* of a submitted message; NULL: nobody asks */
+	bool is_unrepaired;		/* its header was too long to be completed */
+	char *user;			/* of the session, for the log line after the commit, malloc'd; NULL: none */
 	char *buffer;
 	size_t buffered, buffer_size;
 	uint64_t received_bytes;	/* content as received */

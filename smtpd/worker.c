@@ -175,15 +175,17 @@ static void worker_start_anew(void)
 static enum result worker_drop_rights(const struct configuration *conf, struct why *why)
 {
 	struct identity identity;
-	char tmp[4096], new[4096], tables[4096];
+	char tmp[4096], new[4096], held[4096], tables[4096];
 
 	snprintf(tmp, sizeof tmp, "%s/tmp", conf->queue);
 	snprintf(new, sizeof new, "%s/new", conf->queue);
+	snprintf(held, sizeof held, "%s/held", conf->queue);
 	if (!configuration_path(conf, "tables", tables, sizeof tables))
 		return why_set(why, RESULT_STOP, "the path of the tables is too long");
 	struct sandbox_path paths[] = {
 		{ tmp, ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE | ALLOW_REFER },
 		{ new, ALLOW_MAKE | ALLOW_REFER },
+		{ held, ALLOW_WRITE | ALLOW_MAKE },
 		{ tables, ALLOW_READ },
 	};
 	if (sandbox_identity(ROLE_SMTPD_WORKER, &identity, why) != RESULT_OK)
@@ -209,6 +211,8 @@ static enum result worker_start(const struct configuration *conf, unsigned index
 		result = table_open(opening.tables, "access", &worker.access, why);
 	if (result == RESULT_OK)
 		result = resolver_make(conf, opening.tables, &worker.resolver, why);
+	if (result == RESULT_OK)
+		result = senders_make(conf, opening.tables, worker.resolver, &worker.senders, why);
 	if (result == RESULT_OK)
 		dns_client_init(&worker.dns, worker.loop);
 	if (result == RESULT_OK)

@@ -8,6 +8,7 @@
 #include "common/dns.h"
 #include "common/resolve.h"
 #include "common/limits.h"
+#include "common/senders.h"
 #include "common/tls.h"
 #include "reply.h"
 
@@ -22,6 +23,8 @@ struct opening {
 	struct queue_directories queue;		/* QUEUE_TMP, QUEUE_NEW, trigger */
 	struct table_directory *tables;
 	struct limits *limits;
+	struct usage *usage;			/* of users */
+	int held;				/* accounts that are held, common/held.h */
 	bool has_certificates;			/* they come to the workers when keyd has the keys */
 };
 
@@ -34,6 +37,7 @@ struct worker {
 	struct loop *loop;
 	struct resolver *resolver;
 	struct table *access;
+	struct senders *senders;
 	struct committer *committer;
 	struct tls_server *tls;
 	struct asks *asks;

@@ -17,6 +17,17 @@ static void answered(struct session *session, enum recipient_verdict verdict)
 	loop_stop(loop);
 }
 
+static unsigned login_count;
+static uint64_t login_verdict;
+
+static void login_told(struct session *session, const struct frame *f)
+{
+	CHECK(session == (struct session *)&told);
+	login_verdict = f ? f->value[LOGIN_TELL_VERDICT].number : 0;
+	login_count++;
+	loop_stop(loop);
+}
+
 static void abandoned(void)
 {
 	abandoned_count++;
@@ -28,8 +39,22 @@ static void asked(struct channel *channel, struct frame *f)
 	struct wire_value values[RECIPIENT_TELL_FIELDS] = {
 		[RECIPIENT_TELL_SERIAL] = WIRE_NUMBER(f->value[RECIPIENT_ASK_SERIAL].number), [RECIPIENT_TELL_VERDICT] = WIRE_NUMBER(RECIPIENT_FULL),
 	};
+	const struct wire_value login[LOGIN_TELL_FIELDS] = {
+		[LOGIN_TELL_SERIAL] = WIRE_NUMBER(f->value[LOGIN_ASK_SERIAL].number), [LOGIN_TELL_VERDICT] = WIRE_NUMBER(LOGIN_REFUSED),
+	};
+	const struct wire_value offer[LOGIN_OFFER_FIELDS] = { [LOGIN_OFFER_MECHANISMS] = WIRE_STRING("PLAIN SCRAM-SHA-256") };
 	struct why why = { 0 };
 
+	if (f->type == FRAME_LOGIN_ASK) {	/* an answer of the other kind is none */
+		CHECK(channel_send(channel, FRAME_RECIPIENT_TELL, values, -1, &why) == RESULT_OK);
+		CHECK(channel_send(channel, FRAME_LOGIN_OFFER, offer, -1, &why) == RESULT_OK);
+		CHECK(channel_send(channel, FRAME_LOGIN_TELL, login, -1, &why) == RESULT_OK);
+		return;
+	}
+	if (f->type == FRAME_LOGIN_NEXT) {
+		channel_close(channel);
+		return;
+	}
 	CHECK(f->type == FRAME_RECIPIENT_ASK && frame_value_is(f, RECIPIENT_ASK_ADDRESS, "alice@local.example"));
 	if (!told_count) {
 		CHECK(channel_send(channel, FRAME_RECIPIENT_TELL, values, -1, &why) == RESULT_OK);
@@ -70,6 +95,24 @@ static void each_is_answered_once(void)
 	ask_cancel(asks, 0);
 }
 
+static void logins_are_asked_and_answered_too(void)
+{
+	static char long_response[WIRE_SASL_MAX + 1];
+	struct wire_value values[LOGIN_ASK_FIELDS] = { [LOGIN_ASK_MECHANISM] = WIRE_STRING("PLAIN") }, next[LOGIN_NEXT_FIELDS] = { { 0 } };
+	struct why why = { 0 };
+	uint32_t ticket;
+
+	connect_authd();
+	CHECK_STRING(asks_mechanisms(asks), "PLAIN LOGIN");
+	CHECK(ask_login(asks, (struct session *)&told, FRAME_LOGIN_ASK, values, &ticket) == RESULT_OK);
+	CHECK(loop_run(loop, &why) == RESULT_OK && login_count == 1 && login_verdict == LOGIN_REFUSED && told_count == 0);
+	CHECK_STRING(asks_mechanisms(asks), "PLAIN SCRAM-SHA-256");
+	values[LOGIN_ASK_RESPONSE] = (struct wire_value)WIRE_BYTES(long_response, sizeof long_response);
+	CHECK(ask_login(asks, (struct session *)&told, FRAME_LOGIN_ASK, values, &ticket) == RESULT_NEVER);
+	CHECK(ask_login(asks, (struct session *)&told, FRAME_LOGIN_NEXT, next, &ticket) == RESULT_OK);
+	CHECK(loop_run(loop, &why) == RESULT_OK && login_count == 2 && login_verdict == 0);	/* the pipe went */
+}
+
 static void a_pipe_that_goes_and_is_not_replaced_is_told(void)
 {
 	struct why why = { 0 };
@@ -85,7 +128,8 @@ int main(void)
 {
 	struct why why = { 0 };
 
-	CHECK(loop_make(&loop, &why) == RESULT_OK && asks_make(loop, answered, abandoned, &asks) == RESULT_OK);
+	CHECK(loop_make(&loop, &why) == RESULT_OK && asks_make(loop, answered, login_told, abandoned, &asks) == RESULT_OK);
+	UNIT_RUN(logins_are_asked_and_answered_too);
 	UNIT_RUN(each_is_answered_once);
 	UNIT_RUN(a_pipe_that_goes_and_is_not_replaced_is_told);
 	asks_free(asks);
