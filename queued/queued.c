@@ -23,9 +23,11 @@ static const struct service_part parts[] = {
 	{ .name = "locald", .program = "locald", .instances = 1 },
 	{ .name = "remoted", .program = "remoted", .instances = 1 },
 	{ .name = "dnsd", .program = "dnsd", .instances = 1 },
+	{ .name = "stsd", .program = "stsd", .instances = 1 },
 };
 static const struct service_link links[] = {
 	{ "scheduler", "locald" }, { "scheduler", "remoted" }, { "remoted", "dnsd" },
+	{ "remoted", "stsd" }, { "stsd", "dnsd" },
 };
 
 /* The file that says who works on the queue: the scheduler, or `dawk queue` while there is none. */
