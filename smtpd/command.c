@@ -4,6 +4,7 @@
 #include "policy.h"
 #include "submission.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -107,6 +108,8 @@ static enum reply mail(struct session *s, const char *arg, size_t length)	/* RFC
 	s->transaction = transaction_make(s->worker, s, &parameters);
 	if (!s->transaction)
 		return SAY_NO_MEMORY;
+	if (s->user || s->listener == LISTENER_LOCAL)
+		s->transaction->author = calloc(1, sizeof *s->transaction->author);
 	s->transaction->is_normalizing = s->is_trusted || s->worker->conf->bare_newline == BARE_NEWLINE_NORMALIZE;
 	if (reply == SAY_NOTHING)
 		return session_ask_sender(s);

@@ -39,7 +39,7 @@ struct transaction_client session_client(const struct session *s)
 	return (struct transaction_client){
 		.session_id = s->id, .helo = s->helo, .client_name = s->client_name, .user = s->user, .ip = s->ip, .uid = s->uid,
 		.is_local = s->listener == LISTENER_LOCAL, .is_extended = s->is_extended,
-		.is_submitted = s->listener != LISTENER_SMTP, .is_authenticated = s->is_authenticated,
+		.is_submitted = s->listener != LISTENER_SMTP || s->user, .is_authenticated = s->is_authenticated,
 		.tls = tls_stream_session(&s->stream),
 	};
 }
@@ -132,6 +132,8 @@ void session_say(struct session *s, enum reply reply, const char *line, size_t l
 		session_log_refusal(s, reply, line, length);
 	if (reply_code(reply) >= 500)
 		s->errors++;
+	if (s->transaction)
+		submission_note_refusal(s, reply);
 	if (reply_hangs_up(reply) || s->must_close) {
 		s->state = IS_CLOSING;
 		s->ending = (uint8_t)ending_of(reply);

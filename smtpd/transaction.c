@@ -93,6 +93,7 @@ static struct trace transaction_trace(const struct transaction *t, const struct 
 	return (struct trace){
 		.hostname = t->worker->conf->hostname, .helo = client->helo, .client_name = client->client_name,
 		.client = client->ip, .is_local = client->is_local, .uid = client->uid,
+		.is_hidden = client->user && t->worker->conf->hide_submitter,
 		.protocol = transaction_protocol(t, client), .id = t->commit.id,
 		.only_recipient = t->accepted_count == 1 ? t->only_recipient : NULL,
 		.arrived_us = queue_id_time_us(t->commit.id),
@@ -104,7 +105,9 @@ static bool transaction_make_trace(struct transaction *t, const struct transacti
 {
 	struct trace trace = transaction_trace(t, client);
 	stralloc *out = &t->worker->trace;
+	const char *from = t->mail.from.text;
 	bool is_repaired = client->is_submitted && t->header.is_over;
+	struct header header = t->header;
 	struct tls_facts facts;
 
 	if (client->tls) {
@@ -115,7 +118,10 @@ static bool transaction_make_trace(struct transaction *t, const struct transacti
 	out->len = 0;
 	if (!trace_append(out, &trace))
 		return false;
-	if (is_repaired && !trace_append_missing(out, &trace, &t->header, t->mail.from.text))
+	if (t->author)	/* what a signature says is not there stays away */
+		header.fields |= t->author->signed_fields;
+	t->is_unrepaired = client->is_submitted && !is_repaired;
+	if (is_repaired && !trace_append_missing(out, &trace, &header, *from || !client->user ? from : client->user))
 		return false;
 	return !t->header.is_missing || text_append(out, "\r\n", 2);
 }
@@ -206,6 +212,8 @@ void transaction_begin_content(struct transaction *t)
 	queue_id_make(t->commit.id);
 	body_start(&t->body);
 	header_start(&t->header);
+	if (t->author)
+		author_watch(t->author, &t->header);
 	t->deadline_ms = loop_now_ms(t->worker->loop) + (uint64_t)t->worker->conf->message_timeout_seconds * 1000;
 }
 
@@ -295,6 +303,7 @@ static void log_accepted(const struct transaction *t)
 	log_text(&line, "id", t->commit.id);
 	log_text(&line, "session", t->session_id);
 	log_text(&line, "client", t->client_text);
+	log_text(&line, "user", t->user);
 	log_text(&line, "from", t->mail.from.text);
 	log_number(&line, "recipients", t->record_count);
 	log_number(&line, "bytes", t->received_bytes);
@@ -330,6 +339,8 @@ enum reply transaction_finish(struct transaction *t, const struct transaction_cl
 	if (t->is_chunked)
 		body_look(&t->body, NULL, 0, true);
 	transaction_judge_form(t);
+	header_close(&t->header);
+	t->user = client->user ? strdup(client->user) : NULL;
 	if (t->refused == SAY_NOTHING && transaction_write(t, client, NULL, 0, true, &why) != RESULT_OK)
 		transaction_fail(t, client, &why);
 	if (t->refused != SAY_NOTHING)
