@@ -14,6 +14,7 @@ struct loop {
 	int epoll;
 	bool is_stopping;
 	uint64_t now_ms;
+	uint32_t turn;
 	struct epoll_event batch[LOOP_BATCH];	/* what this turn has still to call */
 	int batch_length;
 	struct timer **heap;		/* [1 .. timer_count], earliest first */
@@ -155,6 +156,7 @@ bool loop_set_timer(struct loop *loop, struct timer *timer, uint64_t after_ms, v
 
 	timer->due_ms = loop->now_ms + after_ms;
 	timer->fire = fire;
+	timer->turn = loop->turn;
 	if (timer->place) {
 		if (timer->due_ms < was)
 			heap_up(loop, timer, timer->place);
@@ -185,9 +187,10 @@ void loop_unset_timer(struct loop *loop, struct timer *timer)
 		heap_down(loop, last, place);
 }
 
+/* What was set in this turn waits for the next one, so that work done piece by piece lets others have their turn. */
 static void fire_timers(struct loop *loop)
 {
-	while (loop->timer_count && loop->heap[1]->due_ms <= loop->now_ms && !loop->is_stopping) {
+	while (loop->timer_count && loop->heap[1]->due_ms <= loop->now_ms && loop->heap[1]->turn != loop->turn && !loop->is_stopping) {
 		struct timer *timer = loop->heap[1];
 		loop_unset_timer(loop, timer);
 		timer->fire(timer);
@@ -302,6 +305,7 @@ enum result loop_run(struct loop *loop, struct why *why)
 		if (n < 0 && errno != EINTR)
 			return why_errno(why, RESULT_STOP, "unable to wait for events");
 		loop->now_ms = time_monotonic_ms();
+		loop->turn++;
 		loop->batch_length = n < 0 ? 0 : n;
 		call_watches(loop);
 		fire_timers(loop);

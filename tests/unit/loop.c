@@ -50,6 +50,45 @@ static void timers_fire_in_order_and_only_when_set(void)
 	CHECK(fired == 0);
 }
 
+static struct timer piecework, beside;
+static int pieces, beside_fired;
+
+static void one_piece(struct timer *timer)
+{
+	if (++pieces < 100)
+		loop_set_timer(loop, timer, 0, one_piece);
+}
+
+static void fire_beside(struct timer *timer)
+{
+	beside_fired = pieces;
+	if (pieces < 50)
+		loop_set_timer(loop, timer, 0, fire_beside);
+	else
+		loop_stop(loop);
+}
+
+static int turns;
+
+static void count_turn(struct turn_end *turn_end)
+{
+	(void)turn_end;
+	turns++;
+}
+
+static void work_in_pieces_lets_others_have_their_turn(void)
+{
+	struct turn_end turn_end = { .run = count_turn };
+
+	loop_at_turn_end(loop, &turn_end);
+	loop_set_timer(loop, &piecework, 0, one_piece);
+	loop_set_timer(loop, &beside, 0, fire_beside);
+	CHECK(loop_run(loop, &why) == RESULT_OK);
+	CHECK(pieces >= 50 && pieces < 60 && turns >= 50);	/* one a turn, not all in one */
+	loop_unset_timer(loop, &piecework);
+	loop_drop_turn_end(loop, &turn_end);
+}
+
 /* ---- watches ---- */
 
 static struct watch pair[2];
@@ -112,6 +151,7 @@ int main(void)
 {
 	CHECK(loop_make(&loop, &why) == RESULT_OK);
 	UNIT_RUN(timers_fire_in_order_and_only_when_set);
+	UNIT_RUN(work_in_pieces_lets_others_have_their_turn);
 	UNIT_RUN(a_watch_removed_in_the_same_batch_is_not_called);
 	UNIT_RUN(a_signal_comes_through_the_loop);
 	loop_free(loop);
