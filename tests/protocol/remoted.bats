@@ -181,3 +181,127 @@ commands() { cat "$SUITE/odd/commands"; }
 	send_it 1 alice@odd.example
 	[[ $output == *"0 0 delivered 2.0.0"* ]]
 }
+
+@test "a host that takes chunks gets the message by BDAT, with its envelope, its dots as they are (RFC 3030 2)" {
+	odd_server chunking
+	route
+	send_it 1 alice@odd.example bob@odd.example
+	[[ $output == *"0 0 relayed 2.0.0 [127.0.0.1] 250 2.0.0 taken"* && $output == *"0 1 relayed 2.0.0"* ]]
+	cmp "$SUITE/odd/message.1" "$SUITE/message"
+	commands | grep -qx 'BDAT 30 LAST'
+	run ! grep -q '^DATA' <<<"$(commands)"
+}
+
+@test "by BDAT too a CR or LF alone leaves as CRLF, and the last line is ended" {
+	odd_server chunking
+	route
+	printf 'a\n.\nb\r.\rc\r\n.\r\nd' >"$SUITE/message"
+	send_it 1 alice@odd.example
+	cmp "$SUITE/odd/message.1" <(printf 'a\r\n.\r\nb\r\n.\r\nc\r\n.\r\nd\r\n')
+	: >"$SUITE/message"
+	send_it 1 alice@odd.example
+	commands | grep -qx 'BDAT 0 LAST'
+}
+
+@test "a large message goes in chunks, one behind the other with PIPELINING, else one at a time (RFC 3030 2)" {
+	local habit
+	{ printf 'Subject: large\r\n\r\n'; yes '.a line of some length, again and again' | head -n 6000 | sed 's/$/\r/'; } >"$SUITE/message"
+	for habit in dsn no-pipelining; do
+		rm -f "$SUITE"/odd/*
+		odd_server chunking $habit 'rcpt=nobody:550 5.1.1 no such user'
+		route
+		send_it 2 alice@odd.example nobody@odd.example
+		[[ $(grep -c 'failed 5.1.1' <<<"$output") == 2 && $(grep -cE ' 0 (relayed|\?) 2.0.0' <<<"$output") == 2 ]]
+		cmp "$SUITE/odd/message.1" "$SUITE/message"
+		cmp "$SUITE/odd/message.2" "$SUITE/message"
+		[[ $(commands | grep -c '^BDAT [0-9]*$') -ge 10 && $(commands | grep -c '^BDAT [0-9]* LAST$') == 2 ]]
+		kill "$ODD_PID"
+		wait "$ODD_PID" || :
+	done
+}
+
+@test "a small message whose recipients are all refused was sent in vain, and the connection lives on (RFC 3030 2)" {
+	odd_server chunking 'rcpt=nobody:550 5.1.1 no such user'
+	route
+	send_it 1 nobody@odd.example
+	[[ $output == *"0 0 failed 5.1.1 [127.0.0.1] 550 5.1.1 no such user"* ]]
+	[[ ! -e $SUITE/odd/message.1 ]]
+	kill "$ODD_PID"
+	wait "$ODD_PID" || :
+	rm -f "$SUITE"/odd/*
+	odd_server chunking 'at=mail:550 5.7.1 not you' 'at=rcpt:503 5.5.1 MAIL first'
+	route
+	send_it 1 alice@odd.example
+	[[ $output == *"0 0 failed 5.7.1 [127.0.0.1] 550 5.7.1 not you"* && ! -e $SUITE/odd/message.1 ]]
+}
+
+@test "a chunk that is refused is the end of the message, with the host's words" {
+	local size
+	for size in 1 6000; do
+		yes 'a line of some length, again and again' | head -n $size | sed 's/$/\r/' >"$SUITE/message"
+		rm -f "$SUITE"/odd/*
+		odd_server chunking 'at=dot:552 5.3.4 too large' 'at=bdat:552 5.3.4 too large'
+		route
+		send_it 1 alice@odd.example
+		[[ $output == *"0 0 failed 5.3.4 [127.0.0.1] 552 5.3.4 too large"* ]] || { echo "$size: $output"; false; }
+		kill "$ODD_PID"
+		wait "$ODD_PID" || :
+	done
+}
+
+@test "a host that offers CHUNKING and knows no BDAT costs a deferral, not the message" {
+	odd_server chunking 'at=dot:500 5.5.1 what is BDAT?'
+	route
+	send_it 1 alice@odd.example
+	[[ $output == *"0 0 deferred 4.5.1 [127.0.0.1] 500 5.5.1 what is BDAT?"* ]]
+}
+
+@test "chunking=no in the site table: DATA, whatever is offered" {
+	odd_server chunking
+	route
+	echo 'odd.example chunking=no' >"$SUITE/etc/site"
+	$DAWK update >/dev/null
+	send_it 1 alice@odd.example
+	[[ $output == *"0 0 relayed 2.0.0"* ]]
+	commands | grep -qx DATA
+	run ! grep -q '^BDAT' <<<"$(commands)"
+}
+
+@test "LMTP by BDAT: each recipient has its own answer to the last chunk (RFC 2033, RFC 3030)" {
+	local lines
+	for lines in 2 6000; do
+		yes 'a line of some length, again and again' | head -n $lines | sed 's/$/\r/' >"$SUITE/message"
+		rm -f "$SUITE"/odd/*
+		odd_server lmtp chunking 'rcpt=nobody:550 5.1.1 no such user' 'dot=full:452 4.2.2 no room'
+		route "lmtp:[127.0.0.1]:$ODD_PORT"
+		send_it 1 alice@odd.example nobody@odd.example full@odd.example bob@odd.example
+		[[ $output == *"0 0 delivered 2.0.0"* && $output == *"0 1 failed 5.1.1"* ]]
+		[[ $output == *"0 2 deferred 4.2.2"* && $output == *"0 3 delivered 2.0.0"* ]]
+		cmp "$SUITE/odd/message.1" "$SUITE/message"
+		kill "$ODD_PID"
+		wait "$ODD_PID" || :
+	done
+}
+
+# The most bytes that one process sent between two waits of its loop.
+most_in_a_turn() {
+	awk '{ pid = $1 } /epoll_p?wait/ { sum[pid] = 0 } /(sendto|sendmsg|write)\(.* = [0-9]+$/ { sum[pid] += $NF; if (sum[pid] > most) most = sum[pid] }
+		END { print most }' "$1"
+}
+
+@test "a large message to a fast host goes out in pieces, between which others have their turn" {
+	local habit
+	{ printf 'Subject: large\r\n\r\n'; head -c 8000000 /dev/zero | tr '\0' x | fold -w 76 | sed 's/$/\r/'; } >"$SUITE/message"
+	for habit in size=99999999 chunking; do
+		rm -f "$SUITE"/odd/*
+		odd_server $habit
+		route
+		run -0 strace -f -e trace=sendto,epoll_wait,epoll_pwait,epoll_pwait2 -o "$SUITE/trace" \
+			"${BIN%/bin}/tool/remote_driver" "$BIN" "$SUITE/etc/dawk.conf" odd.example bob@client.example "$SUITE/message" 1 alice@odd.example
+		[[ $output == *"0 0 relayed 2.0.0"* ]] || { echo "$output"; false; }
+		(($(stat -c %s "$SUITE/odd/message.1") >= 8000000))
+		(($(most_in_a_turn "$SUITE/trace") <= 600000)) || { most_in_a_turn "$SUITE/trace"; false; }
+		kill "$ODD_PID"
+		wait "$ODD_PID" || :
+	done
+}

@@ -4,14 +4,15 @@
 Listens on a free port of 127.0.0.1 (or HABIT unix=PATH), writes the port to FOLDER/port, each
 message to FOLDER/message.N (the bytes of DATA as they came, with the final dot) and each command to
 FOLDER/commands. Ends when it is told to, or after two minutes. Habits:
-  lmtp no-ehlo no-pipelining no-8bitmime dsn size=N   what it offers
-  at=STATE:REPLY       answers REPLY there; STATE: greet ehlo helo mail rcpt data dot; REPLY may hold \\r\\n
+  lmtp no-ehlo no-pipelining no-8bitmime dsn chunking size=N   what it offers
+  at=STATE:REPLY       answers REPLY there; STATE: greet ehlo helo mail rcpt data dot bdat (not the last); REPLY may hold \\r\\n
   rcpt=LOCAL:REPLY     answers REPLY to that recipient (lmtp: dot=LOCAL:REPLY after the data)
   drop=STATE           hangs up in place of an answer
   endless=STATE        sends reply lines without end
   long=STATE           sends one line without end
   slow                 a reply a byte at a time
   once=HABIT           only on the first connection
+  grey=N:REPLY         answers REPLY to the first N RCPT commands, as a host that greylists does
 """
 import os
 import socketserver
@@ -21,7 +22,7 @@ import time
 
 folder, habits = sys.argv[1], sys.argv[2:]
 lock = threading.Lock()
-counts = {"connection": 0, "message": 0}
+counts = {"connection": 0, "message": 0, "rcpt": 0}
 
 
 def value_of(wanted, own):
@@ -67,6 +68,7 @@ class Handler(socketserver.StreamRequestHandler):
         offers += [] if "no-8bitmime" in self.own else ["8BITMIME"]
         offers += ["SIZE " + v for v in value_of("size", self.own)]
         offers += ["DSN"] if "dsn" in self.own else []
+        offers += ["CHUNKING"] if "chunking" in self.own else []
         lines = ["250-" + o for o in offers[:-1]] + ["250 " + offers[-1]]
         return self.answer("ehlo", "\r\n".join(lines))
 
@@ -75,12 +77,15 @@ class Handler(socketserver.StreamRequestHandler):
             return False
         if not self.last.startswith("354"):
             return True
-        body = b""
+        body = bytearray()
         while not (body == b".\r\n" or body.endswith(b"\r\n.\r\n")):
             line = self.rfile.readline()
             if not line:
                 return False
             body += line
+        return self.take(body)
+
+    def take(self, body):
         with lock:
             counts["message"] += 1
             with open(f"{folder}/message.{counts['message']}", "wb") as out:
@@ -88,6 +93,19 @@ class Handler(socketserver.StreamRequestHandler):
         targets = self.recipients if "lmtp" in self.own else [None]
         self.recipients = []
         return all(self.answer("dot", "250 2.0.0 taken", local) for local in targets)
+
+    def bdat(self, words):
+        size = int(words[1])
+        chunk = self.rfile.read(size)
+        if len(chunk) < size:
+            return False
+        if not self.recipients:
+            return self.answer("vain", "503 5.5.1 no recipients")
+        self.chunks += chunk
+        if words[2:] != ["LAST"]:
+            return self.answer("bdat", "250 2.0.0 %d octets" % size)
+        body, self.chunks = self.chunks, bytearray()
+        return self.take(body)
 
     def command(self, line):
         verb = line[:4].upper()
@@ -97,11 +115,21 @@ class Handler(socketserver.StreamRequestHandler):
             return self.ehlo()
         if verb == "HELO":
             return self.answer("helo", "250 odd.example")
+        if verb == "BDAT":
+            return self.bdat(line.split())
+        if verb in ("MAIL", "RSET"):
+            self.recipients, self.chunks = [], bytearray()
         if verb == "MAIL":
-            self.recipients = []
             return self.answer("mail", "250 2.1.0 ok")
         if verb == "RCPT":
             local = line.split("<")[1].split("@")[0]
+            for times, reply in (h.split(":", 1) for h in value_of("grey", self.own)):
+                with lock:
+                    counts["rcpt"] += 1
+                    is_early = counts["rcpt"] <= int(times)
+                if is_early:
+                    self.say(reply)
+                    return True
             alive = self.answer("rcpt", "250 2.1.5 ok", local)
             if alive and self.last.startswith("25"):
                 self.recipients.append(local)
@@ -118,7 +146,7 @@ class Handler(socketserver.StreamRequestHandler):
             counts["connection"] += 1
             first = counts["connection"] == 1
         self.own = [h[5:] if h.startswith("once=") else h for h in habits if first or not h.startswith("once=")]
-        self.recipients, self.last = [], ""
+        self.recipients, self.last, self.chunks = [], "", bytearray()
         try:
             alive = self.answer("greet", "220 odd.example")
             while alive:

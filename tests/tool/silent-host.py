@@ -7,10 +7,11 @@ import socket
 import sys
 import time
 
-listener = socket.socket()
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+listener = socket.socket(family)
 listener.bind((sys.argv[1], int(sys.argv[2])))
 listener.listen(0)
-filling = [socket.socket() for _ in range(3)]
+filling = [socket.socket(family) for _ in range(3)]
 for one in filling:
     one.setblocking(False)
     one.connect_ex((sys.argv[1], int(sys.argv[2])))
