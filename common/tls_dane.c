@@ -256,6 +256,8 @@ enum result dane_verify(const char *records, size_t records_length, const struct
 			result = try_authority(&r, &certificates, names, name_count, why);
 		snprintf(matched, DANE_MATCHED_MAX, "%u %u %u", r.usage, r.selector, r.matching);
 	}
+	if (result == RESULT_OK && why)
+		*why = (struct why){ 0 };
 	while (certificates.count)
 		gnutls_x509_crt_deinit(certificates.items[--certificates.count]);
 	return result;

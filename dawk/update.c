@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum table_index { USERS, HASHES, SECRETS, ALIASES, LINES, ROUTES, SITE, ACCESS, RELAYS, SENDERS, LIMITS, TABLES };
+enum table_index { USERS, HASHES, SECRETS, LOGINS, ALIASES, LINES, ROUTES, SITE, ACCESS, RELAYS, SENDERS, LIMITS, TABLES };
 
 /* In the order in which they go into place: nobody logs in before a mailbox is known, and an alias
  * never leads to one that is not. */
@@ -24,6 +24,7 @@ static const struct {
 	[USERS]   = { "users", false, false },
 	[HASHES]  = { "users", true, false },
 	[SECRETS] = { "secrets", true, false },
+	[LOGINS]  = { "routes", true, false },	/* before the routes that name them */
 	[ALIASES] = { "aliases", false, false },
 	[LINES]   = { "lines", false, true },
 	[ROUTES]  = { "routes", false, false },
@@ -138,7 +139,7 @@ static enum result open_writers(struct update *update, struct table_writer **wri
 static void compile(struct update *update, struct table_writer **writers, struct counts *counts)
 {
 	update_users(update, writers[USERS], writers[HASHES], &counts->users);
-	update_secrets(update, writers[SECRETS], &counts->secrets);
+	update_secrets(update, writers[SECRETS], writers[LOGINS], &counts->secrets);
 	update_aliases(update, writers[ALIASES], writers[LINES], &counts->aliases);
 	update_routes(update, writers[ROUTES], &counts->routes);
 	update_site(update, writers[SITE], &counts->site);

@@ -70,7 +70,7 @@ bool update_add(struct source *source, struct table_writer *writer, const char *
 
 /* A table each: read the source, write it into WRITER. COUNT: the entries. */
 void update_users(struct update *update, struct table_writer *users, struct table_writer *hashes, uint64_t *count);
-void update_secrets(struct update *update, struct table_writer *writer, uint64_t *count);
+void update_secrets(struct update *update, struct table_writer *writer, struct table_writer *logins, uint64_t *count);
 void update_aliases(struct update *update, struct table_writer *aliases, struct table_writer *lines, uint64_t *count);
 void update_routes(struct update *update, struct table_writer *writer, uint64_t *count);
 void update_site(struct update *update, struct table_writer *writer, uint64_t *count);

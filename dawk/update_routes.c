@@ -73,6 +73,7 @@ static bool is_tls(const char *value, size_t length)
 
 static const struct option route_options[] = {
 	{ "source", "source=ADDRESS", is_ip },
+	{ "tls", "tls=none, may, encrypt, verify or dane", is_tls },
 	{ "secret", "secret=NAME (of a route: line in the secrets)", is_secret_name },
 	{ NULL, NULL, NULL },
 };
@@ -143,8 +144,18 @@ static bool is_host(const char *text, size_t length)
 	return domain_is_valid(text, colon ? (size_t)(colon - text) : length);
 }
 
+/* There TLS begins with the first byte: SMTP would wait for a greeting in vain. */
+static bool is_port_of_smtps(const char *text, size_t length)
+{
+	return length > 9 && memcmp(text, "smtp:", 5) == 0 && memcmp(text + length - 4, ":465", 4) == 0;
+}
+
 static bool is_next_hop(const char *text, size_t length)
 {
+	if (is_port_of_smtps(text, length))
+		return false;
+	if (length > 6 && memcmp(text, "smtps:", 6) == 0)
+		return is_host(text + 6, length - 6);
 	if (length > 10 && memcmp(text, "lmtp:unix:", 10) == 0)
 		return text[10] == '/' && length - 10 < 100;	/* a socket's path is short */
 	if (length > 5 && (memcmp(text, "smtp:", 5) == 0 || memcmp(text, "lmtp:", 5) == 0))
@@ -152,20 +163,44 @@ static bool is_next_hop(const char *text, size_t length)
 	return false;
 }
 
+static bool has_word(const stralloc *text, const char *wanted, bool is_whole)
+{
+	const char *at = text->s, *end = at + text->len, *word;
+	size_t length, wanted_length = strlen(wanted);
+
+	while (text_next_word(&at, end, &word, &length))
+		if (length >= wanted_length && (!is_whole || length == wanted_length) && memcmp(word, wanted, wanted_length) == 0)
+			return true;
+	return false;
+}
+
+static enum result judge_route(const stralloc *route, struct why *why)
+{
+	bool is_weak = has_word(route, "tls=none", true) || has_word(route, "tls=may", true);
+
+	if (is_weak && has_word(route, "secret=", false))
+		return why_set(why, RESULT_NEVER, "a password goes only under TLS: expected tls=encrypt, verify or dane beside secret=, or none of them");
+	if (is_weak && has_word(route, "smtps:", false))
+		return why_set(why, RESULT_NEVER, "smtps: is TLS from the first byte: expected tls=encrypt, verify or dane, or none of them");
+	return RESULT_OK;
+}
+
 enum result route_normalise(const char *text, size_t length, stralloc *out, struct why *why)
 {
 	const char *at = text, *end = text + length, *hop;
+	enum result result;
 	size_t hop_length;
 
 	out->len = 0;
 	if (!text_next_word(&at, end, &hop, &hop_length))
 		return why_set(why, RESULT_NEVER, "expected a next hop behind the key, found none");
 	if (!is_next_hop(hop, hop_length))
-		return why_set(why, RESULT_NEVER, "expected smtp:HOST, smtp:[HOST]:PORT, lmtp:[HOST]:PORT or lmtp:unix:/PATH, found \"%.*s\"",
+		return why_set(why, RESULT_NEVER, "expected smtp:HOST, smtp:[HOST]:PORT, smtps:[HOST] (TLS from the first byte, port 465), lmtp:[HOST]:PORT or lmtp:unix:/PATH, found \"%.*s\"",
 		               (int)(hop_length > 100 ? 100 : hop_length), hop);
 	if (!text_append(out, hop, hop_length))
 		return why_set(why, RESULT_RETRY, "no memory");
-	return options_normalise(route_options, at, end, out, why);
+	result = options_normalise(route_options, at, end, out, why);
+	return result == RESULT_OK ? judge_route(out, why) : result;
 }
 
 enum result site_normalise(const char *text, size_t length, stralloc *out, struct why *why)

@@ -172,6 +172,8 @@ void update_users(struct update *update, struct table_writer *users, struct tabl
 }
 
 /* Secrets of one address come together under one key: collected, sorted, written. */
+enum { ROUTE_USER_MAX = 320, ROUTE_PASSWORD_MAX = 500 };	/* what remoted takes */
+
 struct secret { char *key, *value; unsigned line; };
 struct secret_list { struct secret *items; size_t count; };
 
@@ -221,29 +223,32 @@ static bool is_scheme(const char *text, size_t length)
 	return false;
 }
 
-/* "route:NAME:REST" stays whole under "route:NAME". */
-static bool take_route_secret(struct source *source, struct secret_list *list)
+/* "route:NAME:USER:PASSWORD": the login NAME at a next hop, in a table of its own, which remoted is given. */
+static void take_route_secret(struct source *source, struct table_writer *logins)
 {
-	const char *part[3];
-	size_t length[3];
+	const char *part[4];
+	size_t length[4];
 	char key[80];
 
-	if (update_split(source->text.s, source->text.len, ':', part, length, 3) < 3 || !is_name(part[1], length[1]) || length[2] == 0) {
+	if (update_split(source->text.s, source->text.len, ':', part, length, 4) < 4 || !is_name(part[1], length[1]) || length[2] == 0 ||
+	    length[2] > ROUTE_USER_MAX || length[3] > ROUTE_PASSWORD_MAX) {
 		source_error(source, "expected route:NAME:USER:PASSWORD");
-		return false;
+		return;
 	}
-	snprintf(key, sizeof key, "route:%.*s", (int)length[1], part[1]);
-	return secrets_append(source, list, key, part[2], length[2]);
+	snprintf(key, sizeof key, "%.*s", (int)length[1], part[1]);
+	update_add(source, logins, key, part[2], length[2] + 1 + length[3]);
 }
 
-static bool take_secret(struct source *source, struct secret_list *list)
+static bool take_secret(struct source *source, struct secret_list *list, struct table_writer *logins)
 {
 	const char *part[4];
 	size_t length[4];
 	char folded[ADDRESS_MAX + 1];
 
-	if (strncmp(source->text.s, "route:", 6) == 0)
-		return take_route_secret(source, list);
+	if (strncmp(source->text.s, "route:", 6) == 0) {
+		take_route_secret(source, logins);
+		return true;
+	}
 	if (update_split(source->text.s, source->text.len, ':', part, length, 4) < 4 || !is_name(part[1], length[1]) ||
 	    !is_scheme(part[2], length[2]) || length[3] == 0) {
 		source_error(source, "expected ADDRESS:NAME:SCHEME:VALUE, SCHEME crypt, apop, scram-sha-1 or scram-sha-256");
@@ -281,7 +286,7 @@ static size_t write_secrets(struct source *source, const struct secret_list *lis
 	return i;
 }
 
-void update_secrets(struct update *update, struct table_writer *writer, uint64_t *count)
+void update_secrets(struct update *update, struct table_writer *writer, struct table_writer *logins, uint64_t *count)
 {
 	struct source source;
 	struct secret_list list = { NULL, 0 };
@@ -289,7 +294,7 @@ void update_secrets(struct update *update, struct table_writer *writer, uint64_t
 	if (!source_open(&source, update, update->conf->secrets, true, false))
 		return;
 	while (source_next(&source)) {
-		take_secret(&source, &list);
+		take_secret(&source, &list, logins);
 		update_progress(update, "secrets", ++*count);
 	}
 	if (list.count > 0)

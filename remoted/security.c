@@ -402,6 +402,7 @@ static enum result judge_authority(const struct session *session, struct tls_ses
 		result = RESULT_OK;
 	if (result == RESULT_OK) {
 		judgement->fact = TLS_FACT_SUCCESS;
+		judgement->why = (struct why){ 0 };
 		snprintf(judgement->by, sizeof judgement->by, "authority");
 	}
 	return result;

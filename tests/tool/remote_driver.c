@@ -1,7 +1,10 @@
 /* Plays queued to remoted: remote_driver FOLDER-OF-PROGRAMS CONF NEXT-HOP FROM FILE COUNT RCPT..
  * asks for the site, then sends the message in FILE (content as it lies there) COUNT times to the
  * recipients. Prints "site SITE" or "no-site VERDICT STATUS WORDS", then a line a recipient:
- * "result JOB INDEX VERDICT STATUS HOST WORDS". Ends by itself after two minutes. */
+ * "result JOB INDEX VERDICT STATUS HOST WORDS". Ends by itself after two minutes. From the environment: REMOTE_FLAGS, the
+ * flags of the jobs; REMOTE_LOGINS, a compiled table of logins, as the opener passes it on; REMOTE_PAUSE_MS:
+ * each job waits for the last one's results, and so long; REMOTE_STS: there is a stsd, played here, that answers every
+ * question with it, "enforce PATTERN..", and prints what it hears: "fact DOMAIN POLICY-TYPE MX RESULT REASON". */
 #include "common/channel.h"
 #include "common/queue.h"
 #include "common/service.h"
@@ -14,6 +17,7 @@
 #include <unistd.h>
 
 static const char *const verdicts[] = { "?", "delivered", "deferred", "failed", "forwarded", "relayed" };
+static unsigned flags;
 static struct channel remoted_control, dnsd_control, pipe_to_remoted;
 static struct why why;
 
@@ -89,7 +93,7 @@ static void send_job(unsigned job, const char *site, const char *next_hop, const
 	struct wire_value values[REMOTE_JOB_FIELDS] = {
 		[REMOTE_JOB_JOB] = WIRE_NUMBER(job), [REMOTE_JOB_ID] = WIRE_STRING(id), [REMOTE_JOB_SITE] = WIRE_STRING(site),
 		[REMOTE_JOB_NEXT_HOP] = WIRE_STRING(next_hop), [REMOTE_JOB_LENGTH] = WIRE_NUMBER(st.st_size),
-		[REMOTE_JOB_REVERSE_PATH] = WIRE_STRING(from), [REMOTE_JOB_COUNT] = WIRE_NUMBER(count),
+		[REMOTE_JOB_REVERSE_PATH] = WIRE_STRING(from), [REMOTE_JOB_FLAGS] = WIRE_NUMBER(flags), [REMOTE_JOB_COUNT] = WIRE_NUMBER(count),
 	};
 	channel_send(&pipe_to_remoted, FRAME_REMOTE_JOB, values, fd, &why);
 	for (i = 0; i < count; i++) {
@@ -119,12 +123,107 @@ static void print_results(size_t count)
 	}
 }
 
+/* ---- the parts of others ---- */
+
+static void print_fact(const struct frame *f)
+{
+	printf("fact");
+	print_value(f, TLS_FACT_DOMAIN);
+	printf(" %u", (unsigned)f->value[TLS_FACT_POLICY_TYPE].number);
+	print_value(f, TLS_FACT_MX);
+	printf(" %u", (unsigned)f->value[TLS_FACT_RESULT].number);
+	print_value(f, TLS_FACT_RECEIVING_IP);
+	print_value(f, TLS_FACT_REASON);
+	printf("\n");
+	fflush(stdout);
+}
+
+static void answer_policy(struct channel *channel, uint64_t serial, const char *policy)
+{
+	const char *patterns = strchr(policy, ' ') ? strchr(policy, ' ') + 1 : "";
+	enum sts_verdict verdict = *policy == 'e' ? STS_ENFORCE : *policy == 't' ? STS_TESTING : *policy == 'l' ? STS_LATER : STS_NONE;
+	struct wire_value values[STS_TELL_FIELDS] = {
+		[STS_TELL_SERIAL] = WIRE_NUMBER(serial), [STS_TELL_VERDICT] = WIRE_NUMBER(verdict), [STS_TELL_MX_PATTERNS] = WIRE_STRING(patterns),
+		[STS_TELL_TTL_SECONDS] = WIRE_NUMBER(600), [STS_TELL_POLICY_ID] = WIRE_STRING("1"),
+	};
+
+	channel_send(channel, FRAME_STS_TELL, values, -1, &why);
+	channel_flush(channel, &why);
+}
+
+static void play_stsd(int fd, const char *policy)
+{
+	struct channel channel;
+	struct frame f;
+
+	channel_open(&channel, NULL, fd, NULL, NULL, &why);
+	while (channel_wait(&channel, &f, 120000, &why) == RESULT_OK) {
+		if (f.type == FRAME_STS_ASK)
+			answer_policy(&channel, f.value[STS_ASK_SERIAL].number, policy);
+		else if (f.type == FRAME_TLS_FACT)
+			print_fact(&f);
+	}
+	_exit(0);
+}
+
+static pid_t start_stsd(struct channel *remoted, const char *policy)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (channel_pair(ends, &why) != RESULT_OK)
+		exit(2);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		channel_close(remoted);
+		channel_close(&dnsd_control);
+		play_stsd(ends[1], policy);
+	}
+	close(ends[1]);
+	give(remoted, "stsd", ends[0]);
+	return pid;
+}
+
+static void give_logins(struct channel *remoted, const char *path)
+{
+	struct wire_value values[ROUTE_LOGINS_FIELDS] = { [ROUTE_LOGINS_GENERATION] = WIRE_NUMBER(1) };
+	struct channel opener;
+	int ends[2], fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || channel_pair(ends, &why) != RESULT_OK)
+		exit(2);
+	give(remoted, "opener", ends[1]);
+	channel_open(&opener, NULL, ends[0], NULL, NULL, &why);
+	channel_send(&opener, FRAME_ROUTE_LOGINS, values, fd, &why);
+	channel_flush(&opener, &why);
+}
+
+static void send_jobs(char **argv, const char *site, unsigned jobs, size_t recipients)
+{
+	const char *pause = getenv("REMOTE_PAUSE_MS");
+	unsigned job;
+
+	for (job = 0; job < jobs; job++) {
+		send_job(job, site, argv[3], argv[4], argv[5], argv + 7, recipients);
+		if (!pause)
+			continue;
+		print_results(recipients);
+		fflush(stdout);
+		if (job + 1 < jobs)
+			usleep((useconds_t)strtoul(pause, NULL, 10) * 1000);
+	}
+	if (!pause)
+		print_results(recipients * jobs);
+}
+
 int main(int argc, char **argv)
 {
 	int to_remoted[2], to_dnsd[2];
-	unsigned job, jobs;
+	unsigned jobs;
 	char site[1001];
-	pid_t pids[2];
+	pid_t pids[3] = { 0 };
 
 	if (argc < 8)
 		return 2;
@@ -136,15 +235,19 @@ int main(int argc, char **argv)
 	give(&remoted_control, "dnsd", to_dnsd[0]);
 	give(&dnsd_control, "remoted", to_dnsd[1]);
 	channel_open(&pipe_to_remoted, NULL, to_remoted[0], NULL, NULL, &why);
+	if (getenv("REMOTE_STS"))
+		pids[2] = start_stsd(&remoted_control, getenv("REMOTE_STS"));
+	if (getenv("REMOTE_LOGINS"))
+		give_logins(&remoted_control, getenv("REMOTE_LOGINS"));
+	flags = getenv("REMOTE_FLAGS") ? (unsigned)strtoul(getenv("REMOTE_FLAGS"), NULL, 10) : 0;
 	jobs = (unsigned)strtoul(argv[6], NULL, 10);
-	if (ask_site(argv[3], site, sizeof site)) {
-		for (job = 0; job < jobs; job++)
-			send_job(job, site, argv[3], argv[4], argv[5], argv + 7, (size_t)argc - 7);
-		print_results((size_t)(argc - 7) * jobs);
-	}
+	if (ask_site(argv[3], site, sizeof site))
+		send_jobs(argv, site, jobs, (size_t)argc - 7);
 	channel_close(&remoted_control);
 	channel_close(&dnsd_control);
 	waitpid(pids[0], NULL, 0);
 	waitpid(pids[1], NULL, 0);
+	if (pids[2])
+		waitpid(pids[2], NULL, 0);
 	return 0;
 }
