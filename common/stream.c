@@ -199,8 +199,8 @@ static enum result stream_send(struct stream *stream, const char *bytes, size_t 
 		ssize_t n = send(stream->fd, bytes + *sent, length - *sent, MSG_NOSIGNAL);
 		if (n >= 0)
 			*sent += (size_t)n;
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
-			return RESULT_RETRY;
+		else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM)
+			return RESULT_RETRY;	/* the kernel is short of room: it says when there is some */
 		else if (errno != EINTR)
 			return why_errno(why, RESULT_PEER, "write");
 	}

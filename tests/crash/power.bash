@@ -130,7 +130,7 @@ power_go_on() {	# KIND CUT
 power_check_one() {	# KIND CUT US: mounts what rebuild made
 	local folder=$WORK/$1 line trouble=0
 	power_mount "$1" "$folder/cut" loop 2>"$folder/mount.err" || { cat "$folder/mount.err"; return 1; }
-	echo "cut $2 $3 ${CRASH_WINDOW_MS:-3000}" >&5
+	echo "cut $2 $3 ${CRASH_WINDOW_MS:-10000}" >&5
 	read -r line <&6 || line="bad: account.py ended"
 	twice=$((twice + $(value_of twice "$line")))
 	back=$((back + $(value_of came_back "$line")))

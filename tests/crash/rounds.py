@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,7 @@ ERRORS = {
     "flock": ["EINTR", "EAGAIN"], "fcntl": ["EAGAIN", "EINTR"], "close": ["EIO", "EINTR"], "mmap": ["ENOMEM", "EAGAIN"], "brk": ["ENOMEM"],
     "mprotect": ["ENOMEM"], "munmap": ["ENOMEM"], "socket": ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"], "socketpair": ["EMFILE", "ENOMEM"],
     "accept4": ["EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN", "ECONNABORTED"], "connect": ["EINTR", "EAGAIN", "ENOMEM"],
-    "sendto": ["EINTR", "EAGAIN", "ENOBUFS", "ENOMEM", "EPIPE", "ECONNRESET"], "sendmsg": ["EINTR", "EAGAIN", "ENOBUFS", "EPIPE"],
+    "sendto": ["EINTR", "EAGAIN", "ENOBUFS", "ENOMEM"], "sendmsg": ["EINTR", "EAGAIN", "ENOBUFS", "ENOMEM"],
     "recvfrom": ["EINTR", "EAGAIN", "ENOMEM", "ECONNRESET"], "recvmsg": ["EINTR", "EAGAIN", "EMFILE", "ENOMEM"],
     "epoll_ctl": ["ENOMEM", "ENOSPC"], "epoll_wait": ["EINTR"], "poll": ["EINTR", "ENOMEM"], "pipe2": ["EMFILE", "ENFILE"],
     "getsockopt": ["ENOBUFS"], "setsockopt": ["ENOMEM"], "getsockname": ["ENOBUFS"], "clone": ["EAGAIN", "ENOMEM"],
@@ -142,6 +143,7 @@ class Service:
                 *self.command(order), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
         self.hit, self.has_ended, self.seen = None, False, asyncio.Queue()
         self.reading = asyncio.create_task(self.read())
+        await asyncio.wait_for(self.seen.get(), 20)
         deadline = time.monotonic() + 20
         while not self.has_ended and not self.is_ready():
             if time.monotonic() > deadline:
@@ -162,7 +164,12 @@ class Service:
 
     def is_ready(self):
         if self.name == "queued":
-            return os.path.exists(os.path.join(self.instance.folder, "run/queued"))
+            try:
+                with socket.socket(socket.AF_UNIX) as control:
+                    control.connect(os.path.join(self.instance.folder, "run/queued"))
+                return True
+            except OSError:
+                return False
         port = ":%04X " % (self.instance.smtp if self.name == "smtpd" else self.instance.pop3)
         with open("/proc/net/tcp") as table:
             return any(port in line and " 0A " in line for line in table)
@@ -181,6 +188,11 @@ class Service:
         if self.has_ended:
             await asyncio.wait_for(self.process.wait(), 20)
             await self.start()
+
+    async def renew(self):
+        """A part that dies again and again is started later and later: that is forgotten with its service."""
+        await self.end()
+        await self.start()
 
     async def end(self):
         if self.process is None or self.process.returncode is not None:
@@ -335,12 +347,14 @@ class Rounds:
             await service.mend()
             return await service.order(text)
 
-    def note_hit(self, service):
-        if service.hit:
+    async def note_hit(self, service):
+        hit = service.hit
+        if hit:
             self.counts["hit"] += 1
-            call = "%s %s" % (service.name, service.hit.split()[0])
+            call = "%s %s" % (service.name, hit.split()[0])
             self.hits[call] = self.hits.get(call, 0) + 1
-        return service.hit
+            await service.renew()
+        return hit
 
     # ---- deaths ----
 
@@ -351,12 +365,15 @@ class Rounds:
         number, misses, rounds = self.arguments.first, 0, 0
         while number <= last and rounds < budget and misses < 5:
             await self.order(service, "%s %d %s" % (verb, number, which))
-            what = "%s: %s at call %d" % (service.name, verb, number)
+            what, begin = "%s: %s at call %d" % (service.name, verb, number), time.monotonic()
             await self.round(what, kinds, service.name == "pop3d")
-            hit = self.note_hit(service)
+            hit = await self.note_hit(service)
+            if self.arguments.verbose:
+                print("  %.2f s: %s: %s" % (time.monotonic() - begin, what, hit), flush=True)
             misses = 0 if hit else misses + 1
             number += self.arguments.step
             rounds += 1
+        await self.order(service, "count")
         print("%s, %s at each of %d calls that %s, mail of kinds %s: %d rounds" % (
             service.name, "killed" if verb == "kill" else "all killed", last, "change the disk" if which else "touch queue or mailbox",
             "".join(map(str, kinds)), rounds), flush=True)
@@ -373,8 +390,11 @@ class Rounds:
     async def refuse(self, service, call, error, number, kinds):
         what = "%s: %s number %d fails with %s" % (service.name, call, number, error)
         await self.order(service, "fail %d %s %s" % (number, call, error))
+        begin = time.monotonic()
         await self.round(what, kinds, service.name == "pop3d")
-        if self.note_hit(service) and self.counts["rounds"] % 20 == 0:
+        if self.arguments.verbose:
+            print("  %.2f s: %s: %s" % (time.monotonic() - begin, what, service.hit), flush=True)
+        if await self.note_hit(service) and self.counts["rounds"] % 20 == 0:
             await self.sane(what)
         if self.counts["rounds"] % 50 == 0:
             await self.check_idle(what)
@@ -400,6 +420,7 @@ class Rounds:
             chance.shuffle(plan)
             for call, error, number in plan[:self.arguments.points_max]:
                 await self.refuse(service, call, error, number, kinds)
+            await self.order(service, "count")
             print("%s: %d of %d refusals tried, of %s" % (name, min(len(plan), self.arguments.points_max), len(plan), " ".join(sorted(made))), flush=True)
         await self.check_idle("refusals")
         await self.sane("refusals")
@@ -430,6 +451,7 @@ def main():
     parser.add_argument("--step", type=int, default=1)
     parser.add_argument("--each", type=int, default=2, help="how many of each call's occurrences")
     parser.add_argument("--service", action="append")
+    parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--keep", action="store_true")
     sys.exit(asyncio.run(Rounds(parser.parse_args()).run()))
 
