@@ -78,6 +78,13 @@ static enum reply mail_envid(void *into, const struct parameter *p)
 	return SAY_OK;
 }
 
+/* RFC 4954 5: who is said to have submitted it first. Nobody is believed here, and nobody told: only its form counts. */
+static enum reply mail_auth(void *into, const struct parameter *p)
+{
+	(void)into;
+	return value_is(p, "<>") || (p->value && is_good_xtext(p->value, p->value_length)) ? SAY_OK : SAY_SYNTAX;
+}
+
 static unsigned notify_bit(const char *word, size_t length)
 {
 	static const struct { const char *word; unsigned bit; } bits[] = {
@@ -135,7 +142,7 @@ static enum reply rcpt_orcpt(void *into, const struct parameter *p)
 
 static const struct parameter_row mail_rows[] = {
 	{ "SIZE", mail_size }, { "BODY", mail_body }, { "SMTPUTF8", mail_smtputf8 },
-	{ "RET", mail_ret }, { "ENVID", mail_envid }, { NULL, NULL },
+	{ "RET", mail_ret }, { "ENVID", mail_envid }, { "AUTH", mail_auth }, { NULL, NULL },
 };
 static const struct parameter_row rcpt_rows[] = {
 	{ "NOTIFY", rcpt_notify }, { "ORCPT", rcpt_orcpt }, { NULL, NULL },
