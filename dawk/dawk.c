@@ -30,8 +30,9 @@ static const struct command {
 	{ "config", command_config, true, "[NAME]", "the values in force and where each comes from" },
 	{ "explain", command_explain, true, "[--as USER] ADDRESS", "how a recipient would be handled, without sending; may USER send as ADDRESS" },
 	{ "queue", command_queue, true,
-	  "[list [--to A] [--from A] [--age TIME] [--reason TEXT]|show ID|retry ID..|retry DOMAIN\n"
-	  "       |hold ID..|release ID..|remove ID..|flush|sites] [--json]",
+	  "[list [FILTER]|show ID|retry ID..|retry DOMAIN|hold ID..|release ID..|remove ID..\n"
+	  "       |retry|hold|release|remove FILTER [--yes]|flush|sites] [--json]\n"
+	  "       FILTER: --to TEXT --from TEXT --older TIME --reason TEXT",
 	  "what waits; hold, release, retry, remove" },
 	{ "status", command_status, true, "[--json]", "what runs, what waits, what fails" },
 	{ "privileges", command_privileges, false, "", "which program may do what" },

@@ -4,13 +4,18 @@
 
 #include "common/configuration.h"
 #include "common/result.h"
+#include "common/text.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 struct queue_filter {
 	const char *to, *from, *reason;	/* parts of them, in whatever case; NULL: all */
 	uint64_t age_us;		/* at least so old */
+	unsigned places;		/* 1 << QUEUE_NEW ..; 0: all */
 };
+/* The messages that FILTER holds for: *IDS, NUL-ended each, COUNT of them, of SEEN. RESULT_OK; RESULT_RETRY, RESULT_NEVER: WHY. */
+struct queue_matches { stralloc ids; size_t count, seen; };
+enum result queue_match(const struct configuration *conf, const struct queue_filter *filter, struct queue_matches *matches, struct why *why);
 int queue_list(const struct configuration *conf, const struct queue_filter *filter, bool is_json);
 int queue_show(const struct configuration *conf, const char *id, bool is_json);
 
@@ -26,8 +31,8 @@ int queue_tell(struct queue_teller *teller, int code, const char *format, ...) _
 /* A row of figures, LENGTH bytes "name=value name=value ..", a value with blanks last and in quotes: an object of them. */
 void queue_tell_row(struct queue_teller *teller, const char *row, size_t length);
 
-/* A command to the running queued: VERB for each of COUNT arguments (at least one; "" for none); what it
- * answers is told to TELLER (NULL: failures alone, to standard error). *CODE: the worst answer's exit code. RESULT_END: none runs, nothing was done;
+/* A command to the running queued: VERB for each of COUNT arguments (at least one; "" for none), some at a time; what it
+ * answers, not always in order, is told to TELLER (NULL: failures alone, to standard error). *CODE: the worst answer's exit code. RESULT_END: none runs, nothing was done;
  * RESULT_RETRY, RESULT_NEVER with WHY. */
 enum result queue_control(const struct configuration *conf, const char *verb, char *const *arguments, int count,
                           struct queue_teller *teller, int *code, struct why *why);

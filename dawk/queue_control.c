@@ -10,7 +10,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ANSWER_PATIENCE_MS = 60000 };
+enum {
+	ANSWER_PATIENCE_MS = 60000,
+	AT_A_TIME = 50,		/* commands without an answer: queued makes what comes together durable together */
+};
 
 static enum result reach(const struct configuration *conf, int *fd, struct why *why)
 {
@@ -58,6 +61,14 @@ static enum result take_answer(struct channel *channel, struct queue_teller *tel
 	}
 }
 
+static enum result send_command(struct channel *channel, const char *verb, const char *argument, struct why *why)
+{
+	const struct wire_value values[QUEUE_COMMAND_FIELDS] = {
+		[QUEUE_COMMAND_VERB] = WIRE_STRING(verb), [QUEUE_COMMAND_ARGUMENT] = WIRE_STRING(argument),
+	};
+	return channel_send(channel, FRAME_QUEUE_COMMAND, values, -1, why);
+}
+
 enum result queue_control(const struct configuration *conf, const char *verb, char *const *arguments, int count,
                           struct queue_teller *teller, int *code, struct why *why)
 {
@@ -68,12 +79,9 @@ enum result queue_control(const struct configuration *conf, const char *verb, ch
 	if (result != RESULT_OK)
 		return result;
 	result = channel_open(&channel, NULL, fd, NULL, NULL, why);
-	/* one after the other: their number has no limit, what waits in the channel has */
-	for (int i = 0; i < count && result == RESULT_OK; i++) {
-		const struct wire_value values[QUEUE_COMMAND_FIELDS] = {
-			[QUEUE_COMMAND_VERB] = WIRE_STRING(verb), [QUEUE_COMMAND_ARGUMENT] = WIRE_STRING(arguments[i]),
-		};
-		result = channel_send(&channel, FRAME_QUEUE_COMMAND, values, -1, why);
+	for (int sent = 0, answered = 0; answered < count && result == RESULT_OK; answered++) {
+		for (; sent < count && sent - answered < AT_A_TIME && result == RESULT_OK; sent++)
+			result = send_command(&channel, verb, arguments[sent], why);
 		if (result == RESULT_OK)
 			result = take_answer(&channel, teller, code, why);
 	}

@@ -14,6 +14,7 @@ struct listing {
 	const struct queue_directories *queue;
 	const struct queue_filter *filter;
 	bool is_json;
+	stralloc *ids;			/* gathered in place of rows, unless NULL */
 	struct view view;
 	stralloc reason;
 	uint64_t now_us, seen, shown, failed;
@@ -46,6 +47,8 @@ static bool is_wanted(const struct listing *listing)
 {
 	const struct queue_filter *filter = listing->filter;
 	const struct view *view = &listing->view;
+	if (filter->places && !(filter->places & 1u << view->place))
+		return false;
 	return age_us(listing) >= filter->age_us && holds(view->envelope.from, filter->from) &&
 	       any_recipient_holds(view, filter->to) && holds(listing->reason.s, filter->reason);
 }
@@ -148,6 +151,10 @@ static bool take(void *context, enum queue_place place, const char *id)
 	}
 	if (!is_wanted(listing))
 		return true;
+	if (listing->ids) {
+		listing->shown++;
+		return text_append(listing->ids, id, QUEUE_ID_LENGTH) && text_append(listing->ids, "", 1);
+	}
 	if (listing->is_json)
 		print_json_row(listing);
 	else
@@ -167,6 +174,24 @@ static void print_end(const struct listing *listing)
 		printf("%llu of %llu messages\n", (unsigned long long)listing->shown, (unsigned long long)listing->seen);
 	else
 		printf("%llu message%s\n", (unsigned long long)listing->shown, listing->shown == 1 ? "" : "s");
+}
+
+enum result queue_match(const struct configuration *conf, const struct queue_filter *filter, struct queue_matches *matches, struct why *why)
+{
+	struct queue_directories queue;
+	struct listing listing = { .queue = &queue, .filter = filter, .ids = &matches->ids, .now_us = time_real_us() };
+	enum result result = view_open_queue(conf, &queue, why);
+	if (result != RESULT_OK)
+		return result;
+	result = view_walk(&queue, take, &listing, why);
+	view_close_queue(&queue);
+	view_free(&listing.view);
+	stralloc_free(&listing.reason);
+	matches->count = matches->ids.len / (QUEUE_ID_LENGTH + 1);
+	matches->seen = listing.seen;
+	if (result == RESULT_OK && matches->count != listing.shown)
+		return why_set(why, RESULT_RETRY, "out of memory for the messages that match");
+	return result;
 }
 
 int queue_list(const struct configuration *conf, const struct queue_filter *filter, bool is_json)

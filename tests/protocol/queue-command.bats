@@ -43,6 +43,34 @@ first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hb
 	run -64 queue show --to x $first
 }
 
+@test "acts take the same choice in place of IDs, and count first" {
+	message new $second bob@client.example zoe@near.example
+	message cur $first carol@client.example dan@far.example
+	run -0 queue hold --to far.example
+	[[ $output == "1 of 2 messages match; with --yes it is held" && -e $SUITE/queue/cur/$first ]]
+	run -0 queue hold --to far.example --reason REFUSED --from carol@ --yes
+	[[ $output == "$first is held" && -e $SUITE/queue/hold/$first && -e $SUITE/queue/new/$second ]]
+	run -65 queue hold --to far.example --yes
+	[[ $output == *"none of 2 messages match"* ]]
+	run -65 queue retry --to far.example --yes
+	run -0 queue release --older 0s
+	[[ $output == "1 of 2 messages match; with --yes it is released" ]]
+	run -0 queue release --older 0s --yes
+	[[ -e $SUITE/queue/cur/$first ]]
+	touch -d 'next week' "$SUITE/queue/state/$first"
+	run -0 queue retry --from carol --yes
+	(($(stat -c %Y "$SUITE/queue/state/$first") <= $(date +%s)))
+	run -0 queue remove --from client.example
+	[[ $output == "2 of 2 messages match; with --yes they are removed" ]]
+	[ "$($DAWK queue remove --from client.example --yes --json | code '[a["words"][21:] for a in d]')" = "['is removed', 'is removed']" ]
+	queue_is_empty
+	run -64 queue hold
+	run -64 queue hold --to x $first
+	run -64 queue hold $first --yes
+	run -64 queue flush --to x
+	run -64 queue list --yes
+}
+
 @test "JSON of list, show and status parses, whatever the other side said (RFC 8259)" {
 	message cur $first carol@client.example dan@far.example
 	[ "$(queue list --json | code 'd[0]["recipients"][0]')" = dan@far.example ]

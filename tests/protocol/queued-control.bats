@@ -83,3 +83,28 @@ deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$
 	[[ $(stat -c %a "$SUITE/run/queued") == 600 ]]
 	$DAWK queue flush
 }
+
+@test "an act by a choice goes to the running queued: what is loaded, what waits, what is held" {
+	behave 'full@local.example deferred 4.2.2 mailbox is full' 'slow@local.example hang'
+	for i in 1 2 3; do deferred full@local.example; done
+	put zoe@client.example slow@local.example
+	run -0 $DAWK queue hold --from bob@local
+	[[ $output == "3 of 4 messages match; with --yes they are held" ]]
+	run -0 $DAWK queue hold --to full@ --reason 'mailbox is full' --yes
+	[[ $(find "$QUEUE/hold" -type f | wc -l) == 3 ]]
+	run -65 $DAWK queue retry --to full@ --yes
+	behave
+	run -0 $DAWK queue release --to full@ --yes --json
+	wait_until handed_to full@local.example 3
+	run -0 $DAWK queue remove --from zoe@ --yes
+	[[ $output == *'is removed as soon as the deliveries on their way have ended' ]]
+}
+
+@test "an act on a thousand messages is one command, and quick enough" {
+	put_content --count 1000 bob@local.example full@local.example </dev/null >/dev/null
+	all_deferred() { [[ $(find "$QUEUE/cur" -type f | wc -l) == 1000 ]]; }
+	WAIT_SECONDS=60 wait_until all_deferred
+	run -0 $DAWK queue remove --to full@local.example --yes
+	[[ ${#lines[@]} == 1000 ]]
+	queue_is_empty
+}
