@@ -154,8 +154,10 @@ all_workers_have() { [[ $(grep -h ' certificates count=' "$SUITE"/stderr/{smtpd,
 	run $DAWK status
 	[[ $output == *"tls      SOON $KEYS/self-signed.crt, "[45]" days, signs itself: it expires soon"* ]]
 	[[ $($DAWK status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["certificates"][0]["days"])') == [45] ]]
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$KEYS/self-signed.key" -out "$KEYS/self-signed.crt" \
-		-days -5 -subj /CN=mail.local.example -addext subjectAltName=DNS:mail.local.example 2>/dev/null
+	printf '%s\n' 'cn = mail.local.example' 'dns_name = mail.local.example' 'activation_date = "2020-01-01 00:00:00 UTC"' \
+		'expiration_date = "2020-02-01 00:00:00 UTC"' >"$SUITE/template"
+	certtool --generate-self-signed --load-privkey "$KEYS/self-signed.key" --template "$SUITE/template" \
+		--outfile "$KEYS/self-signed.crt" 2>/dev/null
 	run -78 $DAWK cert
 	[[ $output == *EXPIRED* ]]
 	run $DAWK check
