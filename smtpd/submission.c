@@ -223,10 +223,13 @@ static bool limits_of(struct session *s, struct usage_limits *limits)
 static enum reply judge_message(struct session *s)
 {
 	const struct opening *shared = s->worker->opening;
-	enum result held = held_look(shared->held, s->user, NULL);
 	struct usage_limits limits;
 	bool was_released;
+	struct why why;
+	enum result held = held_look(shared->held, s->user, &why);
 
+	if (held == RESULT_RETRY)
+		log_failure("unable-to-read-held", &why);
 	if (held == RESULT_RETRY || !limits_of(s, &limits))
 		return SAY_LATER;
 	struct usage_verdict verdict = usage_message(shared->usage, s->user, now_seconds(s), &limits,

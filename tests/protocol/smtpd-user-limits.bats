@@ -164,10 +164,9 @@ notices_are() { [[ $(grep -c 'accepted .*session=notice' "$SUITE/stderr/smtpd") 
 	run -0 send_to alice to{1..30}@remote.example
 }
 
-@test "a folder of held accounts that can't be asked defers, and says so" {
+@test "whatever stands in queue/held under the name of an account holds it" {
 	make_and_run
 	run -0 say_mail alice 250
-	# the worker goes by its descriptor: what stands in the folder counts, whatever it is
 	mkdir "$SUITE/queue/held/alice@local.example"
 	run -0 say_mail alice '450 4.7.1'
 	rmdir "$SUITE/queue/held/alice@local.example"
