@@ -19,7 +19,7 @@ LIBS = -lcdb $(DEPS)/owfat/usr/lib/libowfat.a -lidn2 -pthread
 AUTHD_LIBS = -lcrypt -lnettle
 TLS_LIBS = -lgnutls
 
-PROGRAMS = smtpd queued locald pop3d authd keyd remoted dnsd stsd dawk sendmail
+PROGRAMS = smtpd queued locald pop3d authd keyd remoted dnsd stsd tlsrpt dawk sendmail
 common_SRC = $(wildcard common/*.c)
 smtpd_SRC = $(wildcard smtpd/*.c)
 queued_SRC = $(wildcard queued/*.c)
@@ -34,6 +34,9 @@ sendmail_SRC = $(wildcard dawk/sendmail*.c)
 # dawk explains where mail goes as remoted finds it out, and makes the keys that authd checks.
 dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c remoted/rules.c remoted/tlsa.c \
 	authd/scram.c authd/digest.c
+# It asks the DNS as dawk does, and submits as sendmail does.
+tlsrpt_SRC = $(wildcard tlsrpt/*.c) stsd/record.c stsd/facts_file.c stsd/store.c stsd/folder.c dawk/names.c dawk/say.c dawk/sendmail_smtp.c \
+	$(filter remoted/%,$(dawk_SRC))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(PROGRAMS:%=$(B)/bin/%)
@@ -65,6 +68,7 @@ pop3d_LIBS = $(TLS_LIBS)
 dnsd_LIBS = -lunbound
 remoted_LIBS = $(TLS_LIBS) -lnettle
 stsd_LIBS = -lcurl-gnutls
+tlsrpt_LIBS = -lcurl-gnutls -lz
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 # Unit drivers: each tests/unit/NAME.c is a program, linked with the objects of its first line.

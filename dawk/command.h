@@ -21,6 +21,7 @@ int command_config(struct configuration *conf, int argc, char **argv);
 int command_explain(struct configuration *conf, int argc, char **argv);
 int command_queue(struct configuration *conf, int argc, char **argv);
 int command_status(struct configuration *conf, int argc, char **argv);
+int command_tlsrpt(struct configuration *conf, int argc, char **argv);
 
 /* The exit code for RESULT: 0, 75 (try later), 65 (will not work), 71 (this process can't go on). */
 int command_code(enum result result);

@@ -35,6 +35,7 @@ static const struct command {
 	  "       FILTER: --to TEXT --from TEXT --older TIME --reason TEXT",
 	  "what waits; hold, release, retry, remove" },
 	{ "status", command_status, true, "[--json]", "what runs, what waits, what fails" },
+	{ "tlsrpt", command_tlsrpt, true, "[--day YYYY-MM-DD] [--show] [DOMAIN..]", "make and send the daily reports of TLS to other domains" },
 	{ "privileges", command_privileges, false, "", "which program may do what" },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -18,6 +18,7 @@ struct names {
 	struct timer patience;
 	struct dns_query query;
 	enum dns_verdict verdict;
+	stralloc *records;		/* where an answer goes; NULL: nowhere */
 	char words[257];
 	pid_t dnsd;
 	bool is_answered, is_over;
@@ -175,6 +176,8 @@ static void query_answered(struct dns_query *query, const struct dns_answer *ans
 	struct names *names = container_of(query, struct names, query);
 
 	names->verdict = answer->verdict;
+	if (names->records && answer->verdict == DNS_ANSWER && !text_append(names->records, answer->records, answer->records_length))
+		names->verdict = DNS_LATER;
 	snprintf(names->words, sizeof names->words, "%s", answer->words);
 	names_answered(names);
 }
@@ -201,4 +204,16 @@ enum result names_has_address(struct names *names, const char *name, struct why 
 	if (verdict == DNS_LATER)
 		return why_set(why, RESULT_RETRY, "%s", names->words);
 	return verdict == DNS_ANSWER ? RESULT_OK : RESULT_END;
+}
+
+enum dns_verdict names_find_records(struct names *names, const char *name, enum dns_type type, stralloc *records, char *words)
+{
+	enum dns_verdict verdict;
+
+	records->len = 0;
+	names->records = records;
+	verdict = names_ask(names, name, type);
+	names->records = NULL;
+	snprintf(words, sizeof names->words, "%s", names->words);
+	return verdict;
 }

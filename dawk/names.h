@@ -19,4 +19,8 @@ bool names_find_addresses(struct names *names, struct hosts *hosts);
 /* Has NAME an address? RESULT_OK; RESULT_END: no; RESULT_RETRY: nobody knows, WHY. */
 enum result names_has_address(struct names *names, const char *name, struct why *why);
 
+/* Asks for records of NAME. DNS_ANSWER: RECORDS (a zeroed or used string; the caller's) holds them as dnsd packs
+ * them. Else WORDS (257 bytes) say why there are none; DNS_LATER also when time is up. */
+enum dns_verdict names_find_records(struct names *names, const char *name, enum dns_type type, stralloc *records, char *words);
+
 #endif

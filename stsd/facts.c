@@ -2,12 +2,9 @@
 
 #include "store.h"
 #include "common/log.h"
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SLOTS = 4096, TEXT_MAX = 1000 };
 
@@ -126,20 +123,9 @@ static void load(void)
 static void remove_old(void)
 {
 	char oldest[FACTS_DAY_SIZE];
-	int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *item;
 
-	if (!list) {
-		if (copy >= 0)
-			close(copy);
-		return;
-	}
 	facts_day(time_real_us() - FACTS_KEPT_DAYS * UINT64_C(86400) * 1000000, oldest);
-	while ((item = readdir(list)))
-		if (facts_day_is_valid(item->d_name) && strcmp(item->d_name, oldest) < 0)
-			unlinkat(folder, item->d_name, 0);
-	closedir(list);
+	store_remove_before(folder, oldest, facts_day_is_valid);
 }
 
 void facts_open(int directory)
@@ -191,11 +177,12 @@ void facts_count(const struct fact_report *report)
 {
 	const char *policy_type = fact_policy_word(report->policy_type), *result = fact_result_word(report->result);
 	bool is_success = report->result == TLS_FACT_SUCCESS;
+	bool has_mx = !is_success || report->policy_type == TLS_FACT_POLICY_TLSA;	/* whose policy is the host's */
 	stralloc key = { 0 };
 
 	turn_day();
 	if (policy_type && result && append_field(&key, report->domain, false) && append_field(&key, policy_type, false) &&
-	    append_field(&key, report->policy, false) && append_field(&key, is_success ? NULL : report->mx, false) &&
+	    append_field(&key, report->policy, false) && append_field(&key, has_mx ? report->mx : NULL, false) &&
 	    append_field(&key, result, false) && append_field(&key, is_success ? NULL : report->sending_ip, false) &&
 	    append_field(&key, is_success ? NULL : report->receiving_ip, false) && append_field(&key, is_success ? NULL : report->reason, true)) {
 		add(key.s, key.len, 1);

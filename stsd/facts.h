@@ -21,7 +21,7 @@ struct fact_report {		/* NUL-ended; NULL is empty */
 
 /* FOLDER is kept; -1: nothing is on disk. Goes on with what the day has already, and drops days that are too old. */
 void facts_open(int folder);
-/* A session more. Of those that went well, only domain and policy are told apart. */
+/* A session more. Of those that went well, only domain and policy (for TLSA, which is a host's, also the host) are told apart. */
 void facts_count(const struct fact_report *report);
 /* Writes what is new; to be called every minute and at the end. RESULT_RETRY: WHY; it is tried again. */
 enum result facts_write(struct why *why);

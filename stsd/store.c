@@ -1,9 +1,10 @@
 #include "store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,4 +78,21 @@ enum result store_read(int folder, const char *name, char *text, size_t size, si
 		result = read_all(fd, name, text, size, length, why);
 	close(fd);
 	return result;
+}
+
+void store_remove_before(int folder, const char *name, bool (*is_one)(const char *name))
+{
+	int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *item;
+
+	if (!list) {
+		if (copy >= 0)
+			close(copy);
+		return;
+	}
+	while ((item = readdir(list)))
+		if (is_one(item->d_name) && strcmp(item->d_name, name) < 0)
+			unlinkat(folder, item->d_name, 0);
+	closedir(list);
 }
