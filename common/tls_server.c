@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ECDHE alone, so that no private key ever decrypts. AEAD before CBC, which is there for old hosts
+/* ECDHE alone, so that no private key ever decrypts, and on curves alone: a client that asked for the largest group of
+ * ffdhe would cost a hundred times as much (CVE-2002-20001). AEAD before CBC, which is there for old hosts
  * whose only other choice were clear text. */
 #define SERVER_PRIORITY \
 	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:" \
-	"-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-CBC:+AES-256-CBC:%SERVER_PRECEDENCE"
+	"-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-CBC:+AES-256-CBC:" \
+	"-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:%SERVER_PRECEDENCE"
 
 /* The certificates that serve one name, or several names alike. */
 struct credential {
