@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -147,6 +148,18 @@ static enum result take_lock(int fd, struct why *why)
 	return why_errno(why, RESULT_STOP, "unable to lock the queue: does another queued serve it?");
 }
 
+/* initgroups(3) says yes with fewer groups when /etc/group could not be read for a moment: smtpd's messages would be out of
+ * reach for as long as this process lives. */
+static enum result check_group(const struct scheduler *s, const struct identity *identity, struct why *why)
+{
+	struct stat st;
+
+	if (!identity->groups_of || fstat(s->queue.place[QUEUE_NEW], &st) || group_member(st.st_gid))
+		return RESULT_OK;
+	return why_set(why, RESULT_STOP, "%s is not in group %u, which queue/new and the messages there belong to",
+	               identity->groups_of, (unsigned)st.st_gid);
+}
+
 static enum result enter(const struct configuration *conf, struct scheduler *s, struct why *why)
 {
 	static char tables[4096];
@@ -170,7 +183,7 @@ static enum result enter(const struct configuration *conf, struct scheduler *s, 
 		result = sandbox_identity(ROLE_SCHEDULER, &identity, why);
 	if (result == RESULT_OK)
 		result = sandbox_enter(ROLE_SCHEDULER, &identity, paths, sizeof paths / sizeof *paths, why);
-	return result;
+	return result == RESULT_OK ? check_group(s, &identity, why) : result;
 }
 
 static enum result start(struct scheduler *s, const struct scheduler_gifts *gifts, struct why *why)
