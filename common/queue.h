@@ -31,6 +31,8 @@ enum {
 	QUEUE_TRIGGER_LENGTH = QUEUE_ID_LENGTH + 1,	/* ID and newline in the FIFO */
 	QUEUE_ENVELOPE_MAX = 64 << 20,
 };
+/* IDs, a line each, that `dawk queue remove` took away while no scheduler ran, which logs them at its next start. */
+#define QUEUE_REMOVED "removed"
 
 void queue_id_make(char id[QUEUE_ID_LENGTH + 1]);	/* strictly later than the last one of this process */
 bool queue_id_is_valid(const char *id, size_t length);

@@ -34,6 +34,8 @@ static const struct command {
 	  "       |retry|hold|release|remove FILTER [--yes]|flush|sites] [--json]\n"
 	  "       FILTER: --to TEXT --from TEXT --older TIME --reason TEXT",
 	  "what waits; hold, release, retry, remove" },
+	{ "audit", command_audit, true, "[--json] [LOG..]",
+	  "prove from the logs and the queue that no message went without a word" },
 	{ "status", command_status, true, "[--json]", "what runs, what waits, what fails" },
 	{ "tlsrpt", command_tlsrpt, true, "[--day YYYY-MM-DD] [--show] [DOMAIN..]", "make and send the daily reports of TLS to other domains" },
 	{ "privileges", command_privileges, false, "", "which program may do what" },

@@ -101,12 +101,32 @@ static enum result retry(const struct disk *disk, const char *id, enum queue_pla
 	return set_due(disk, id, why);
 }
 
+/* For the log, which the scheduler writes: `dawk audit` asks it where the message went. */
+static enum result note_removal(const struct disk *disk, const char *id, struct why *why)
+{
+	char line[QUEUE_ID_LENGTH + 2];
+	struct stat status;
+	int fd = openat(disk->queue.root, QUEUE_REMOVED, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return why_errno(why, RESULT_RETRY, "unable to open %s/" QUEUE_REMOVED, disk->conf->queue);
+	size_t length = (size_t)snprintf(line, sizeof line, "%s\n", id);
+	bool is_done = geteuid() != 0 || (fstat(disk->queue.place[QUEUE_CUR], &status) == 0 && fchown(fd, status.st_uid, status.st_gid) == 0);
+	is_done = is_done && write(fd, line, length) == (ssize_t)length && fsync(fd) == 0;
+	if (!is_done)
+		why_errno(why, RESULT_RETRY, "unable to write %s/" QUEUE_REMOVED, disk->conf->queue);
+	close(fd);
+	return is_done ? RESULT_OK : RESULT_RETRY;
+}
+
 /* The message first: a state without one is swept, a message without its state would begin anew. */
 static enum result discard(const struct disk *disk, const char *id, enum queue_place place, struct why *why)
 {
+	enum result result = note_removal(disk, id, why);
+	if (result != RESULT_OK)
+		return result;
 	if (unlinkat(disk->queue.place[place], id, 0) < 0)
 		return why_errno(why, RESULT_RETRY, "unable to remove %s/%s", queue_place_names[place], id);
-	enum result result = sync_place(disk, place, why);
+	result = sync_place(disk, place, why);
 	if (result != RESULT_OK)
 		return result;
 	if (unlinkat(disk->queue.place[QUEUE_STATE], id, 0) < 0 && errno != ENOENT)

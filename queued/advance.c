@@ -194,36 +194,24 @@ void advance_unstall(struct scheduler *s, struct message *m)
 
 /* ---- the end of a round ---- */
 
-static void log_done(const struct message *m)
-{
-	uint64_t now = time_real_us();
-	struct log_line line;
-
-	log_start(&line, "message-done");
-	log_text(&line, "id", m->id);
-	log_text(&line, "from", m->envelope.from);
-	log_number(&line, "size", m->envelope.content_length);
-	log_number(&line, "recipients", m->envelope.recipient_count);
-	log_seconds(&line, "delay", now > m->envelope.arrived_us ? (now - m->envelope.arrived_us) / 1000 : 0);
-	log_end(&line);
-}
-
 static void recorded_end(struct message *m)
 {
 	struct scheduler *s = m->scheduler;
 
-	if (m->wants_removal) {
-		scheduler_log("message-removed", m->id, NULL);
+	if (m->wants_removal)
 		control_answer(s, m->client, EX_OK, "%s is removed", m->id);
-	} else {
-		log_done(m);
-	}
 	s->counters.done++;
 	load_drop(s, m);
 }
 
+/* Said before it is done: what is gone from the queue then stands in the log, whatever stops this process in between. */
 static void end(struct scheduler *s, struct message *m)
 {
+	if (!m->is_end_logged && m->wants_removal)
+		scheduler_log("message-removed", m->id, NULL);
+	else if (!m->is_end_logged)
+		story_done(m);
+	m->is_end_logged = true;
 	m->lines.len = m->record.lines.len = 0;	/* nobody reads them any more */
 	record(s, m, m->place, true, 0, recorded_end);
 }

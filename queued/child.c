@@ -1,6 +1,5 @@
 #include "queued/scheduler.h"
 
-#include "common/log.h"
 #include "queued/child.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +34,7 @@ struct child {
 	stralloc tail;			/* behind what is copied */
 	off_t copy_at;
 	uint64_t copy_left, content_length;
+	uint32_t recipients;
 	struct timer copy_timer;
 };
 
@@ -169,6 +169,7 @@ void child_begin(struct scheduler *s, struct message *m, struct plan *plan)
 	child->next_member = plan->next.member;
 	plan->next.member = (stralloc){ 0 };
 	child->is_with_programs = plan->next.is_with_programs;
+	child->recipients = plan->envelope.recipient_count;
 	child->fd = -1;
 	child->copy_at = plan->copy_at;
 	child->copy_left = plan->copy_length;
@@ -227,17 +228,6 @@ void child_continue(struct scheduler *s, struct message *m)
 }
 
 /* ---- 4: what it means for the parent ---- */
-
-static void log_made(const struct child *child)
-{
-	struct log_line line;
-
-	log_start(&line, "message-made");
-	log_text(&line, "id", child->commit.id);
-	log_text(&line, "parent", child->parent->id);
-	log_text(&line, "kind", state_event_names[child->kind]);
-	log_end(&line);
-}
 
 static void finish_forward(struct scheduler *s, struct message *m, struct child *child)
 {
@@ -303,7 +293,7 @@ static void committed(struct commit *commit)
 		child_free(s, child);
 		return;
 	}
-	log_made(child);
+	story_made(commit->id, m->id, child->kind, child->index, child->recipients);
 	finish_child(s, m, child);
 	memcpy(line.id, commit->id, sizeof line.id);
 	message_add_line(m, &line);

@@ -25,11 +25,16 @@ static bool is_for_postmaster(const struct scheduler *s, const struct envelope_r
 	return is_postmaster(s, r->as) || is_postmaster(s, r->address);
 }
 
+bool child_is_last_report(const struct scheduler *s, const struct message *m, uint32_t index)
+{
+	return message_wants_report(m, index, STATE_FAILED) && !*message_report_target(m, index, STATE_FAILED) &&
+	       is_for_postmaster(s, &m->envelope.recipients[index]);
+}
+
 bool child_is_hopeless(const struct scheduler *s, const struct message *m, uint32_t index)
 {
 	return m->recipients[index].event == STATE_FAILED && m->recipients[index].phase == PHASE_FINAL &&
-	       message_wants_report(m, index, STATE_FAILED) && !*message_report_target(m, index, STATE_FAILED) &&
-	       is_for_postmaster(s, &m->envelope.recipients[index]);
+	       child_is_last_report(s, m, index);
 }
 
 /* Is something about the recipient owed in a report of KIND? */
@@ -60,6 +65,11 @@ static uint32_t group_of(const struct message *m, const char *target)
 	for (i = 0; strcmp(message_report_target(m, i, STATE_FAILED), target) != 0; i++)
 		;
 	return i;
+}
+
+uint32_t child_report_group(const struct message *m, uint32_t index)
+{
+	return group_of(m, message_report_target(m, index, STATE_FAILED));
 }
 
 static bool is_told(const struct message *m, enum state_event kind, uint32_t group)

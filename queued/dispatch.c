@@ -279,22 +279,6 @@ bool dispatch_is_local(const struct scheduler *s, const char *address)
 	return !*domain || configuration_is_local_domain(s->conf, domain, strlen(domain));
 }
 
-static void log_result(const struct message *m, uint32_t index, enum state_event event, const struct result_words *words)
-{
-	struct log_line line;
-	uint64_t now = time_real_us();
-
-	log_start(&line, state_event_names[event]);
-	log_text(&line, "id", m->id);
-	log_text(&line, "to", m->envelope.recipients[index].address);
-	log_text(&line, "status", words->status);
-	if (words->host_length)
-		log_bytes(&line, "host", words->host, words->host_length);
-	log_bytes(&line, "words", words->words, words->words_length);
-	log_seconds(&line, "delay", now > m->envelope.arrived_us ? (now - m->envelope.arrived_us) / 1000 : 0);
-	log_end(&line);
-}
-
 static void count_result(struct scheduler *s, enum state_event event)
 {
 	if (event == STATE_DEFERRED)
@@ -307,7 +291,7 @@ static void count_result(struct scheduler *s, enum state_event event)
 
 void dispatch_take_result(struct scheduler *s, struct message *m, uint32_t index, enum state_event event, const struct result_words *words)
 {
-	log_result(m, index, event, words);
+	story_result(s, m, index, event, words);
 	count_result(s, event);
 	message_set_result(m, index, event, time_real_us(), words);
 }

@@ -162,6 +162,21 @@ static bool is_unsettled(const stralloc *state, const char *child, struct state_
 	return is_open;
 }
 
+/* What settling a state found, where a crash took its lines from the log: messages that were made, and the results of
+ * recipients that became one. */
+static void log_settled(const struct scheduler *s, const struct message *m, const stralloc *state)
+{
+	const char *at = m->lines.s, *end = m->lines.s + m->lines.len;
+	struct state_line line, announced;
+
+	while (state_next_line(&at, end, &line)) {
+		if (line.event == STATE_MADE && is_unsettled(state, line.id, &announced))
+			story_made(line.id, m->id, announced.event, announced.index, 0);
+		else if (line.event == STATE_FORWARDED)
+			story_result(s, m, line.index, line.event, &(struct result_words){ "2.0.0", "", 0, "forwarded", 9 });
+	}
+}
+
 static void load_child(struct errand *errand)
 {
 	if (errand->record.result == RESULT_OK)	/* else the scan comes back to it */
@@ -176,6 +191,7 @@ static bool append_made(struct scheduler *s, const char *parent, const char *chi
 	if (!errand)
 		return false;
 	errand->record.has_state = true;
+	story_made(child, parent, announced->event, announced->index, 0);
 	memcpy(line.id, child, sizeof line.id);
 	memcpy(errand->child, child, sizeof errand->child);
 	if (!state_append_line(&errand->record.lines, &line)) {
@@ -262,6 +278,8 @@ static enum result read_message(struct scheduler *s, const struct waiting *w, co
 		result = message_make(id, *place, fd, has_state ? &state : NULL, exists, s, m, why);
 	else
 		close(fd);
+	if (result == RESULT_OK && *m && (*m)->lines.len)
+		log_settled(s, *m, &state);
 	stralloc_free(&state);
 	return result;
 }

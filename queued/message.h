@@ -71,6 +71,7 @@ struct message {
 	uint32_t attempts;		/* most of any recipient */
 	uint64_t due_us;		/* the next attempt, once put off */
 	bool has_sites;			/* the state has its "sites" line */
+	bool is_end_logged;		/* its last line is written */
 	bool has_state, was_tried;	/* was_tried: an attempt of this round came back */
 	bool is_success_told;		/* the report of successes is made */
 	bool is_greylisted;		/* a host asked for another attempt soon */

@@ -19,17 +19,6 @@ enum {
 
 static struct scheduler *the_scheduler;		/* for callbacks without a context (service_join) */
 
-void scheduler_log(const char *event, const char *id, const struct why *why)
-{
-	struct log_line line;
-
-	log_start(&line, event);
-	log_text(&line, "id", id);
-	if (why)
-		log_why(&line, why);
-	log_end(&line);
-}
-
 uint32_t scheduler_now_seconds(const struct scheduler *s)
 {
 	return (uint32_t)(loop_now_ms(s->loop) / 1000);
@@ -94,6 +83,7 @@ static void turn_ended(struct turn_end *turn_end)
 
 	dispatch_pump(s);
 	wait_for_due(s);
+	log_try_flush();	/* what is recorded and then vanishes from the queue stands in the log before */
 	recorder_flush(s->recorder);
 }
 
@@ -199,6 +189,7 @@ static enum result start(struct scheduler *s, const struct scheduler_gifts *gift
 	dispatch_start(s);
 	s->listed_end = &s->listed_first;
 	transport_start(s);
+	story_tell_removed(s);
 	result = recorder_start(s->loop, &s->queue, &s->recorder, why);
 	if (result == RESULT_OK)
 		result = committer_start(s->loop, s->queue.place[QUEUE_TMP], s->queue.place[QUEUE_NEW], -1, &s->committer, why);

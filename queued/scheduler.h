@@ -261,6 +261,10 @@ void child_continue(struct scheduler *s, struct message *m);
 bool child_start_report(struct scheduler *s, struct message *m, enum state_event kind);
 /* Is ID a message that is being made, or waits for its parent's record? */
 bool child_is_pending(const struct message *parent, const char *id);
+/* Is recipient INDEX that of a report to the postmaster, about which there is none? */
+bool child_is_last_report(const struct scheduler *s, const struct message *m, uint32_t index);
+/* The first recipient whose reports of failures go where those of recipient INDEX go. */
+uint32_t child_report_group(const struct message *m, uint32_t index);
 /* Did recipient INDEX fail for good in a report to the postmaster? Such mail goes to hold/. */
 bool child_is_hopeless(const struct scheduler *s, const struct message *m, uint32_t index);
 
@@ -274,8 +278,17 @@ void control_answer(struct scheduler *s, uint64_t client, int code, const char *
 void control_retry_domain(struct scheduler *s, uint64_t client, const char *domain);
 void control_walk_stop(struct scheduler *s);
 
-/* ---- log lines about a message: event, id, why ---- */
+/* ---- story.c: log lines about a message ---- */
 
+/* EVENT, its id, WHY where there is one. */
 void scheduler_log(const char *event, const char *id, const struct why *why);
+/* A message made from PARENT's recipient INDEX. RECIPIENTS: of it; 0: not known any more. */
+void story_made(const char *id, const char *parent, enum state_event kind, uint32_t index, uint32_t recipients);
+/* The result of recipient INDEX. */
+void story_result(const struct scheduler *s, const struct message *m, uint32_t index, enum state_event event, const struct result_words *words);
+/* Nothing is left to do for M. */
+void story_done(const struct message *m);
+/* What `dawk queue remove` took away on disk while no scheduler ran. */
+void story_tell_removed(struct scheduler *s);
 
 #endif
