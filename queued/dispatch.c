@@ -413,6 +413,8 @@ static void serve(struct scheduler *s, int which)
 	}
 	if (most > t->limit - t->in_flight)
 		most = t->limit - t->in_flight;
+	if (most > sender_room(m->sender->in_flight[which], t->limit - t->in_flight, FLYING_SHARE))
+		most = sender_room(m->sender->in_flight[which], t->limit - t->in_flight, FLYING_SHARE);
 	for (; m->cursor < m->envelope.recipient_count && m->ready && count < most && steps < JOB_RECIPIENTS; m->cursor++) {
 		if (m->recipients[m->cursor].phase != PHASE_READY)
 			continue;

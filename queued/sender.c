@@ -64,6 +64,13 @@ bool sender_is_over(uint32_t held, uint32_t free, uint32_t share)
 	return held >= (uint64_t)free * share;
 }
 
+uint32_t sender_room(uint32_t held, uint32_t free, uint32_t share)
+{
+	uint64_t most = (uint64_t)free * share;
+
+	return most > held + share + 1 ? (uint32_t)((most - held) / (share + 1)) : 1;
+}
+
 /* ---- overflows ---- */
 
 static void enter_turn(struct sender_table *table, struct sender *sender)

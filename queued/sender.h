@@ -40,6 +40,8 @@ void sender_release(struct sender_table *table, struct sender *sender);
 
 /* Is HELD more than SHARE times what is FREE? One alone gets SHARE of SHARE + 1 parts, two share what is left, and so on. */
 bool sender_is_over(uint32_t held, uint32_t free, uint32_t share);
+/* How many more one who is not over may take at once: at least one. */
+uint32_t sender_room(uint32_t held, uint32_t free, uint32_t share);
 
 /* W waits in SENDER's overflow. false: no memory. */
 bool sender_put_off(struct sender_table *table, struct sender *sender, const struct waiting *w);

@@ -29,12 +29,7 @@ in_net_background() {
 	setsid nsenter --net="/proc/$NET_PID/ns/net" "$@" </dev/null >"$PAIR/$name.out" 2>&1 3>&- 4>&- 5>&- 6>&- &
 	echo $! >"$PAIR/pids/$name"
 }
-net_listens() {	# ADDRESS PORT
-	local address a b c d
-	IFS=. read -r a b c d <<<"$1"
-	printf -v address '%02X%02X%02X%02X' "$d" "$c" "$b" "$a"
-	grep -qsi " $address:$(printf %04X "$2") 0*:0000 0A " "/proc/$NET_PID/net/tcp"
-}
+net_listens() { in_net ss -Hltn "sport = :$2" | grep -qF " $1:$2 "; }	# ADDRESS PORT; IPv6 in brackets
 
 pair_names() {
 	cat >"$PAIR/names.part" && mv "$PAIR/names.part" "$PAIR/names"

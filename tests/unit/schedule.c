@@ -264,6 +264,7 @@ static void a_share_shrinks_with_what_is_free(void)
 {
 	CHECK(!sender_is_over(1499, 501, 3) && sender_is_over(1500, 500, 3));	/* one alone: three of four parts */
 	CHECK(sender_is_over(857, 285, 3) && !sender_is_over(0, 1, 3));
+	CHECK(sender_room(0, 100, 7) == 87 && sender_room(50, 50, 7) == 37 && sender_room(87, 13, 7) == 1 && sender_room(0, 1, 7) == 1);
 }
 
 static bool fits(void *context, const struct sender *sender) { return sender != context; }
