@@ -45,7 +45,6 @@ static struct folder folder;
 static void tell(struct client *client, uint64_t serial, enum sts_verdict verdict, uint64_t ttl_seconds,
                  const struct entry *entry, const char *words)
 {
-	bool has_policy = verdict == STS_TESTING || verdict == STS_ENFORCE;
 	struct wire_value values[STS_TELL_FIELDS] = {
 		[STS_TELL_SERIAL] = WIRE_NUMBER(serial),
 		[STS_TELL_VERDICT] = WIRE_NUMBER(verdict),
@@ -54,7 +53,7 @@ static void tell(struct client *client, uint64_t serial, enum sts_verdict verdic
 	};
 	struct why why = { 0 };
 
-	if (has_policy) {
+	if (entry && (verdict == STS_TESTING || verdict == STS_ENFORCE)) {
 		values[STS_TELL_MX_PATTERNS] = (struct wire_value)WIRE_BYTES(entry->policy.patterns.s, entry->policy.patterns.len);
 		values[STS_TELL_POLICY_ID] = (struct wire_value)WIRE_STRING(entry->id);
 	}

@@ -44,6 +44,11 @@ behind_walls() {	# ACCOUNT PROGRAM: there are such processes, and each has given
 	[[ " $(status_of "$pid" Groups) " == *" $(id -g dawks) "* ]]
 }
 
+@test "stsd is dawkt, and its folder is nobody else's" {
+	behind_walls dawkt stsd
+	[[ $(stat -c '%U %a' "$SUITE/state/sts") == 'dawkt 700' ]]
+}
+
 @test "pop3d's workers are dawkp" {
 	behind_walls dawkp pop3d
 }

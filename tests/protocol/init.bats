@@ -13,7 +13,7 @@ init() { "$BIN/dawk" init "$SUITE/host" --domain local.example --domain two.exam
 
 @test "init makes folders, configuration, tables, queue and services with their modes" {
 	run -0 init --smtp 127.0.0.1:2525
-	for name in etc queue mail run log service; do [ -d "$SUITE/host/$name" ]; done
+	for name in etc queue mail run state log service; do [ -d "$SUITE/host/$name" ]; done
 	[ "$(mode_of "$SUITE/host/etc/secret")" = 700 ]
 	[ "$(mode_of "$SUITE/host/etc/users")" = 600 ]
 	[ "$(mode_of "$SUITE/host/queue/new")" = 1730 ]
