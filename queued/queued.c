@@ -3,6 +3,7 @@
 #include "common/network.h"
 #include "common/sandbox.h"
 #include "common/service.h"
+#include "queued/logins.h"
 #include "queued/scheduler.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,13 +16,14 @@ static struct scheduler_gifts gifts;	/* opened here, used in the fork */
 static int run_scheduler(const struct configuration *conf, unsigned index)
 {
 	(void)index;
+	logins_leave();
 	return scheduler_run(conf, &gifts);
 }
 
 static const struct service_part parts[] = {
 	{ .name = "scheduler", .run = run_scheduler, .instances = 1 },
 	{ .name = "locald", .program = "locald", .instances = 1 },
-	{ .name = "remoted", .program = "remoted", .instances = 1 },
+	{ .name = "remoted", .program = "remoted", .instances = 1, .started = logins_remoted_started },
 	{ .name = "dnsd", .program = "dnsd", .instances = 1 },
 	{ .name = "stsd", .program = "stsd", .instances = 1 },
 };
@@ -87,5 +89,6 @@ int main(int argc, char **argv)
 		return EX_NOINPUT;
 	}
 	service.conf = conf;
+	logins_prepare(conf);
 	return service_run(&service);
 }

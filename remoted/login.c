@@ -121,6 +121,7 @@ static void fail(struct session *session, const char *words)
 	log_text(&line, "advice", "mail for this route waits; mend the route: line in the secrets and run dawk update");
 	log_end(&line);
 	site->login_until_ms = loop_now_ms(remoted.loop) + LOGIN_HELD_MS;
+	site->login_generation = remoted.login_generation;
 	snprintf(site->login_words, sizeof site->login_words, "%.299s", told);
 	session_say(session, "QUIT\r\n");
 	session_flush(session);
@@ -260,4 +261,5 @@ void login_take_table(int fd)
 	}
 	table_close(remoted.logins);
 	remoted.logins = made;
+	remoted.login_generation++;
 }

@@ -282,7 +282,7 @@ static void addresses_found(struct hosts *hosts)
 void site_start_job(struct site *site, struct job *job)
 {
 	site->used_ms = loop_now_ms(remoted.loop);
-	if (loop_now_ms(remoted.loop) < site->login_until_ms) {
+	if (loop_now_ms(remoted.loop) < site->login_until_ms && site->login_generation == remoted.login_generation) {
 		job_tell_rest(job, DELIVERY_DEFERRED, "4.7.8", "", site->login_words);
 		job_free(job);
 		return;

@@ -27,7 +27,8 @@ struct site {
 		uint32_t unlisted;		/* exchanges that the MTA-STS policy does not name, a bit each */
 	} security;
 	uint64_t exchanges_until_ms, addresses_until_ms;
-	uint64_t login_until_ms;		/* the login was refused: not again before */
+	uint64_t login_until_ms;		/* the login was refused: not again before, */
+	uint64_t login_generation;		/* unless there is a new table of logins */
 	char login_words[300];
 	bool takes_no_chunks;			/* it offered CHUNKING and did not know BDAT */
 	uint8_t good_family;			/* of the address that answered first, 0: none yet */
@@ -47,6 +48,7 @@ struct remoted {		/* what the whole process knows */
 	struct tls_client *tls;
 	struct table *routes, *site_rules;
 	struct table *logins;		/* at next hops, as the opener gave it last; NULL: none yet */
+	uint64_t login_generation;	/* counts those tables */
 };
 extern struct remoted remoted;
 
