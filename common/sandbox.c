@@ -35,7 +35,7 @@ static const struct role_row {
 	uint64_t capabilities;	/* what a root behind walls keeps */
 	const char *remark;
 } roles[ROLES_END] = {
-	[ROLE_SMTPD_WORKER] = { "smtpd", "dawks", DENY_WORKER, false, true, false, 0, "queue/tmp and new: make only; tables" },
+	[ROLE_SMTPD_WORKER] = { "smtpd", "dawks", DENY_WORKER, false, true, false, 0, "queue/tmp, new and held: make only; tables" },
 	[ROLE_SCHEDULER] = { "queued", "dawkq", DENY_FILES, false, true, false, 0, "the queue; reads tables" },
 	[ROLE_SPAWNER] = { "locald", NULL, 0, true, false, true, 0, "starts deliverers and people's programs, which inherit walls: it has none" },
 	[ROLE_DELIVERER] = { "deliverer", NULL, DENY_FILES & ~DENY_OWNERS, false, true, false, 0, "below the mailboxes' folder" },
