@@ -146,7 +146,8 @@ static void check_queue(struct check *check)
 static void check_folders(struct check *check)
 {
 	const struct configuration *conf = check->conf;
-	static const struct place open_place = { NULL, S_IFDIR, 0755, NULL, NULL }, shut_place = { NULL, S_IFDIR, 0700, NULL, NULL };
+	static const struct place open_place = { NULL, S_IFDIR, 0755, NULL, NULL }, shut_place = { NULL, S_IFDIR, 0700, NULL, NULL },
+		held_place = { NULL, S_IFDIR, 0700, "dawks", NULL };
 	char path[PATH_MAX];
 
 	check_below(check, conf->directory, "tables", open_place, "run `dawk update`");
@@ -154,6 +155,9 @@ static void check_folders(struct check *check)
 	snprintf(path, sizeof path, "%s/keys", conf->directory);
 	if (access(path, F_OK) == 0)
 		check_below(check, conf->directory, "keys", shut_place, "");
+	snprintf(path, sizeof path, "%s/held", conf->queue);
+	if (access(path, F_OK) == 0)	/* smtpd makes it */
+		check_below(check, conf->queue, "held", held_place, "");
 	check_below(check, conf->mailboxes, "", open_place, "make it: mkdir -m 0755, as root");
 	for (size_t i = 0; i < conf->domains.count; i++) {
 		snprintf(path, sizeof path, "%s/%s", conf->mailboxes, conf->domains.items[i]);

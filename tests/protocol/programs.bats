@@ -31,7 +31,8 @@ programs='smtpd queued remoted locald pop3d authd keyd dnsd stsd dawk sendmail'
 
 @test "every program, table and file has a manual page" {
 	for page in smtpd.8 queued.8 remoted.8 locald.8 pop3d.8 pop3-session.8 authd.8 keyd.8 dnsd.8 stsd.8 dawk.8 sendmail.8 dawk.7 \
-		dawk.conf.5 dawk-queue.5 dawk-users.5 dawk-secrets.5 dawk-aliases.5 dawk-routes.5 dawk-site.5 dawk-access.5 dawk-relay-recipients.5; do
+		dawk.conf.5 dawk-queue.5 dawk-users.5 dawk-secrets.5 dawk-aliases.5 dawk-routes.5 dawk-site.5 dawk-access.5 dawk-relay-recipients.5 \
+		dawk-senders.5 dawk-limits.5; do
 		for section in NAME DESCRIPTION; do
 			grep -q "^\.Sh $section" "$ROOT/man/$page" || { echo "man/$page lacks $section"; return 1; }
 		done
