@@ -188,6 +188,7 @@ int program_keep(const struct program *program, const struct frame *ask, int ans
 	close(input[1]);
 	read_reply(output[0], deadline_ms, &reply);
 	status = wait_program(pid, deadline_ms);
+	values[PROGRAM_TELL_STATUS].number = status < 0 ? 256 : (uint64_t)status;
 	if (wrote == RESULT_NEVER || status == EXIT_WRONG)
 		tell(answer, values, LOGIN_REFUSED);
 	else if (status == 0 && (program->ours ? parse_reply(&reply, values) : parse_owner(&reply, values)))

@@ -156,16 +156,20 @@ static bool survey_secrets(void *context, const char *key, size_t key_length, co
 	return true;
 }
 
-/* A client takes the strongest that is offered, and would fail by it where another one works. */
+/* A client takes the strongest that is offered, and would fail by it where another one works. Some programs that can't
+ * bind channels take -PLUS all the same, so it has to be named. */
 static uint32_t choose(const struct survey *survey)
 {
 	uint32_t mechanisms = state.conf->auth_mechanisms;
 	bool is_automatic = mechanisms & MECHANISM_AUTO;
+	bool suits = survey->has_scram && !survey->lacks_scram && !state.conf->system_users && !state.conf->checkpassword;
 
 	if (is_automatic)
-		mechanisms = MECHANISM_PLAIN | MECHANISM_LOGIN | MECHANISM_OAUTHBEARER | MECHANISM_XOAUTH2;
-	if (is_automatic && survey->has_scram && !survey->lacks_scram && !state.conf->system_users && !state.conf->checkpassword)
-		mechanisms |= MECHANISM_SCRAM_SHA_256 | MECHANISM_SCRAM_SHA_256_PLUS;
+		mechanisms |= MECHANISM_PLAIN | MECHANISM_LOGIN | MECHANISM_OAUTHBEARER | MECHANISM_XOAUTH2;
+	if (is_automatic && suits)
+		mechanisms |= MECHANISM_SCRAM_SHA_256;
+	else if (is_automatic && !(mechanisms & MECHANISM_SCRAM_SHA_256))
+		mechanisms &= ~(uint32_t)MECHANISM_SCRAM_SHA_256_PLUS;
 	if (!state.conf->oauth_checker)
 		mechanisms &= ~(uint32_t)(MECHANISM_OAUTHBEARER | MECHANISM_XOAUTH2);
 	return mechanisms;

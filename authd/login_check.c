@@ -19,6 +19,7 @@ enum {
 static void program_done(struct timer *timer)
 {
 	struct login *login = container_of(timer, struct login, timer);
+	struct why why = { 0 };
 
 	switch (login->program_verdict) {
 	case LOGIN_OK:
@@ -31,7 +32,9 @@ static void program_done(struct timer *timer)
 			login_refuse(login);
 		break;
 	default:
-		login_later(login, NULL, NULL);
+		why_set(&why, RESULT_RETRY, login->program_status > 255 ? "the program took too long" : "the program ended with exit code %u",
+		        (unsigned)login->program_status);
+		login_later(login, NULL, &why);
 	}
 }
 
@@ -68,8 +71,10 @@ static void program_told(struct channel *channel, struct frame *f)
 {
 	struct login *login = container_of(channel, struct login, program);
 
-	if (f->type == FRAME_PROGRAM_TELL)
+	if (f->type == FRAME_PROGRAM_TELL) {
 		login->program_verdict = f->value[PROGRAM_TELL_VERDICT].number;
+		login->program_status = f->value[PROGRAM_TELL_STATUS].number;
+	}
 	if (login->program_verdict == LOGIN_OK && mechanism_is_bearer(login->mechanism))
 		login->program_verdict = take_owner(login, f);
 	else if (login->program_verdict == LOGIN_OK && !take_place(login, f))

@@ -32,6 +32,7 @@ struct login {
 	struct timer timer;		/* the end of patience with client or program, then what the program said */
 	struct channel program;		/* to the keeper of the program */
 	uint64_t program_verdict;	/* enum login_verdict; 0: not told yet */
+	uint64_t program_status;	/* its exit code; 256: killed */
 	struct place *place;		/* as the program or the system said; NULL */
 	stralloc hashes;		/* NAME NUL HASH NUL each */
 	size_t hashes_used;

@@ -20,7 +20,7 @@ struct listener_list {						/* count 0: switched off */
 enum listener_bit { LISTEN_SMTP = 1, LISTEN_SUBMISSION = 2, LISTEN_SUBMISSIONS = 4, LISTEN_POP3 = 8, LISTEN_POP3S = 16 };
 enum mechanism_bit {
 	MECHANISM_PLAIN = 1, MECHANISM_LOGIN = 2, MECHANISM_SCRAM_SHA_256 = 4, MECHANISM_SCRAM_SHA_256_PLUS = 8,
-	MECHANISM_OAUTHBEARER = 16, MECHANISM_XOAUTH2 = 32, MECHANISM_AUTO = 1024,	/* alone: what suits what is stored */
+	MECHANISM_OAUTHBEARER = 16, MECHANISM_XOAUTH2 = 32, MECHANISM_AUTO = 1024,	/* what suits what is stored */
 };
 /* Their names, in the order in which they are offered; ended by NULL. */
 struct mechanism_word { const char *name; uint32_t bit; };

@@ -423,9 +423,10 @@ static bool read_mechanisms(struct value *value, void *field)
 	uint32_t *bits = field, bit;
 	size_t length;
 
-	*bits = strcmp(value->text, "auto") == 0 ? MECHANISM_AUTO : 0;
-	while (*bits != MECHANISM_AUTO && text_next_word(&at, end, &word, &length)) {
-		if (!(bit = mechanism_bit(word, length)))
+	*bits = 0;
+	while (text_next_word(&at, end, &word, &length)) {
+		bit = text_equal_folded(word, length, "auto", 4) ? MECHANISM_AUTO : mechanism_bit(word, length);
+		if (!bit)
 			return wrong(value, word, length);
 		*bits |= bit;
 	}
@@ -521,7 +522,7 @@ static const struct {
 	[VALUE_LIMIT] = { "a number, or off", read_limit, NULL },
 	[VALUE_SYNC] = { "auto, files or filesystem", read_sync, NULL },
 	[VALUE_LISTENER_NAMES] = { "names among smtp submission submissions pop3 pop3s, or none", read_listener_names, NULL },
-	[VALUE_MECHANISMS] = { "auto, or names among plain login scram-sha-256 scram-sha-256-plus oauthbearer xoauth2", read_mechanisms, NULL },
+	[VALUE_MECHANISMS] = { "auto, or names, or both, of plain login scram-sha-256 scram-sha-256-plus oauthbearer xoauth2", read_mechanisms, NULL },
 };
 
 bool value_read(struct value *value, void *field)

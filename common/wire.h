@@ -155,7 +155,7 @@ enum {
 /* To the process of authd that forks for it and holds no secret: a session on MAILDIR that talks
  * on the descriptor; a checker that reads CHECK_ASK there; one run of a program, enum login_program in KIND,
  * whose keeper answers PROGRAM_TELL there (VERDICT: enum login_verdict; UID, GID, HOME by checkpassword, USER,
- * which may be empty, by the judge of tokens). */
+ * which may be empty, by the judge of tokens; STATUS: its exit code, 256: it had to be killed). */
 #define WIRE_SESSION_START(F) \
 	F(SESSION_START, UID, NUMBER, 0) F(SESSION_START, GID, NUMBER, 0) \
 	F(SESSION_START, MAILDIR, BYTES, WIRE_PATH_LENGTH_MAX) F(SESSION_START, QUOTA, BYTES, 64) \
@@ -168,7 +168,8 @@ enum {
 	F(PROGRAM_ASK, SECRET, BYTES, WIRE_SASL_MAX)
 #define WIRE_PROGRAM_TELL(F) \
 	F(PROGRAM_TELL, VERDICT, NUMBER, 0) F(PROGRAM_TELL, UID, NUMBER, 0) F(PROGRAM_TELL, GID, NUMBER, 0) \
-	F(PROGRAM_TELL, HOME, BYTES, WIRE_PATH_LENGTH_MAX) F(PROGRAM_TELL, USER, BYTES, WIRE_ADDRESS_MAX)
+	F(PROGRAM_TELL, HOME, BYTES, WIRE_PATH_LENGTH_MAX) F(PROGRAM_TELL, USER, BYTES, WIRE_ADDRESS_MAX) \
+	F(PROGRAM_TELL, STATUS, NUMBER, 0)
 /* What logins are worth offering: APOP is 1 while a secret for it is stored, MECHANISMS are names separated by
  * blanks; those that end in -PLUS need a BINDING. Sent when a worker joins and whenever it changes. */
 #define WIRE_LOGIN_OFFER(F) \

@@ -414,12 +414,13 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 
 @test "SCRAM-SHA-256 and -PLUS, with what a client may get wrong (RFC 5802, RFC 7677, RFC 9266)" {
 	logins_know carol@local.example pencil
+	echo 'auth-mechanisms = auto scram-sha-256-plus' >>"$SUITE/etc/dawk.conf"
 	suite_run
 	secure <<-'EOF'
 		S: 220
 		C: EHLO client.example
 		S: 250
-		S+ 250-AUTH PLAIN LOGIN SCRAM-SHA-256
+		S+ 250-AUTH PLAIN LOGIN SCRAM-SHA-256-PLUS SCRAM-SHA-256
 	EOF
 	ok() { [[ $(scram_client smtp carol@local.example pencil "$@") == 235* ]] || { echo "not ok: $*"; return 1; }; }
 	no() { local wanted=$1; shift; got=$(scram_client smtp carol@local.example pencil "$@"); [[ $got == "$wanted"* ]] || { echo "$*: $got"; return 1; }; }
