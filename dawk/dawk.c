@@ -22,8 +22,9 @@ static const struct command {
 	  "make a complete instance below DIR" },
 	{ "user", command_user, true,
 	  "add|passwd|del|list [ADDRESS] [--maildir PATH] [--uid N] [--gid N] [--quota 50M]\n"
-	  "       app-password add|list|del ADDRESS [NAME]",
-	  "mailboxes, their passwords, passwords for single programs" },
+	  "       app-password add|list|del ADDRESS [NAME]\n"
+	  "       hold ADDRESS [REASON..]|release ADDRESS|held",
+	  "mailboxes, their passwords, passwords for single programs, accounts that may not send" },
 	{ "update", command_update, true, "[--quiet]", "compile the tables after an edit" },
 	{ "check", command_check, true, "", "what is wrong, and how to mend it" },
 	{ "cert", command_cert, true, "[show|make [--renew]]", "certificates in use, until when, for which names; a self-signed one" },
