@@ -123,7 +123,8 @@ static void take_policy(struct discovery *discovery)
 	struct entry *entry = discovery->entry;
 	struct policy policy;
 	struct why why = { 0 };
-	enum result result = policy_parse(discovery->fetch.body.s, discovery->fetch.body.len, &policy, &why);
+	const stralloc *body = &discovery->fetch.body;
+	enum result result = policy_parse(body->len ? body->s : "", body->len, &policy, &why);
 
 	if (result != RESULT_OK) {
 		failed(discovery, result == RESULT_RETRY ? TLS_FACT_STS_FETCH_ERROR : TLS_FACT_STS_POLICY_INVALID, why.text);
@@ -171,6 +172,16 @@ static void start_more(void)
 	}
 }
 
+/* Our own resolver is gone, or not there yet: that says nothing of the domain. */
+static bool is_resolver_away(struct discovery *discovery)
+{
+	if (dns->channel.fd >= 0)
+		return false;
+	tell_all(discovery, cache_is_valid(discovery->entry) ? discovery->entry : NULL, "the resolver is not running");
+	end(discovery);
+	return true;
+}
+
 /* ---- its host's addresses ---- */
 
 static void take_addresses(struct discovery *discovery, const struct dns_answer *answer)
@@ -186,6 +197,8 @@ static void take_addresses(struct discovery *discovery, const struct dns_answer 
 		if (dns_ip(rdata, length, &discovery->addresses[discovery->address_count]))
 			discovery->address_count++;
 	if (--discovery->queries)
+		return;
+	if (!discovery->address_count && is_resolver_away(discovery))
 		return;
 	if (!discovery->address_count) {
 		why_set(&why, RESULT_RETRY, "the policy's host mta-sts.%s has no address%s%s", discovery->entry->domain,
@@ -247,6 +260,8 @@ static void txt_answered(struct dns_query *query, const struct dns_answer *answe
 	struct discovery *discovery = container_of(query, struct discovery, txt);
 	struct why why;
 
+	if (answer->verdict == DNS_LATER && is_resolver_away(discovery))
+		return;
 	discovery->ttl_seconds = answer->verdict == DNS_LATER ? DISCOVERY_KNOWN_LEAST_SECONDS : answer->ttl_seconds;
 	if (answer->verdict == DNS_ANSWER &&
 	    record_find_policy_id(answer->records, answer->records_length, discovery->id, &why) == RESULT_OK) {

@@ -27,7 +27,7 @@ static enum result find_address(const char *uri, struct address *address, struct
 
 	while (at < end && length < ADDRESS_MAX) {
 		bool is_encoded = *at == '%' && end - at > 2 && hex(at[1]) >= 0 && hex(at[2]) >= 0;
-		text[length++] = is_encoded ? (char)(hex(at[1]) << 4 | hex(at[2])) : *at;
+		text[length++] = is_encoded ? (char)(hex(at[1]) * 16 + hex(at[2])) : *at;
 		at += is_encoded ? 3 : 1;
 	}
 	if (at < end || address_parse(text, length, address, why) != RESULT_OK || !*address->domain || address->needs_smtputf8)

@@ -78,6 +78,9 @@ refused() {
 	sts_host mta-sts.malformed.example
 	printf 'version: STSv1\nmode: enforced\nmx: a.example\nmax_age: 1\n' | sts_serves mta-sts.malformed.example '200 OK|Content-Type: text/plain'
 	refused malformed.example 'mode is wrong'
+	sts_host mta-sts.empty.example
+	sts_serves mta-sts.empty.example '200 OK|Content-Type: text/plain' </dev/null
+	refused empty.example 'no version'
 }
 @test "no redirect is followed (RFC 8461 3.3)" {
 	sts_policy target.example enforce 86400 mail.target.example
@@ -217,6 +220,14 @@ refused() {
 	run -0 sts_asked <<<$'ask mute.example\nask mutenew.example'
 	[[ $output == *"mute.example enforce "*" id=1 mail.mute.example"* && $output == *"mutenew.example none "* ]]
 }
+@test "without its resolver nobody knows, and what the cache has holds" {
+	sts_policy alone.example enforce 86400 mail.alone.example
+	domain alone.example 1
+	domain unasked.example 1
+	run -0 sts_asked <<<'ask alone.example'
+	run -0 sts_asked <<<$'end dnsd\nask alone.example unasked.example'
+	[[ $output == *"alone.example enforce "*" id=1 mail.alone.example"* && $output == *"unasked.example later "* ]]
+}
 @test "mta-sts = no: nobody has a policy, nothing is asked" {
 	sts_policy off.example enforce 86400 mail.off.example
 	domain off.example 1
@@ -257,7 +268,7 @@ refused() {
 	policy='version: STSv1|mode: enforce|mx: mail.counted.example|max_age: 86400'
 	[[ $output == *$'4\tcounted.example\tsts\t'"$policy"$'\t\tsuccess\t\t\t'* ]]
 	[[ $output == *$'2\tcounted.example\tsts\t'"$policy"$'\tmail.counted.example\tcertificate-expired\t192.0.2.9\t192.0.2.1\tcode 7'* ]]
-	[[ $output == *$'2\tdane.example\ttlsa\t3 1 1 ab|3 1 1 cd\t\tsuccess\t\t\t'* && $output == *$'2\tplain.example\tno-policy-found\t\t\tsuccess\t\t\t'* ]]
+	[[ $output == *$'2\tdane.example\ttlsa\t3 1 1 ab|3 1 1 cd\tmx.dane.example\tsuccess\t\t\t'* && $output == *$'2\tplain.example\tno-policy-found\t\t\tsuccess\t\t\t'* ]]
 	[[ $output != *bad* && ${#lines[@]} == 6 ]]
 }
 @test "a policy that could not be fetched counts as a failed session (RFC 8460 4.3.2.2)" {

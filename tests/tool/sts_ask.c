@@ -2,6 +2,7 @@
  *	ask DOMAIN ..	all at once
  *	fact DOMAIN none|sts|tlsa POLICY MX RESULT SENDING RECEIVING REASON	RESULT: a number of wire.h; "-": empty; '|' for an LF, '_' for a blank
  *	wait SECONDS
+ *	end dnsd
  * Each domain gets a line "DOMAIN VERDICT ttl=N id=ID patterns # words" before the next line is read. At the end of the input both
  * helpers are ended in order; its exit code is stsd's. */
 #include "common/dns.h"
@@ -18,10 +19,9 @@ static struct loop *loop;
 static struct sts_client client;
 static struct asked { struct sts_query query; const char *name; } asked[100];
 static int left;
+static struct helper { pid_t pid; struct channel control; } dnsd, stsd;
 static struct timer pause_timer;
 static char line[4096];
-
-struct helper { pid_t pid; struct channel control; };
 
 static void start(struct helper *helper, const char *folder, const char *program, const char *file)
 {
@@ -56,9 +56,12 @@ static int end(struct helper *helper)
 {
 	int status = 0;
 
+	if (!helper->pid)
+		return 0;
 	kill(helper->pid, SIGTERM);
 	waitpid(helper->pid, &status, 0);
 	channel_close(&helper->control);
+	helper->pid = 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
 }
 
@@ -126,6 +129,8 @@ static void obey(void)
 	} else if (!strncmp(line, "wait ", 5)) {
 		loop_set_timer(loop, &pause_timer, (uint64_t)(strtod(line + 5, NULL) * 1000), stop);
 		loop_run(loop, &why);
+	} else if (!strncmp(line, "end ", 4)) {
+		end(&dnsd);
 	} else if (!strncmp(line, "fact ", 5)) {
 		tell_fact(line + 5);
 	}
@@ -133,7 +138,6 @@ static void obey(void)
 
 int main(int argc, char **argv)
 {
-	struct helper dnsd, stsd;
 	struct why why = { 0 };
 	int between[2], ours[2];
 
