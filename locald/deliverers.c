@@ -2,6 +2,7 @@
 #include "deliverers.h"
 #include "common/log.h"
 #include "deliverer_start.h"
+#include "suspects.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include <unistd.h>
 
 enum {
-	TICK_MS = 5000,
+	TICK_MS = 1000,
 	FORWARDS_MAX = 1000, PROGRAMS_MAX = 32,	/* of one recipient; forward.h bounds the honest */
 };
 
@@ -97,6 +98,18 @@ static void set_aside(struct deliverer *d, const char *event, const char *words)
 	deliverer_defer_all(d, words);
 }
 
+/* It may be waiting for a dead mount: what it has in hand might hang the next one as well. */
+static void suspect_all(struct deliverer *d, uint64_t now)
+{
+	struct why why = { 0 };
+
+	d->is_slow = true;
+	for (const struct part *part = d->first; part != NULL; part = part->next)
+		suspect_add(part->path, now);
+	why_set(&why, RESULT_RETRY, "no answer for %d s; new mail goes to another process", DELIVERER_SLOW_MS / 1000);
+	log_deliverer("deliverer-slow", d, &why);
+}
+
 /* ---- what deliverers say ---- */
 
 static void take_result(struct deliverer *d, struct part *part, const struct frame *f)
@@ -113,8 +126,10 @@ static void take_result(struct deliverer *d, struct part *part, const struct fra
 	}
 	if (verdict != 0)	/* 0: all it had to do was to ask for programs */
 		outcome_set(&outcome, (enum delivery_verdict)verdict, status, "%.*s", (int)words->length, words->length > 0 ? words->bytes : "");
-	if (verdict == DELIVERY_DELIVERED)
+	if (verdict == DELIVERY_DELIVERED) {
 		done_add(&part->recipient->done, part->key);
+		suspect_clear(part->path);
+	}
 	else if (verdict == DELIVERY_DEFERRED)
 		hooks->troubled(part);
 	recipient_report(part->recipient, &outcome);
@@ -148,6 +163,7 @@ static void take_frame(struct channel *channel, struct frame *f)
 	if (f->type == FRAME_RESULT || f->type == FRAME_FORWARD || f->type == FRAME_RUN || f->type == FRAME_DONE)
 		part = deliverer_find(d, f->value[RESULT_JOB].number, f->value[RESULT_INDEX].number);
 	d->progress_ms = loop_now_ms(loop);
+	d->is_slow = false;
 	if (part == NULL) {
 		if (f->descriptor >= 0)
 			close(f->descriptor);
@@ -242,6 +258,8 @@ static void ticked(struct timer *timer)
 				deliverer_forget(d);
 			continue;
 		}
+		if (d->load > 0 && !d->is_slow && now - d->progress_ms > DELIVERER_SLOW_MS && !lane_is_alone(d->lane))
+			suspect_all(d, now);
 		if (d->load > 0 && now - d->progress_ms > DELIVERER_STUCK_MS)
 			set_aside(d, "deliverer-stuck", "the mailbox does not answer");
 		else if (d->load == 0 && now - d->progress_ms > DELIVERER_IDLE_MS)

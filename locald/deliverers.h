@@ -14,6 +14,7 @@ struct deliverer {
 	struct part *first, *last;		/* in flight, in the order they were sent */
 	size_t load;
 	uint64_t progress_ms;			/* last answer, or when it got work after none */
+	bool is_slow;				/* no answer for a while */
 	bool is_reaped;
 	struct deliverer *next, **link;
 };

@@ -2,6 +2,7 @@
 #include "lane.h"
 #include "common/log.h"
 #include "deliverers.h"
+#include "suspects.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@ enum { BUCKETS = 256 };
 struct lane {
 	struct account account;
 	char *login, *base;
+	char *alone;				/* the one mailbox it is for; NULL: all below base */
 	struct part *first, *last;		/* waiting */
 	struct deliverer *deliverers[LANE_DELIVERERS_MAX];
 	struct lane *next;			/* in its bucket */
@@ -21,10 +23,16 @@ struct lane {
 
 static struct lane *buckets[BUCKETS], *busy, **busy_end = &busy;
 static struct turn_end turn_end;
+static struct loop *loop;
 
 const struct account *lane_account(const struct lane *lane)
 {
 	return &lane->account;
+}
+
+bool lane_is_alone(const struct lane *lane)
+{
+	return lane->alone != NULL;
 }
 
 /* ---- lanes ---- */
@@ -38,12 +46,16 @@ static unsigned bucket_of(uid_t uid, const char *base)
 	return hash % BUCKETS;
 }
 
-static struct lane *lane_find(const struct account *account, const char *base)
+static bool is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static struct lane *lane_find(const struct account *account, const char *base, const char *alone)
 {
 	for (struct lane *lane = buckets[bucket_of(account->uid, base)]; lane != NULL; lane = lane->next)
 		if (lane->account.uid == account->uid && lane->account.gid == account->gid && strcmp(lane->base, base) == 0 &&
-		    (lane->login == NULL) == (account->login == NULL) &&
-		    (lane->login == NULL || strcmp(lane->login, account->login) == 0))
+		    is_same(lane->login, account->login) && is_same(lane->alone, alone))
 			return lane;
 	return NULL;
 }
@@ -52,10 +64,11 @@ static void lane_free(struct lane *lane)
 {
 	free(lane->login);
 	free(lane->base);
+	free(lane->alone);
 	free(lane);
 }
 
-static struct lane *lane_make(const struct account *account, const char *base)
+static struct lane *lane_make(const struct account *account, const char *base, const char *alone)
 {
 	unsigned bucket = bucket_of(account->uid, base);
 	struct lane *lane = calloc(1, sizeof(*lane));
@@ -64,7 +77,8 @@ static struct lane *lane_make(const struct account *account, const char *base)
 		return NULL;
 	lane->base = strdup(base);
 	lane->login = account->login != NULL ? strdup(account->login) : NULL;
-	if (lane->base == NULL || (account->login != NULL && lane->login == NULL)) {
+	lane->alone = alone != NULL ? strdup(alone) : NULL;
+	if (lane->base == NULL || (account->login != NULL && lane->login == NULL) || (alone != NULL && lane->alone == NULL)) {
 		lane_free(lane);
 		return NULL;
 	}
@@ -99,10 +113,11 @@ void lane_lose(struct lane *lane, const struct deliverer *d)
 
 bool lane_add(struct part *part, const struct account *account, const char *base)
 {
-	struct lane *lane = lane_find(account, base);
+	const char *alone = is_suspect(part->path, loop_now_ms(loop)) ? part->path : NULL;
+	struct lane *lane = lane_find(account, base, alone);
 
 	if (lane == NULL)
-		lane = lane_make(account, base);
+		lane = lane_make(account, base, alone);
 	if (lane == NULL)
 		return false;
 	part->lane = lane;
@@ -197,14 +212,15 @@ static bool send_group(struct lane *lane, struct deliverer *d)
 }
 
 /* The first deliverer that has room: one is filled before the next is asked, so that its commits
- * are shared by many. NULL: none now; *IS_HOPELESS: none will be soon. */
+ * are shared by many; one that is slow gets no more. A suspect mailbox has one alone, which may be as slow as it likes.
+ * NULL: none now; *IS_HOPELESS: none will be soon. */
 static struct deliverer *lane_choose(struct lane *lane, bool *is_hopeless, struct why *why)
 {
 	struct deliverer *made;
-	size_t slot = LANE_DELIVERERS_MAX, open = 0;
+	size_t slots = lane->alone != NULL ? 1 : LANE_DELIVERERS_MAX, slot = slots, open = 0;
 
 	*is_hopeless = false;
-	for (size_t i = 0; i < LANE_DELIVERERS_MAX; i++) {
+	for (size_t i = 0; i < slots; i++) {
 		struct deliverer *d = lane->deliverers[i];
 
 		if (d == NULL) {
@@ -212,10 +228,10 @@ static struct deliverer *lane_choose(struct lane *lane, bool *is_hopeless, struc
 			continue;
 		}
 		open += d->channel.fd >= 0;
-		if (d->channel.fd >= 0 && d->load < DELIVERER_LOAD_MAX)
+		if (d->channel.fd >= 0 && d->load < DELIVERER_LOAD_MAX && !d->is_slow)
 			return d;
 	}
-	if (slot == LANE_DELIVERERS_MAX) {
+	if (slot == slots) {
 		*is_hopeless = open == 0;
 		why_set(why, RESULT_RETRY, "the mailbox does not answer");
 		return NULL;
@@ -267,8 +283,9 @@ static void send_all(struct turn_end *end)
 	}
 }
 
-void lanes_open(struct loop *loop, const struct configuration *conf, const struct lane_hooks *hooks)
+void lanes_open(struct loop *its_loop, const struct configuration *conf, const struct lane_hooks *hooks)
 {
+	loop = its_loop;
 	deliverers_open(loop, conf, hooks);
 	turn_end.run = send_all;
 	loop_at_turn_end(loop, &turn_end);

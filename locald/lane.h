@@ -12,6 +12,7 @@ enum {
 	DELIVERERS_MAX = 64,
 	DELIVERER_LOAD_MAX = 128,		/* parts in flight before the next one is asked */
 	DELIVERER_IDLE_MS = 60 * 1000,
+	DELIVERER_SLOW_MS = 3 * 1000,		/* without an answer: new mail goes to others, what it has is suspect */
 	DELIVERER_STUCK_MS = 120 * 1000,	/* without an answer */
 };
 
@@ -34,8 +35,12 @@ struct lane_hooks {
 /* LOOP's turn end sends what was queued: call before any channel is opened on it. */
 void lanes_open(struct loop *loop, const struct configuration *conf, const struct lane_hooks *hooks);
 
-/* Queues PART for the lane of ACCOUNT and the folder BASE, made when new. false: no memory. */
+/* Queues PART for the lane of ACCOUNT and the folder BASE, or for a lane of its mailbox alone if that is suspect
+ * (suspects.h); made when new. false: no memory. */
 bool lane_add(struct part *part, const struct account *account, const char *base);
+
+/* Is LANE for one suspect mailbox? */
+bool lane_is_alone(const struct lane *lane);
 
 /* The account of a part's lane, for programs. */
 const struct account *lane_account(const struct lane *lane);

@@ -27,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -331,7 +332,7 @@ static void take_order(const char *line)
 	fflush(stdout);
 }
 
-/* false: nobody gives orders any more. */
+/* false: nobody gives orders any more. Who gave them by a pipe and died leaves nothing running. */
 static bool take_orders(void)
 {
 	static char line[256];
@@ -339,8 +340,12 @@ static bool take_orders(void)
 	ssize_t got = read(STDIN_FILENO, line + used, sizeof line - 1 - used);
 	char *end;
 
-	if (got <= 0)
+	if (got <= 0) {
+		struct stat status;
+		if (fstat(STDIN_FILENO, &status) == 0 && S_ISFIFO(status.st_mode))
+			kill_all();
 		return false;
+	}
 	used += (size_t)got;
 	line[used] = '\0';
 	while ((end = memchr(line, '\n', used))) {

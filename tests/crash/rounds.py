@@ -49,6 +49,15 @@ ERRORS = {
 }
 
 
+def remove(path):
+    """False: somebody else was faster."""
+    try:
+        os.unlink(path)
+        return True
+    except FileNotFoundError:
+        return False
+
+
 class Trouble(Exception):
     pass
 
@@ -114,7 +123,7 @@ class Instance:
 
     def empty_mailboxes(self):
         for path in glob.glob(os.path.join(self.mail, "local.example/*/*/*")):
-            os.unlink(path)
+            remove(path)
         box = os.path.join(self.mail, "box.mbox")
         if os.path.exists(box):
             os.truncate(box, 0)
@@ -290,8 +299,7 @@ class Rounds:
             await asyncio.sleep(0.03)
         # what no client was answered for, and a state whose message is gone, are swept later on
         for path in self.instance.files("tmp", "state"):
-            os.unlink(path)
-            self.counts["swept"] += 1
+            self.counts["swept"] += remove(path)
         return True
 
     def check(self, what):
@@ -383,7 +391,75 @@ class Rounds:
                                    ([0, 3, 4, 8, 9], "kill", ""), ([5, 7, 8, 9, 0, 3], "kill", "")):
             for name in self.arguments.service or ("smtpd", "queued", "pop3d"):
                 await self.deaths_of(self.services[name], kinds, verb, which, self.arguments.points_max)
+        if not self.arguments.service:
+            await self.commands()
         await self.sane("deaths")
+
+    # ---- deaths of the admin's commands ----
+
+    async def command(self, order, folder, *words):
+        """`dawk WORDS` under points: what was hit."""
+        process = await asyncio.create_subprocess_exec(
+            self.arguments.points, "-o", order, folder, *self.instance.dawk, *words, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        lines = (await asyncio.wait_for(process.communicate(), 30))[0].decode().split("\n")
+        hits = [line[4:] for line in lines if line.startswith("hit ")]
+        if hits:
+            call = "dawk %s" % hits[0].split()[0]
+            self.hits[call] = self.hits.get(call, 0) + 1
+            self.counts["hit"] += 1
+        return bool(hits)
+
+    def lacking(self, count):
+        with open(os.path.join(self.instance.folder, "etc/tables/aliases.cdb"), "rb") as file:
+            table = file.read()
+        return [number for number in range(count) if b"extra-%d@local.example" % number not in table]
+
+    async def updates(self):
+        """Tables are whole whenever `dawk update` dies, and what was compiled before is in there."""
+        folder, number, is_hit = os.path.join(self.instance.folder, "etc"), 0, True
+        while is_hit:
+            with open(os.path.join(folder, "aliases"), "a") as aliases:
+                aliases.write("extra-%d@local.example: u1@local.example\n" % number)
+            is_hit = await self.command("kill %d changes" % (number + 1), folder, "update")
+            explained = subprocess.run(self.instance.dawk + ["explain", "u1@local.example"], stdout=subprocess.DEVNULL)
+            again = subprocess.run(self.instance.dawk + ["update"], stdout=subprocess.DEVNULL)
+            if self.lacking(number) or explained.returncode or again.returncode or self.lacking(number + 1):
+                self.say_bad("dawk update, killed at call %d: the tables lack something" % (number + 1))
+            number += 1
+        print("dawk update, killed at each of %d calls that change the disk" % (number - 1), flush=True)
+
+    async def queue_command(self, verb):
+        """On disk, without queued: the message stays in one place, whole, unless it was to be removed."""
+        number, is_hit = 0, True
+        while is_hit:
+            self.book.clear()
+            await self.send(self.first)
+            name = os.path.basename(self.instance.files("new")[0])
+            if verb != "hold":
+                subprocess.run(self.instance.dawk + ["queue", "hold", name], stdout=subprocess.DEVNULL)
+            is_hit = await self.command("kill %d changes" % (number + 1), self.instance.queue, "queue", verb, name)
+            found = [path for path in self.instance.queued() if path.endswith(name)]
+            whole = [path for path in found if self.is_whole(path)]
+            if len(found) != len(whole) or len(found) not in ((0, 1) if verb == "remove" else (1,)):
+                self.say_bad("dawk queue %s, killed at call %d: found %s" % (verb, number + 1, " ".join(found)))
+            for path in self.instance.files("new", "cur", "hold", "state"):
+                os.unlink(path)
+            number += 1
+            self.first += 10
+        print("dawk queue %s on disk, killed at each of %d calls that change the disk" % (verb, number - 1), flush=True)
+
+    def is_whole(self, path):
+        with open(path, "rb") as file:
+            text = file.read()
+        return text.endswith(b"\nend dawk\n") and self.instance.expected.number_of(text[:text.rindex(b"\nlength ")]) is not None
+
+    async def commands(self):
+        await self.updates()
+        await self.services["queued"].end()
+        for verb in ("hold", "release", "retry", "remove"):
+            await self.queue_command(verb)
+        await self.services["queued"].start()
 
     # ---- refusals ----
 
@@ -444,7 +520,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("bin")
     parser.add_argument("points")
-    parser.add_argument("what", choices=["deaths", "refusals"])
+    parser.add_argument("what", choices=["deaths", "refusals", "commands"])
     parser.add_argument("--folder", default="/dev/shm")
     parser.add_argument("--points-max", type=int, default=1 << 30, help="rounds of each kind")
     parser.add_argument("--first", type=int, default=1)
