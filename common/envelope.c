@@ -111,6 +111,10 @@ enum result envelope_append_head(stralloc *out, const struct envelope *e, size_t
 	if (result == RESULT_OK)
 		result = put_flag(out, "smtputf8", e->needs_smtputf8, why);
 	if (result == RESULT_OK)
+		result = put_flag(out, "requiretls", e->requires_tls, why);
+	if (result == RESULT_OK)
+		result = put_flag(out, "tls-optional", e->tls_is_optional, why);
+	if (result == RESULT_OK)
 		result = put_flag(out, "report", e->is_report, why);
 	if (result != RESULT_OK)
 		return result;
@@ -167,6 +171,10 @@ static bool parse_special(struct envelope *e, const char *key, const char *value
 	}
 	if (!strcmp(key, "smtputf8"))
 		return e->needs_smtputf8 = true;
+	if (!strcmp(key, "requiretls"))
+		return e->requires_tls = true;
+	if (!strcmp(key, "tls-optional"))
+		return e->tls_is_optional = true;
 	if (!strcmp(key, "report"))
 		return e->is_report = true;
 	return true;	/* a later version's word: what this one does not know it does not need */

@@ -67,6 +67,8 @@ struct envelope {
 	uint32_t uid;
 	enum body_type body;
 	bool needs_smtputf8;
+	bool requires_tls;		/* REQUIRETLS, RFC 8689 */
+	bool tls_is_optional;		/* "TLS-Required: No" in the header */
 	bool return_headers;		/* RET=HDRS */
 	bool return_full;		/* RET=FULL; neither: not given */
 	const char *envid;		/* as given, still xtext */

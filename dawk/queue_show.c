@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIELDS = 13 };
+enum { FIELDS = 15 };
 struct field { const char *name, *value; };
 
 /* The texts of an envelope in the order in which they are shown; NULL where there is none. */
@@ -20,6 +20,7 @@ static void fill_fields(const struct envelope *e, struct field fields[FIELDS])
 		{ "session", e->session }, { "parent", e->parent }, { "envid", e->envid },
 		{ "return", e->return_full ? "FULL" : e->return_headers ? "HDRS" : NULL },
 		{ "body", bodies[e->body] }, { "smtputf8", e->needs_smtputf8 ? "yes" : NULL },
+		{ "requiretls", e->requires_tls ? "yes" : NULL }, { "tls-optional", e->tls_is_optional ? "yes" : NULL },
 		{ "report", e->is_report ? "yes" : NULL },
 	};
 	memcpy(fields, rows, sizeof rows);

@@ -155,6 +155,7 @@ static enum result plan_report(struct scheduler *s, struct message *m, struct re
 		return why_set(why, RESULT_RETRY, "out of memory for a report");
 	plan->envelope = (struct envelope){
 		.from = "", .is_report = true, .body = is_8bit ? BODY_8BITMIME : BODY_7BIT, .needs_smtputf8 = needs_smtputf8,
+		.requires_tls = m->envelope.requires_tls,	/* RFC 8689 5 */
 	};
 	result = expand_address(s, report->to, &plain, &plan->recipients, &plan->envelope.recipient_count, why);
 	if (result == RESULT_OK && !plan->envelope.recipient_count)

@@ -292,7 +292,8 @@ enum result remote_send_frames(struct message *m, struct transport *t, uint64_t 
 		[REMOTE_JOB_REVERSE_PATH] = WIRE_STRING(first->owner ? first->owner : e->from),
 		[REMOTE_JOB_BODY] = WIRE_NUMBER(e->body),
 		[REMOTE_JOB_FLAGS] = WIRE_NUMBER((e->needs_smtputf8 ? REMOTE_SMTPUTF8 : 0u) | (e->return_full ? REMOTE_RETURN_FULL : 0u) |
-		                                 (e->return_headers ? REMOTE_RETURN_HEADERS : 0u)),
+		                                 (e->return_headers ? REMOTE_RETURN_HEADERS : 0u) | (e->requires_tls ? REMOTE_REQUIRETLS : 0u) |
+		                                 (e->tls_is_optional ? REMOTE_TLS_OPTIONAL : 0u)),
 		[REMOTE_JOB_ENVID] = WIRE_STRING(e->envid ? e->envid : ""), [REMOTE_JOB_COUNT] = WIRE_NUMBER(count),
 	};
 	enum result result = channel_send(&t->channel, FRAME_REMOTE_JOB, job, fd, NULL);

@@ -300,8 +300,8 @@ static bool append_status_part(stralloc *out, const struct report *r)
 
 enum report_third report_choose_third(const struct envelope *envelope, bool tells_failure, uint64_t limit_bytes)
 {
-	/* Content with bare line ends can't stand inside a MIME part (RFC 3030 3). */
-	if (envelope->return_headers || !tells_failure || envelope->body == BODY_BINARYMIME)
+	/* Content with bare line ends can't stand inside a MIME part (RFC 3030 3); what requires TLS is not to be spread (RFC 8689 5). */
+	if (envelope->return_headers || envelope->requires_tls || !tells_failure || envelope->body == BODY_BINARYMIME)
 		return REPORT_HEADERS;
 	if (envelope->return_full)
 		return envelope->content_length < limit_bytes ? REPORT_FULL : REPORT_HEADERS;

@@ -46,7 +46,13 @@ static bool may_expand(const struct session *s)
 	return network_list_contains(&s->worker->conf->expn_networks, &s->ip);
 }
 
-/* What is on offer: RFC 2920, 1870, 6152, 2034, 3030 (without BINARYMIME), 6531, 3461, 9422, 4954, 3207. */
+/* RFC 8689 2: only where the message has not been in clear; a socket of this host is as good as TLS. */
+static bool may_require_tls(const struct session *s)
+{
+	return session_has_tls(s) || s->listener == LISTENER_LOCAL;
+}
+
+/* What is on offer: RFC 2920, 1870, 6152, 2034, 3030 (without BINARYMIME), 6531, 3461, 9422, 4954, 3207, 8689. */
 static enum reply ehlo(struct session *s, const char *arg, size_t length)
 {
 	const struct configuration *conf = s->worker->conf;
@@ -55,10 +61,10 @@ static enum reply ehlo(struct session *s, const char *arg, size_t length)
 
 	if (reply == SAY_HELO)
 		session_words(s, "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING\nSMTPUTF8\nDSN\n"
-		              "LIMITS MAILMAX=%d RCPTMAX=%u\n%s%s%sHELP", conf->hostname,
+		              "LIMITS MAILMAX=%d RCPTMAX=%u\n%s%s%s%sHELP", conf->hostname,
 		              (unsigned long long)conf->message_size_limit_bytes, SESSION_MESSAGES_MAX, conf->recipient_limit,
 		              auth_offer(s, logins), session_offers_tls(s) ? "STARTTLS\n" : "",
-		              may_expand(s) ? "EXPN\n" : "");	/* RFC 5321 3.5.2 */
+		              may_require_tls(s) ? "REQUIRETLS\n" : "", may_expand(s) ? "EXPN\n" : "");	/* RFC 5321 3.5.2 */
 	return reply;
 }
 
@@ -98,6 +104,10 @@ static enum reply mail(struct session *s, const char *arg, size_t length)	/* RFC
 	session_words(s, "%s", words.text);
 	if (reply != SAY_OK)
 		return reply;
+	if (parameters.requires_tls && !may_require_tls(s)) {
+		session_words(s, "REQUIRETLS needs TLS");
+		return SAY_PARAMETER_UNKNOWN;
+	}
 	if (parameters.size_bytes > s->worker->conf->message_size_limit_bytes)
 		return SAY_TOO_BIG;		/* RFC 1870 6.1 */
 	reply = submission_mail(s, &parameters.from);

@@ -6,7 +6,7 @@ enum { AT_START, IN_NAME, IN_VALUE, AT_FIRST_LINE };
 
 static const struct { const char *name; uint8_t bit; } wanted[] = {
 	{ "date", HEADER_DATE }, { "from", HEADER_FROM }, { "message-id", HEADER_MESSAGE_ID },
-	{ "sender", HEADER_SENDER }, { "dkim-signature", HEADER_DKIM_SIGNATURE },
+	{ "sender", HEADER_SENDER }, { "dkim-signature", HEADER_DKIM_SIGNATURE }, { "tls-required", HEADER_TLS_REQUIRED },
 };
 
 void header_start(struct header *header)
@@ -14,16 +14,30 @@ void header_start(struct header *header)
 	*header = (struct header){ .state = AT_FIRST_LINE };
 }
 
-static void header_pass(const struct header *header, const char *bytes, size_t length)
+/* As much of the value as tells "No" from others. */
+static void header_keep_value(struct header *header, const char *bytes, size_t length)
 {
-	if (header->take && header->field)
+	if (length == 0)
+		header->value_length = 0;
+	for (; length > 0 && header->value_length < sizeof header->value; bytes++, length--)
+		if (!strchr(" \t\r\n", *bytes))
+			header->value[header->value_length++] = (char)(*bytes | 0x20);
+}
+
+static void header_pass(struct header *header, const char *bytes, size_t length)
+{
+	if (header->field == HEADER_TLS_REQUIRED)
+		header_keep_value(header, bytes, length);
+	else if (header->take && header->field)
 		header->take(header->context, header->field, bytes, length);
 }
 
 /* The value that went by is over. */
 static void header_leave(struct header *header)
 {
-	if (header->take && header->field)
+	if (header->field == HEADER_TLS_REQUIRED)
+		header->is_tls_optional |= header->value_length == 2 && !memcmp(header->value, "no", 2);
+	else if (header->take && header->field)
 		header->take(header->context, 0, NULL, 0);
 	header->field = 0;
 }

@@ -10,7 +10,7 @@
 enum { HEADER_NAME_MAX = 16 };
 
 /* The fields that are looked for, as bits of struct header's fields. */
-enum { HEADER_DATE = 1, HEADER_FROM = 2, HEADER_MESSAGE_ID = 4, HEADER_SENDER = 8, HEADER_DKIM_SIGNATURE = 16 };
+enum { HEADER_DATE = 1, HEADER_FROM = 2, HEADER_MESSAGE_ID = 4, HEADER_SENDER = 8, HEADER_DKIM_SIGNATURE = 16, HEADER_TLS_REQUIRED = 32 };
 
 struct header {
 	uint8_t state;			/* the module's own */
@@ -20,6 +20,9 @@ struct header {
 	uint8_t field;			/* the one whose value goes by, 0: none of these */
 	bool has_field;			/* a field was seen */
 	uint32_t received_count;
+	bool is_tls_optional;		/* "TLS-Required: No", RFC 8689 3 */
+	uint8_t value_length;		/* of the TLS-Required field that goes by, blanks apart */
+	char value[4];
 	bool is_over;			/* the body has begun */
 	bool is_missing;		/* the first line is no field: the message has no header */
 	bool is_broken;			/* a later line ended it that is neither empty nor a field: readers differ on what follows */

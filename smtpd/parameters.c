@@ -47,6 +47,12 @@ static enum reply mail_smtputf8(void *into, const struct parameter *p)
 	return p->value ? SAY_SYNTAX : SAY_OK;
 }
 
+static enum reply mail_requiretls(void *into, const struct parameter *p)
+{
+	((struct mail_parameters *)into)->requires_tls = true;
+	return p->value ? SAY_SYNTAX : SAY_OK;
+}
+
 static enum reply mail_ret(void *into, const struct parameter *p)
 {
 	struct mail_parameters *mail = into;
@@ -141,7 +147,7 @@ static enum reply rcpt_orcpt(void *into, const struct parameter *p)
 }
 
 static const struct parameter_row mail_rows[] = {
-	{ "SIZE", mail_size }, { "BODY", mail_body }, { "SMTPUTF8", mail_smtputf8 },
+	{ "SIZE", mail_size }, { "BODY", mail_body }, { "SMTPUTF8", mail_smtputf8 }, { "REQUIRETLS", mail_requiretls },
 	{ "RET", mail_ret }, { "ENVID", mail_envid }, { "AUTH", mail_auth }, { NULL, NULL },
 };
 static const struct parameter_row rcpt_rows[] = {

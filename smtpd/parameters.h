@@ -14,6 +14,7 @@ struct mail_parameters {
 	uint64_t size_bytes;		/* SIZE=, RFC 1870; 0: not given */
 	enum body_type body;		/* BODY=, RFC 6152 */
 	bool smtputf8;			/* RFC 6531 3.4 */
+	bool requires_tls;		/* REQUIRETLS, RFC 8689 2 */
 	bool return_full, return_headers;	/* RET=, RFC 3461 4.3 */
 	char envid[ENVID_MAX + 1];	/* as given; "": none */
 };

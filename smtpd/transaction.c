@@ -135,6 +135,7 @@ static enum result transaction_make_head(struct transaction *t, const struct tra
 		.client = client->is_local ? "local" : ip_text(&client->ip, ip), .client_name = client->client_name,
 		.helo = client->helo, .session = client->session_id, .is_local = client->is_local, .uid = client->uid,
 		.authenticated = client->user, .body = t->mail.body, .needs_smtputf8 = t->mail.smtputf8,
+		.requires_tls = t->mail.requires_tls, .tls_is_optional = t->header.is_tls_optional,
 		.return_headers = t->mail.return_headers, .return_full = t->mail.return_full,
 		.envid = *t->mail.envid ? t->mail.envid : NULL, .recipient_count = t->record_count,
 	};

@@ -17,7 +17,7 @@ static void make_file(stralloc *file, const char *id)
 	struct envelope e = {
 		.id = id, .arrived_us = 1795300000123456, .from = "", .protocol = "ESMTP", .client = "192.0.2.7",
 		.helo = "client.example", .session = "s1", .is_local = true, .uid = 1000, .body = BODY_8BITMIME,
-		.needs_smtputf8 = true, .return_headers = true, .envid = "QQ+2B", .recipient_count = 2,
+		.needs_smtputf8 = true, .requires_tls = true, .tls_is_optional = true, .return_headers = true, .envid = "QQ+2B", .recipient_count = 2,
 	};
 	char trailer[QUEUE_TRAILER_LENGTH + 1];
 	stralloc recipients = { 0 };
@@ -62,7 +62,7 @@ static void an_envelope_comes_back_whole(void)
 	CHECK_STRING(e.from, "");
 	CHECK_STRING(e.client, "192.0.2.7");
 	CHECK_STRING(e.envid, "QQ+2B");
-	CHECK(e.arrived_us == 1795300000123456 && e.is_local && e.uid == 1000 && e.needs_smtputf8);
+	CHECK(e.arrived_us == 1795300000123456 && e.is_local && e.uid == 1000 && e.needs_smtputf8 && e.requires_tls && e.tls_is_optional);
 	CHECK(e.body == BODY_8BITMIME && e.return_headers && !e.return_full && !e.is_report && !e.authenticated);
 	CHECK(e.recipient_count == 2 && e.content_length == strlen(content));
 	CHECK(!memcmp(file.s + e.content_offset, content, strlen(content)));

@@ -44,8 +44,31 @@ static void fields_are_seen_however_the_header_is_split(void)
 			check(i, step);
 }
 
+/* RFC 8689 3 */
+static void tls_required_no_is_read_however_it_is_split(void)
+{
+	static const struct { const char *in; bool is_optional; } cases[] = {
+		{ "TLS-Required: No\r\n\r\n", true }, { "tls-required:NO\r\n\r\n", true }, { "TLS-Required:\r\n no \r\nDate: x\r\n", true },
+		{ "TLS-Required: Yes\r\n\r\n", false }, { "TLS-Required: Nope\r\n\r\n", false }, { "TLS-Required:\r\n\r\n", false },
+		{ "TLS-Required: n\r\n\r\n", false }, { "X-TLS-Required: No\r\n\r\n", false }, { "Subject: a\r\n\r\nTLS-Required: No\r\n", false },
+		{ "TLS-Required: Yes\r\nTLS-Required: No\r\n\r\n", true }, { "TLS-Required: No", false },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		for (size_t step = 1; step < 40; step++) {
+			struct header header;
+			size_t length = strlen(cases[i].in);
+
+			header_start(&header);
+			for (size_t at = 0; at < length; at += step)
+				header_feed(&header, cases[i].in + at, step < length - at ? step : length - at);
+			CHECK(header.is_tls_optional == cases[i].is_optional);
+		}
+}
+
 int main(void)
 {
+	UNIT_RUN(tls_required_no_is_read_however_it_is_split);
 	UNIT_RUN(fields_are_seen_however_the_header_is_split);
 	return unit_end();
 }
