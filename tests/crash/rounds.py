@@ -379,7 +379,7 @@ class Rounds:
             if self.arguments.verbose:
                 print("  %.2f s: %s: %s" % (time.monotonic() - begin, what, hit), flush=True)
             misses = 0 if hit else misses + 1
-            number += self.arguments.step
+            number += max(self.arguments.step, last // self.arguments.points_max)
             rounds += 1
         await self.order(service, "count")
         print("%s, %s at each of %d calls that %s, mail of kinds %s: %d rounds" % (
