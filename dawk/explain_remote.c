@@ -1,5 +1,6 @@
 #include "explain_remote.h"
 
+#include "explain_tls.h"
 #include "remoted/rules.h"
 #include <stdio.h>
 #include <string.h>
@@ -35,15 +36,16 @@ static void say_addresses(const struct hosts *hosts, int indent)
 		       hosts->exchanges[hosts->addresses[i].exchange].name);
 }
 
-static void say_hosts(struct names *names, const struct route *route, struct hosts *hosts, int indent)
+/* true: the addresses are known. */
+static bool say_hosts(struct names *names, const struct route *route, struct hosts *hosts, int indent)
 {
 	if (!names_find_exchanges(names, route, hosts)) {
 		say_no_answer(indent);
-		return;
+		return false;
 	}
 	if (hosts->verdict != DELIVERY_DELIVERED) {
 		say_verdict(hosts, indent);
-		return;
+		return false;
 	}
 	if (!route->is_exact)
 		say_exchanges(hosts, indent);
@@ -53,6 +55,7 @@ static void say_hosts(struct names *names, const struct route *route, struct hos
 		say_verdict(hosts, indent);
 	else
 		say_addresses(hosts, indent);
+	return hosts->verdict == DELIVERY_DELIVERED && hosts->address_count;
 }
 
 void explain_remote(const struct configuration *conf, struct table *routes, struct table *sites, const char *next_hop,
@@ -73,6 +76,7 @@ void explain_remote(const struct configuration *conf, struct table *routes, stru
 		printf("%*sunable to find its hosts: %s\n", indent, "", why.text);
 		return;
 	}
-	say_hosts(*names, &route, &hosts, indent);
+	if (say_hosts(*names, &route, &hosts, indent))
+		explain_tls(conf, *names, &route, next_hop, &hosts, indent);
 	hosts_free(&hosts);
 }

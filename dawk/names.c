@@ -171,6 +171,11 @@ bool names_find_addresses(struct names *names, struct hosts *hosts)
 	return names_find(names, hosts, hosts_find_addresses);
 }
 
+bool names_find_tlsa(struct names *names, struct hosts *hosts)
+{
+	return names_find(names, hosts, hosts_find_tlsa);
+}
+
 static void query_answered(struct dns_query *query, const struct dns_answer *answer)
 {
 	struct names *names = container_of(query, struct names, query);

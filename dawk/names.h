@@ -15,6 +15,7 @@ void names_stop(struct names *names);	/* accepts NULL */
  * exchanges and, when there are any, addresses. false: time is up, HOSTS holds what was known by then. */
 bool names_find_exchanges(struct names *names, const struct route *route, struct hosts *hosts);
 bool names_find_addresses(struct names *names, struct hosts *hosts);
+bool names_find_tlsa(struct names *names, struct hosts *hosts);
 
 /* Has NAME an address? RESULT_OK; RESULT_END: no; RESULT_RETRY: nobody knows, WHY. */
 enum result names_has_address(struct names *names, const char *name, struct why *why);

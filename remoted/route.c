@@ -21,6 +21,13 @@ enum tls_level tls_level_parse(const char *value, size_t length)
 	return TLS_LEVEL_UNSET;
 }
 
+void route_domain(const struct route *route, const char *next_hop, char domain[ROUTE_HOST_MAX + 1])
+{
+	const char *at = strrchr(next_hop, '@');
+
+	snprintf(domain, ROUTE_HOST_MAX + 1, "%s", route->is_of_table && !route->is_exact ? route->host : at ? at + 1 : next_hop);
+}
+
 static enum result bad(struct why *why, const char *text, size_t length)
 {
 	return why_set(why, RESULT_RETRY, "\"%.*s\" in the routes is no next hop: run `dawk update`", (int)length, text);

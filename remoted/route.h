@@ -46,6 +46,9 @@ static inline struct address_ip *route_source(struct route *route, uint8_t famil
  * can't be read, or holds what is no route; WHY. */
 enum result route_find(struct table *routes, const char *next_hop, struct route *route, struct why *why);
 
+/* The domain whose policies count for NEXT_HOP by ROUTE: the route's host where MX records name the hosts, else its own. */
+void route_domain(const struct route *route, const char *next_hop, char domain[ROUTE_HOST_MAX + 1]);
+
 /* What tls=VALUE says; TLS_LEVEL_UNSET for anything else. */
 enum tls_level tls_level_parse(const char *value, size_t length);
 

@@ -64,7 +64,7 @@ void session_start(struct site *site, struct job *job)
 	snprintf(session->trouble_status, sizeof session->trouble_status, "4.4.1");
 	snprintf(session->trouble, sizeof session->trouble, "no address to connect to");
 	session->order_count = site->route.path[0] ? 1 : site_order_addresses(site, session->order, SESSION_ADDRESSES_MAX);
-	site_domain(&site->route, job->next_hop, session->domain);
+	route_domain(&site->route, job->next_hop, session->domain);
 	security_admit(session);
 	session_next_address(session);
 }

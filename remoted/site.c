@@ -132,13 +132,6 @@ static void take_exchanges(struct site *site, struct site_ask *ask, bool is_new)
 	ask->hosts.exchange_count = 0;
 }
 
-void site_domain(const struct route *route, const char *next_hop, char domain[DNS_NAME_MAX + 1])
-{
-	const char *at = strrchr(next_hop, '@');
-
-	snprintf(domain, DNS_NAME_MAX + 1, "%s", route->is_of_table && !route->is_exact ? route->host : at ? at + 1 : next_hop);
-}
-
 static void take_site(struct site_ask *ask, const struct sts_answer *answer)
 {
 	char key[SITE_KEY_MAX + 1], manner[SECURITY_MANNER_MAX];
@@ -198,7 +191,7 @@ void site_find(struct site_ask *ask, const char *next_hop,
 		return;
 	}
 	ask->hosts = (struct hosts){ .dns = &remoted.dns, .route = &ask->route };
-	site_domain(&ask->route, next_hop, ask->domain);
+	route_domain(&ask->route, next_hop, ask->domain);
 	hosts_find_exchanges(&ask->hosts, exchanges_found);
 }
 

@@ -65,9 +65,6 @@ struct site_ask {
 void site_find(struct site_ask *ask, const char *next_hop,
                void (*done)(struct site_ask *, struct site *, int, const char *, const char *));
 
-/* The domain whose policies count for NEXT_HOP by ROUTE: the route's host where MX records name the hosts, else its own. */
-void site_domain(const struct route *route, const char *next_hop, char domain[DNS_NAME_MAX + 1]);
-
 struct site *site_of_key(const char *key);	/* NULL: not known */
 /* Seconds for which the site's exchanges hold. */
 uint32_t site_ttl_seconds(const struct site *site);
