@@ -141,7 +141,7 @@ enum guard_block guard_fail(struct guard *guard, const char *name, const struct 
 	                   guard->limit * GUARD_ADDRESS_FACTOR, guess, now_ms);
 	is_name = *name && !is_known(guard, pair, now_ms) &&
 	          count(guard, find_or_make(guard->names, alone, now_ms), guard->limit * GUARD_NAME_FACTOR, guess, now_ms);
-	return is_address ? GUARD_ADDRESS : is_pair ? GUARD_NAME_FROM_NETWORK : is_name ? GUARD_NAME : GUARD_FREE;
+	return is_address ? GUARD_ADDRESS : is_name ? GUARD_NAME : is_pair ? GUARD_NAME_FROM_NETWORK : GUARD_FREE;
 }
 
 void guard_succeed(struct guard *guard, const char *name, const struct address_ip *ip, uint64_t now_ms)

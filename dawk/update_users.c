@@ -1,5 +1,6 @@
 /* The tables of mailboxes and secrets. See update.h, dawk-users(5), dawk-secrets(5). */
 #include "update.h"
+#include "authd/scram.h"
 #include "common/maildir.h"
 
 #include <crypt.h>
@@ -252,6 +253,11 @@ static bool take_secret(struct source *source, struct secret_list *list, struct 
 	if (update_split(source->text.s, source->text.len, ':', part, length, 4) < 4 || !is_name(part[1], length[1]) ||
 	    !is_scheme(part[2], length[2]) || length[3] == 0) {
 		source_error(source, "expected ADDRESS:NAME:SCHEME:VALUE, SCHEME crypt, apop, scram-sha-1 or scram-sha-256");
+		return false;
+	}
+	struct scram_key key;
+	if (text_equal_folded(part[2], length[2], "scram-sha-256", strlen("scram-sha-256")) && !scram_key_parse(part[3], length[3], &key)) {
+		source_error(source, "expected ITERATIONS,SALT,STOREDKEY,SERVERKEY of scram-sha-256, %d iterations at least", SCRAM_ITERATIONS_LEAST);
 		return false;
 	}
 	if (!update_local_address(source, part[0], length[0], folded))

@@ -84,3 +84,67 @@ add() { user add "$@" <<<secret; }
 	for pid in "${pids[@]}"; do wait "$pid"; done
 	[ "$(grep -c '^user[1-6]@' "$SUITE/etc/users")" -eq 6 ]
 }
+
+@test "passwd makes a SCRAM key beside the hash, with one salt an address; del takes all secrets along" {
+	run -0 add carol@local.example
+	run -0 add dave@local.example
+	[[ $(grep -c '^carol@local\.example:password:scram-sha-256:15000,' "$SUITE/etc/secrets") == 1 ]]
+	[ "$(stat -c %a "$SUITE/etc/secrets")" = 600 ]
+	salt() { grep "^$1@local.example:$2:scram" "$SUITE/etc/secrets" | cut -d, -f2; }
+	before=$(salt carol password)
+	[[ $before != "$(salt dave password)" ]]
+	run -0 user app-password add carol@local.example phone
+	run -0 user passwd carol@local.example <<<other
+	[[ $(salt carol password) == "$before" && $(salt carol phone) == "$before" && $(grep -c '^carol@local\.example:password:' "$SUITE/etc/secrets") == 1 ]]
+	printf 'route:smart:user:open sesame\n# a comment\n' >>"$SUITE/etc/secrets"
+	run -0 user passwd carol@local.example <<<$'a\tb'	# SCRAM's clients can't agree on it
+	[[ $output == *"by PLAIN"* ]]
+	[[ -z $(salt carol password) ]]
+	run -0 user del carol@local.example
+	run -1 grep '^carol' "$SUITE/etc/secrets"
+	grep -q '^route:smart:user:open sesame$' "$SUITE/etc/secrets"
+	grep -q '^# a comment$' "$SUITE/etc/secrets"
+	[[ -n $(salt dave password) ]]
+}
+
+@test "update refuses a SCRAM key that is none, by file and line" {
+	for value in x 4095,QQ==,QQ==,QQ== 15000,W22ZaJ0SNY7soEsUEjb6gQ==,QQ==,QQ==; do
+		printf 'alice@local.example:x:SCRAM-SHA-256:%s\n' "$value" >"$SUITE/etc/secrets"
+		chmod 600 "$SUITE/etc/secrets"
+		run -65 $DAWK update
+		[[ $output == *"secrets:1: expected ITERATIONS"* ]]
+	done
+}
+
+@test "Ctrl-C at the prompt ends it and leaves the terminal's echo on" {
+	run -0 timeout 60 /usr/bin/python3 - $DAWK <<-'EOF'
+		import os, pty, select, signal, sys, termios, time
+		for how in ("ctrl-c", "term", "password"):
+		    pid, fd = pty.fork()
+		    if pid == 0:
+		        os.execv(sys.argv[1], sys.argv[1:] + ["user", "passwd", "alice@local.example"])
+		    seen, deadline = b"", time.monotonic() + 20
+		    def read_until(word):
+		        global seen
+		        while word not in seen:
+		            assert time.monotonic() < deadline and select.select([fd], [], [], 20)[0], seen
+		            seen += os.read(fd, 1000)
+		    read_until(b"password for")
+		    while termios.tcgetattr(fd)[3] & termios.ECHO: assert time.monotonic() < deadline; time.sleep(0.01)
+		    if how == "ctrl-c":
+		        os.write(fd, b"half\x03")
+		    elif how == "term":
+		        os.kill(pid, signal.SIGTERM)
+		    else:
+		        os.write(fd, b"new\n")
+		        read_until(b"once more")
+		        while termios.tcgetattr(fd)[3] & termios.ECHO: assert time.monotonic() < deadline; time.sleep(0.01)
+		        os.write(fd, b"new\n")
+		        read_until(b"has the new password")
+		    status = os.waitpid(pid, 0)[1]
+		    assert termios.tcgetattr(fd)[3] & termios.ECHO, how
+		    if how == "password": assert status == 0, status
+		    else: assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == (signal.SIGINT if how == "ctrl-c" else signal.SIGTERM), (how, status)
+		    os.close(fd)
+	EOF
+}
