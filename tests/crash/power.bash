@@ -155,7 +155,7 @@ power_cut() {	# KIND COUNT
 		((cuts % 100)) || echo "  $kind: $cuts cuts"
 	done 7<"$folder/cuts"
 	power_talk_end "$kind"
-	echo "$kind: $cuts cuts ($writes writes lost, $tears torn), lost: $lost, to be delivered twice: $twice in all, the oldest $oldest ms before the cut," \
+	echo "$kind: cuts: $cuts ($writes writes lost, $tears torn), lost: $lost, to be delivered again: $twice in all, the oldest $oldest ms before the cut," \
 		"removed by POP3 and back: $back; $ended of them run to the end, twice there: $ended_twice"
 	return $trouble
 }

@@ -7,7 +7,7 @@ kit() { "$BATS_TEST_DIRNAME/kit" "$@" 3>&- 4>&- 5>&- 6>&-; }
 power_holds() {
 	run -0 kit power "$1"
 	[[ $output == *"$1: 150 messages answered"* ]]
-	[[ $output == *"$1: 40 cuts ("*"), lost: 0, to be delivered twice: "*" back: 0; 2 of them run to the end"* ]]
+	[[ $output == *"$1: cuts: 40 ("*"), lost: 0, to be delivered again: "*" back: 0; 2 of them run to the end"* ]]
 }
 
 @test "a power cut at any moment loses nothing on ext4" {

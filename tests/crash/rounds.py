@@ -139,6 +139,7 @@ class Service:
     def __init__(self, instance, name):
         self.instance, self.name = instance, name
         self.process, self.seen, self.hit, self.has_ended = None, asyncio.Queue(), None, True
+        self.mending = asyncio.Lock()
         self.log = os.path.join(instance.folder, "log-" + name)
 
     def command(self, order):
@@ -150,8 +151,8 @@ class Service:
         with open(self.log, "ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.command(order), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
-        self.hit, self.has_ended, self.seen = None, False, asyncio.Queue()
-        self.reading = asyncio.create_task(self.read())
+        self.has_ended, self.seen = False, asyncio.Queue()
+        self.reading = asyncio.create_task(self.read(self.process, self.seen))
         await asyncio.wait_for(self.seen.get(), 20)
         deadline = time.monotonic() + 20
         while not self.has_ended and not self.is_ready():
@@ -160,16 +161,15 @@ class Service:
             await asyncio.sleep(0.02)
         return not self.has_ended
 
-    async def read(self):
-        while line := (await self.process.stdout.readline()).decode():
+    async def read(self, process, seen):
+        while line := (await process.stdout.readline()).decode():
             verb, *rest = line.split()
             if verb == "seen":
-                self.seen.put_nowait(rest)
+                seen.put_nowait(rest)
             elif verb == "hit":
                 self.hit = " ".join(rest)
-            elif verb == "ended":
+            elif verb == "ended" and self.process is process:
                 self.has_ended = True
-        self.has_ended = True
 
     def is_ready(self):
         if self.name == "queued":
@@ -194,9 +194,10 @@ class Service:
 
     async def mend(self):
         """What a supervisor does."""
-        if self.has_ended:
-            await asyncio.wait_for(self.process.wait(), 20)
-            await self.start()
+        async with self.mending:
+            if self.has_ended:
+                await asyncio.wait_for(self.process.wait(), 20)
+                await self.start()
 
     async def renew(self):
         """A part that dies again and again is started later and later: that is forgotten with its service."""
@@ -390,7 +391,8 @@ class Rounds:
         for kinds, verb, which in (([0, 1, 3, 4, 6, 8, 9], "kill", "changes"), ([0, 5, 7], "kill", "changes"), ([0, 3, 4, 8, 9], "all", "changes"),
                                    ([0, 3, 4, 8, 9], "kill", ""), ([5, 7, 8, 9, 0, 3], "kill", "")):
             for name in self.arguments.service or ("smtpd", "queued", "pop3d"):
-                await self.deaths_of(self.services[name], kinds, verb, which, self.arguments.points_max)
+                if self.arguments.verb in (None, verb):
+                    await self.deaths_of(self.services[name], kinds, verb, which, self.arguments.points_max)
         if not self.arguments.service:
             await self.commands()
         await self.sane("deaths")
@@ -527,6 +529,7 @@ def main():
     parser.add_argument("--step", type=int, default=1)
     parser.add_argument("--each", type=int, default=2, help="how many of each call's occurrences")
     parser.add_argument("--service", action="append")
+    parser.add_argument("--verb", choices=["kill", "all"], help="one process, or all of the service")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--keep", action="store_true")
     sys.exit(asyncio.run(Rounds(parser.parse_args()).run()))
