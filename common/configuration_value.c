@@ -2,13 +2,14 @@
 #include "configuration_value.h"
 #include "address.h"
 #include "configuration.h"
+#include "configuration_words.h"
 #include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool wrong(struct value *value, const char *found, size_t length)
+bool value_wrong(struct value *value, const char *found, size_t length)
 {
 	value->found = found;
 	value->found_length = length;
@@ -17,7 +18,7 @@ static bool wrong(struct value *value, const char *found, size_t length)
 
 static bool all_wrong(struct value *value)
 {
-	return wrong(value, value->text, strlen(value->text));
+	return value_wrong(value, value->text, strlen(value->text));
 }
 
 static bool no_memory(struct value *value)
@@ -133,7 +134,7 @@ static bool read_domain_words(struct value *value, struct text_list *list, bool 
 			continue;
 		}
 		if (dot || domain_to_ascii(word, length, ascii, NULL) != RESULT_OK)
-			return wrong(value, word, length);
+			return value_wrong(value, word, length);
 		if (!list_append(value, list, copy_domain(word, length)))
 			return false;
 	}
@@ -167,7 +168,7 @@ static bool read_listeners(struct value *value, void *field)
 		list->items = items;
 		items += list->count;
 		if (!listener_parse(word, length, &items->address, &items->size))
-			return wrong(value, word, length);
+			return value_wrong(value, word, length);
 		items->text = strndup(word, length);
 		if (!items->text)
 			return no_memory(value);
@@ -191,7 +192,7 @@ static bool read_networks(struct value *value, void *field)
 			return no_memory(value);
 		list->networks = networks;
 		if (!network_parse(word, length, &networks[list->count]))
-			return wrong(value, word, length);
+			return value_wrong(value, word, length);
 		list->count++;
 	}
 	return list->count > 0 || all_wrong(value);
@@ -266,7 +267,7 @@ static bool read_resolver(struct value *value, void *field)
 		return true;
 	while (text_next_word(&at, end, &word, &length)) {
 		if (!is_resolver(word, length))
-			return wrong(value, word, length);
+			return value_wrong(value, word, length);
 		if (!list_append(value, list, strndup(word, length)))
 			return false;
 	}
@@ -325,126 +326,10 @@ static bool read_waits(struct value *value, void *field)
 			return no_memory(value);
 		list->items = items;
 		if (!value_parse_seconds(word, length, &seconds) || !in_range(value, seconds))
-			return wrong(value, word, length);
+			return value_wrong(value, word, length);
 		items[list->count++] = (uint32_t)seconds;
 	}
 	return list->count > 0 || all_wrong(value);
-}
-
-/* One of two words; *SECOND says which. */
-static bool read_choice(struct value *value, const char *first, const char *other, bool *second)
-{
-	*second = strcmp(value->text, other) == 0;
-	return *second || strcmp(value->text, first) == 0 || all_wrong(value);
-}
-
-static bool read_yes_no(struct value *value, void *field)
-{
-	return read_choice(value, "no", "yes", field);
-}
-
-static bool read_bare_newline(struct value *value, void *field)
-{
-	bool second;
-	bool is_right = read_choice(value, "reject", "normalize", &second);
-
-	*(enum bare_newline *)field = second ? BARE_NEWLINE_NORMALIZE : BARE_NEWLINE_REJECT;
-	return is_right;
-}
-
-static bool read_quota_policy(struct value *value, void *field)
-{
-	bool second;
-	bool is_right = read_choice(value, "defer", "reject", &second);
-
-	*(enum quota_policy *)field = second ? QUOTA_REJECT : QUOTA_DEFER;
-	return is_right;
-}
-
-static bool read_sync(struct value *value, void *field)
-{
-	static const char *const words[] = { [DURABLE_AUTO] = "auto", [DURABLE_FILES] = "files", [DURABLE_FILESYSTEM] = "filesystem" };
-
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (strcmp(value->text, words[i]) == 0) {
-			*(enum durable_policy *)field = (enum durable_policy)i;
-			return true;
-		}
-	return all_wrong(value);
-}
-
-static uint32_t listener_bit(const char *word, size_t length)
-{
-	static const struct { const char *name; enum listener_bit bit; } rows[] = {
-		{ "smtp", LISTEN_SMTP }, { "submission", LISTEN_SUBMISSION }, { "submissions", LISTEN_SUBMISSIONS },
-		{ "pop3", LISTEN_POP3 }, { "pop3s", LISTEN_POP3S },
-	};
-
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		if (strlen(rows[i].name) == length && !memcmp(rows[i].name, word, length))
-			return rows[i].bit;
-	return 0;
-}
-
-static bool read_listener_names(struct value *value, void *field)
-{
-	const char *at = value->text, *end = at + strlen(at), *word;
-	uint32_t *bits = field, bit;
-	size_t length;
-
-	*bits = 0;
-	if (strcmp(value->text, "none") == 0)
-		return true;
-	while (text_next_word(&at, end, &word, &length)) {
-		if (!(bit = listener_bit(word, length)))
-			return wrong(value, word, length);
-		*bits |= bit;
-	}
-	return *bits || all_wrong(value);
-}
-
-const struct mechanism_word mechanism_words[] = {
-	{ "PLAIN", MECHANISM_PLAIN }, { "LOGIN", MECHANISM_LOGIN }, { "SCRAM-SHA-256-PLUS", MECHANISM_SCRAM_SHA_256_PLUS },
-	{ "SCRAM-SHA-256", MECHANISM_SCRAM_SHA_256 }, { "OAUTHBEARER", MECHANISM_OAUTHBEARER }, { "XOAUTH2", MECHANISM_XOAUTH2 },
-	{ NULL, 0 },
-};
-
-static uint32_t mechanism_bit(const char *word, size_t length)
-{
-	for (const struct mechanism_word *row = mechanism_words; row->name; row++)
-		if (text_equal_folded(row->name, strlen(row->name), word, length))
-			return row->bit;
-	return 0;
-}
-
-static bool read_mechanisms(struct value *value, void *field)
-{
-	const char *at = value->text, *end = at + strlen(at), *word;
-	uint32_t *bits = field, bit;
-	size_t length;
-
-	*bits = 0;
-	while (text_next_word(&at, end, &word, &length)) {
-		bit = text_equal_folded(word, length, "auto", 4) ? MECHANISM_AUTO : mechanism_bit(word, length);
-		if (!bit)
-			return wrong(value, word, length);
-		*bits |= bit;
-	}
-	return *bits || all_wrong(value);
-}
-
-static bool read_submission_from(struct value *value, void *field)
-{
-	static const char *const words[] = {
-		[SUBMISSION_FROM_OFF] = "off", [SUBMISSION_FROM_ENVELOPE] = "envelope", [SUBMISSION_FROM_ENFORCE] = "enforce",
-	};
-
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (strcmp(value->text, words[i]) == 0) {
-			*(enum submission_from *)field = (enum submission_from)i;
-			return true;
-		}
-	return all_wrong(value);
 }
 
 static bool read_limit(struct value *value, void *field)
@@ -515,14 +400,14 @@ static const struct {
 	[VALUE_NUMBER] = { "a number", read_number, NULL },
 	[VALUE_SECONDS] = { "a time like 30s, 15m, 4h or 5d", read_seconds, NULL },
 	[VALUE_WAITS] = { "times like 5m 30m 2h, separated by blanks", read_waits, release_waits },
-	[VALUE_YES_NO] = { "yes or no", read_yes_no, NULL },
-	[VALUE_BARE_NEWLINE] = { "reject or normalize", read_bare_newline, NULL },
-	[VALUE_QUOTA_POLICY] = { "defer or reject", read_quota_policy, NULL },
-	[VALUE_SUBMISSION_FROM] = { "enforce, envelope or off", read_submission_from, NULL },
+	[VALUE_YES_NO] = { "yes or no", words_read_yes_no, NULL },
+	[VALUE_BARE_NEWLINE] = { "reject or normalize", words_read_bare_newline, NULL },
+	[VALUE_QUOTA_POLICY] = { "defer or reject", words_read_quota_policy, NULL },
+	[VALUE_SUBMISSION_FROM] = { "enforce, envelope or off", words_read_submission_from, NULL },
 	[VALUE_LIMIT] = { "a number, or off", read_limit, NULL },
-	[VALUE_SYNC] = { "auto, files or filesystem", read_sync, NULL },
-	[VALUE_LISTENER_NAMES] = { "names among smtp submission submissions pop3 pop3s, or none", read_listener_names, NULL },
-	[VALUE_MECHANISMS] = { "auto, or names, or both, of plain login scram-sha-256 scram-sha-256-plus oauthbearer xoauth2", read_mechanisms, NULL },
+	[VALUE_SYNC] = { "auto, files or filesystem", words_read_sync, NULL },
+	[VALUE_LISTENER_NAMES] = { "names among smtp submission submissions pop3 pop3s, or none", words_read_listener_names, NULL },
+	[VALUE_MECHANISMS] = { "auto, or names, or both, of plain login scram-sha-256 scram-sha-256-plus oauthbearer xoauth2", words_read_mechanisms, NULL },
 };
 
 bool value_read(struct value *value, void *field)
