@@ -20,6 +20,7 @@ int command_cert(struct configuration *conf, int argc, char **argv);
 int command_config(struct configuration *conf, int argc, char **argv);
 int command_explain(struct configuration *conf, int argc, char **argv);
 int command_queue(struct configuration *conf, int argc, char **argv);
+int command_attack(struct configuration *conf, int argc, char **argv);
 int command_audit(struct configuration *conf, int argc, char **argv);
 int command_status(struct configuration *conf, int argc, char **argv);
 int command_tlsrpt(struct configuration *conf, int argc, char **argv);

@@ -35,6 +35,8 @@ static const struct command {
 	  "       |retry|hold|release|remove FILTER [--yes]|flush|sites] [--json]\n"
 	  "       FILTER: --to TEXT --from TEXT --older TIME --reason TEXT",
 	  "what waits; hold, release, retry, remove" },
+	{ "attack", command_attack, true, "[--json] [--slow] [--domain D] [--i-may] HOST[:PORT]",
+	  "try against one's own listeners what an attacker would" },
 	{ "audit", command_audit, true, "[--json] [LOG..]",
 	  "prove from the logs and the queue that no message went without a word" },
 	{ "status", command_status, true, "[--json]", "what runs, what waits, what fails" },
