@@ -317,6 +317,14 @@ static void check_checkpassword(struct check *check)
 		check_finding(check, "put the program there, or correct the setting", "checkpassword: %s: %s", conf->checkpassword, strerror(errno));
 }
 
+/* Without them stsd trusts nobody, and other domains' policies count for nothing. */
+static void check_authorities(const struct configuration *conf)
+{
+	if (conf->mta_sts && access(conf->mta_sts_authorities, R_OK) < 0)
+		check_hint("%s can't be read, so that no MTA-STS policy of another domain is fetched: install ca-certificates, or name "
+		           "another file (mta-sts-authorities)", conf->mta_sts_authorities);
+}
+
 int command_check(struct configuration *conf, int argc, char **argv)
 {
 	struct check check = { .conf = conf, .is_root = geteuid() == 0 };
@@ -329,6 +337,7 @@ int command_check(struct configuration *conf, int argc, char **argv)
 	check_folders(&check);
 	check_queue(&check);
 	check_certificates(&check);
+	check_authorities(conf);
 	check_checkpassword(&check);
 	check_space(&check, conf->queue);
 	check_space(&check, conf->mailboxes);

@@ -9,8 +9,22 @@ setup_file() {
 	sts_make
 	pair_names </dev/null
 	pair_make sts 127.0.0.1 -- --set "mta-sts-authorities = $PAIR/ca/ca.pem"
+	idle_start
 }
 teardown_file() { pair_stop; }
+
+# A stsd that nobody asks, whose cache holds a policy of yesterday: the last test looks at what it does meanwhile.
+idle_start() {
+	local old=$PAIR/idle/sts/policies
+	mkdir -p "$old"
+	printf 'dawk-sts 1 1 %s\nversion: STSv1\nmode: enforce\nmx: mail.idle.example\nmax_age: 604800\nend\n' "$(($(date +%s) - 90000))" \
+		>"$old/idle.example"
+	chown -R dawkt: "$PAIR/idle/sts"
+	sts_policy idle.example enforce 604800 next.idle.example
+	domain idle.example 2
+	sed -e "\$a state-directory = $PAIR/idle" "$PAIR/sts/etc/dawk.conf" >"$PAIR/sts/etc/idle.conf"
+	in_net_background idle bash -c "timeout 90 '$BIN/../tool/sts_ask' '$BIN' '$PAIR/sts/etc/idle.conf' <<<'wait 75'"
+}
 
 # domain NAME ID: in the DNS from now on, with those of before
 domain() { { cat "$PAIR/names"; printf '_mta-sts.%s TXT v=STSv1; id=%s;\nmta-sts.%s A 127.0.0.1\n' "$1" "$2" "$1"; } | pair_names; }
@@ -278,4 +292,8 @@ refused() {
 	run -0 sts_asked <<<'ask unfetched.example'
 	run -0 grep -h $'\tunfetched.example\t' "$PAIR"/sts/state/sts/facts/*
 	[[ $output == *$'\tunfetched.example\tsts\t\t\tsts-policy-fetch-error\t\t\tits host answers with HTTP status 503' ]]
+}
+@test "a policy that is in use is fetched again also when nobody asks (RFC 8461 10.2)" {
+	WAIT_SECONDS=80 wait_until grep -q next.idle.example "$PAIR/idle/sts/policies/idle.example"
+	[[ $(sts_requests mta-sts.idle.example) == 1 ]]
 }

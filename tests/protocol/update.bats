@@ -272,6 +272,15 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	[[ $output == *"etc/tables/routes.cdb"*"run \`dawk update\`"* ]]
 }
 
+@test "check says when nobody is there to vouch for the hosts of policies (RFC 8461 3.3)" {
+	echo 'mta-sts-authorities = none.pem' >>"$SUITE/etc/dawk.conf"
+	run -0 $DAWK check
+	[[ $output == *"$SUITE/etc/none.pem can't be read"*mta-sts-authorities* ]]
+	echo 'mta-sts = no' >>"$SUITE/etc/dawk.conf"
+	run -0 $DAWK check
+	[[ $output != *none.pem* ]]
+}
+
 @test "check finds an edit in a file that the aliases include" {
 	echo alice@local.example >"$SUITE/etc/members"
 	printf 'x: bob@local.example\nlist@local.example: :include:members, bob@local.example\n' | source_is aliases
