@@ -11,7 +11,7 @@
 #include "common/configuration.h"
 
 enum {
-	USAGE_SETS = 4096, USAGE_WAYS = 4, USAGE_USERS = USAGE_SETS * USAGE_WAYS,
+	USAGE_SETS = 4096, USAGE_WAYS = 8, USAGE_USERS = USAGE_SETS * USAGE_WAYS,
 	USAGE_NETWORKS_MAX = 32,	/* that are told apart; the limit is below */
 	USAGE_LOCK_WAIT_MS = 100,
 };

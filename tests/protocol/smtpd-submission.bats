@@ -256,3 +256,57 @@ the_message() {
 	logged smtpd '^smtpd refused .* user=alice@local.example code=550 status=5.1.1'
 	logged smtpd '^smtpd accepted .* user=alice@local.example from=alice@local.example'
 }
+
+@test "a header of more than 64 kB is read to its end: a late From counts, none at all is refused" {
+	local line
+	suite_run
+	line=$(head -c 900 /dev/zero | tr '\0' 'x')
+	for from in 'From: alice@local.example' 'From: ceo@bank.example' 'X-From: alice@local.example'; do
+		printf 'C: MAIL FROM:<alice@local.example>\nS: 250\nC: RCPT TO:<bob@local.example>\nS: 250\nC: DATA\nS: 354\nC*400: X-Pad: %s\nC: %s\nC:\nC: hello\nC: .\n' "$line" "$from"
+		case $from in
+		From:*alice*) echo 'S: 250 2.0.0' ;;
+		From:*)	      echo 'S: 550 5.7.1 From: <ceo@bank.example>' ;;
+		*)	      echo 'S: 554 5.6.0 From: there is none' ;;
+		esac
+	done | submit alice
+	{
+		printf 'C: MAIL FROM:<alice@local.example>\nS: 250\nC: RCPT TO:<bob@local.example>\nS: 250\nC: DATA\nS: 354\nC: From: alice@local.example,\n'
+		printf 'C*30:  (%s)\nC:  alice@local.example\nC:\nC: .\nS: 554 5.6.0 header: From or Sender is longer than 16384 bytes\n' "$line"
+	} | submit alice
+}
+
+@test "who logs in on port 25 is a user like any other" {
+	echo 'auth-listeners = smtp submission submissions' >>"$SUITE/etc/dawk.conf"
+	suite_run
+	run -0 talk smtpd <<-EOT
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: STARTTLS
+		S: 220
+		T: mail.local.example
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<ceo@bank.example>
+		S: 250
+		C: RSET
+		S: 250
+		C: AUTH PLAIN $(plain_of alice)
+		S: 235
+		C: MAIL FROM:<ceo@bank.example>
+		S: 553 5.7.1
+		C: MAIL FROM:<alice@local.example>
+		S: 250
+		C: RCPT TO:<bob@local.example>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: x
+		C:
+		C: .
+		S: 250
+	EOT
+	the_message >"$SUITE/message"
+	grep -qx 'Received: from submission (address withheld)' "$SUITE/message"
+	grep -qx 'From: <alice@local.example>' "$SUITE/message"
+}
