@@ -4,6 +4,7 @@
 #include "probe.h"
 #include "queue_command.h"
 #include "queue_view.h"
+#include "user_hold.h"
 #include "common/channel.h"
 
 #include <errno.h>
@@ -286,6 +287,9 @@ int command_status(struct configuration *conf, int argc, char **argv)
 	if (report.is_json)
 		fputs("],\"certificates\":[", stdout);
 	cert_each(conf, print_certificate, &report);
+	if (report.is_json)
+		fputs("],\"held\":[", stdout);
+	user_hold_report(conf, report.is_json);
 	int code = report_queue(&report);
 	return code ? code : report.down ? EX_UNAVAILABLE : EX_OK;
 }

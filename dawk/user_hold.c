@@ -90,6 +90,38 @@ static int release(const struct configuration *conf, int argc, char **argv)
 	return EX_OK;
 }
 
+static bool print_json(void *context, const struct held *held)
+{
+	unsigned *count = context;
+
+	fputs((*count)++ ? ",{\"address\":" : "{\"address\":", stdout);
+	json_string(stdout, held->address, strlen(held->address));
+	printf(",\"since_us\":%llu,\"by\":", (unsigned long long)held->since_us);
+	json_string(stdout, held->by, strlen(held->by));
+	fputs(",\"reason\":", stdout);
+	json_string(stdout, held->reason, strlen(held->reason));
+	putchar('}');
+	return true;
+}
+
+static bool print_status(void *context, const struct held *held)
+{
+	(void)context;
+	printf("held     %s by %s: %s\n", held->address, *held->by ? held->by : "?", *held->reason ? held->reason : "?");
+	return true;
+}
+
+void user_hold_report(const struct configuration *conf, bool is_json)
+{
+	unsigned count = 0;
+	int fd;
+
+	if (held_open(conf, &fd, NULL) != RESULT_OK)
+		return;
+	held_walk(fd, is_json ? print_json : print_status, &count, NULL);
+	close(fd);
+}
+
 static bool print(void *context, const struct held *held)
 {
 	time_t seconds = (time_t)(held->since_us / 1000000);

@@ -381,6 +381,9 @@ s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.s
 	[[ $output == "alice@local.example "*" since "*"Z by "*": spam wave" ]]
 	run -0 $DAWK explain --as alice@local.example alice@local.example
 	[[ $output == *"his account is held"* ]]
+	run -69 $DAWK status
+	[[ $output == *"held     alice@local.example by "*": spam wave"* ]]
+	[[ $({ $DAWK status --json || :; } | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["held"][0]["address"])') == alice@local.example ]]
 	run -0 $DAWK user release alice@local.example
 	run -67 $DAWK user release alice@local.example
 	run -65 $DAWK user hold alice@remote.example
