@@ -189,8 +189,6 @@ teardown_file() { suite_stop; }
 		S: 501 5.1.7
 		C: MAIL FROM:<bob@client.example> FOO=bar
 		S: 555 5.5.4
-		C: MAIL FROM:<bob@client.example> AUTH=<>
-		S: 555 5.5.4
 		C: MAIL FROM:<bob@client.example> BODY=BINARYMIME
 		S: 501 5.5.4
 		C: MAIL FROM:<bob@client.example>
