@@ -85,7 +85,7 @@ deferred() { dawk_on us queue list | grep -qE "$1"; }
 	run -0 in_net timeout 60 "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day "$(date -u +%F)"
 	[[ $output == *'sent to mailto:alice@them.example'* ]]
 	wait_until on them delivered_to alice $((before + 1))
-	grep -l '^TLS-Report-Domain: tested.example' $(on them messages_of alice)
+	on them messages_of alice | xargs grep -l '^TLS-Report-Domain: tested.example'
 }
 @test "a stsd that is killed comes back, with its policies" {
 	kill -KILL "$(pgrep -f "stsd -c $PAIR/us/")"
