@@ -4,13 +4,13 @@ load ../lib/tls
 load ../lib/peers
 
 setup() {
-	read -r SUBMISSION_PORT SMTPS_PORT POP3S_PORT <<<"$("$TOOLS/free-ports.py" 3)"
-	suite_make --submission "127.0.0.1:$SUBMISSION_PORT" --submissions "127.0.0.1:$SMTPS_PORT" --pop3s "127.0.0.1:$POP3S_PORT"
+	read -r SUBMISSION_PORT SUBMISSIONS_PORT SECURE_POP3_PORT <<<"$("$TOOLS/free-ports.py" 3)"
+	suite_make --submission "127.0.0.1:$SUBMISSION_PORT" --submissions "127.0.0.1:$SUBMISSIONS_PORT" --pop3s "127.0.0.1:$SECURE_POP3_PORT"
 	suite_run
 	KEYS=$SUITE/etc/keys
 }
 teardown() {
-	"$TOOLS/free-ports.py" --release "$SUBMISSION_PORT" "$SMTPS_PORT" "$POP3S_PORT"
+	"$TOOLS/free-ports.py" --release "$SUBMISSION_PORT" "$SUBMISSIONS_PORT" "$SECURE_POP3_PORT"
 	suite_stop
 }
 
@@ -44,8 +44,8 @@ teardown() {
 
 @test "sslscan sees TLS 1.2 and 1.3 alone, curves alone, no renegotiation, no compression, on every port" {
 	local how
-	for how in "--starttls-smtp 127.0.0.1:$SMTP_PORT" "--starttls-smtp 127.0.0.1:$SUBMISSION_PORT" "127.0.0.1:$SMTPS_PORT" \
-		"--starttls-pop3 127.0.0.1:$POP3_PORT" "127.0.0.1:$POP3S_PORT"; do
+	for how in "--starttls-smtp 127.0.0.1:$SMTP_PORT" "--starttls-smtp 127.0.0.1:$SUBMISSION_PORT" "127.0.0.1:$SUBMISSIONS_PORT" \
+		"--starttls-pop3 127.0.0.1:$POP3_PORT" "127.0.0.1:$SECURE_POP3_PORT"; do
 		# shellcheck disable=SC2086
 		run -0 timeout 60 sslscan --no-colour $how
 		for version in SSLv2 SSLv3 TLSv1.0 TLSv1.1; do grep -qE "^$version +disabled" <<<"$output"; done

@@ -3,15 +3,15 @@ load ../lib/suite
 load ../lib/tls
 
 setup() {
-	read -r SUBMISSION_PORT SMTPS_PORT POP3S_PORT <<<"$("$TOOLS/free-ports.py" 3)"
-	suite_make --submission "127.0.0.1:$SUBMISSION_PORT" --submissions "127.0.0.1:$SMTPS_PORT" --pop3s "127.0.0.1:$POP3S_PORT" \
+	read -r SUBMISSION_PORT SUBMISSIONS_PORT SECURE_POP3_PORT <<<"$("$TOOLS/free-ports.py" 3)"
+	suite_make --submission "127.0.0.1:$SUBMISSION_PORT" --submissions "127.0.0.1:$SUBMISSIONS_PORT" --pop3s "127.0.0.1:$SECURE_POP3_PORT" \
 		--set 'smtpd-workers = 2' --set 'pop3d-workers = 2'
 	KEYS=$SUITE/etc/keys
 	message=$BATS_TEST_TMPDIR/message
 	hard_message "$message"
 }
 teardown() {
-	"$TOOLS/free-ports.py" --release "$SUBMISSION_PORT" "$SMTPS_PORT" "$POP3S_PORT"
+	"$TOOLS/free-ports.py" --release "$SUBMISSION_PORT" "$SUBMISSIONS_PORT" "$SECURE_POP3_PORT"
 	suite_stop
 }
 use_certificates() {
@@ -59,7 +59,7 @@ arrives_unchanged() {	# [--text]
 	suite_run
 	send_message bob@client.example alice@local.example <"$message"
 	wait_until delivered_to alice 1
-	for tls in "--port=$POP3_PORT --tls-starttls=on" "--port=$POP3S_PORT --tls-starttls=off"; do
+	for tls in "--port=$POP3_PORT --tls-starttls=on" "--port=$SECURE_POP3_PORT --tls-starttls=off"; do
 		mkdir -p "$BATS_TEST_TMPDIR/into"/{tmp,new,cur}
 		# shellcheck disable=SC2086
 		run -0 env HOME="$BATS_TEST_TMPDIR" timeout 20 mpop --host=127.0.0.1 $tls --tls=on --tls-trust-file= \
@@ -69,10 +69,10 @@ arrives_unchanged() {	# [--text]
 		rm -r "$BATS_TEST_TMPDIR/into"
 	done
 	curl -sSk --ssl-reqd -u alice:secret "pop3://127.0.0.1:$POP3_PORT/1" >"$BATS_TEST_TMPDIR/got"
-	curl -sSk -u alice:secret "pop3s://127.0.0.1:$POP3S_PORT/1" | cmp - "$BATS_TEST_TMPDIR/got"
+	curl -sSk -u alice:secret "pop3s://127.0.0.1:$SECURE_POP3_PORT/1" | cmp - "$BATS_TEST_TMPDIR/got"
 	tr -d '\r' <"$BATS_TEST_TMPDIR/got" >"$BATS_TEST_TMPDIR/text"
 	same_message "$message" "$BATS_TEST_TMPDIR/text"
-	for how in "sslproto TLS1.2+ port $POP3_PORT" "ssl port $POP3S_PORT"; do
+	for how in "sslproto TLS1.2+ port $POP3_PORT" "ssl port $SECURE_POP3_PORT"; do
 		(umask 077; echo "poll 127.0.0.1 proto POP3 ${how#*port }" >/dev/null
 		echo "poll 127.0.0.1 service ${how##* } proto POP3 user alice password secret ${how% port *} no sslcertck keep fetchall mda \"cat >>$BATS_TEST_TMPDIR/mda\"" \
 			>"$BATS_TEST_TMPDIR/fetchmailrc")
@@ -89,7 +89,7 @@ arrives_unchanged() {	# [--text]
 	use_certificates one two rsa
 	suite_run
 	local how
-	for how in "$SMTP_PORT -starttls smtp" "$SUBMISSION_PORT -starttls smtp" "$SMTPS_PORT" "$POP3_PORT -starttls pop3" "$POP3S_PORT"; do
+	for how in "$SMTP_PORT -starttls smtp" "$SUBMISSION_PORT -starttls smtp" "$SUBMISSIONS_PORT" "$POP3_PORT -starttls pop3" "$SECURE_POP3_PORT"; do
 		# shellcheck disable=SC2086
 		{
 			set -- $how
@@ -109,14 +109,14 @@ arrives_unchanged() {	# [--text]
 	old=$(openssl x509 -in "$KEYS/self-signed.crt" -outform DER | sha256sum | cut -d' ' -f1)
 	"$TOOLS/tls-load.py" "$SMTP_PORT" --starttls --until "$SUITE/stop" >"$SUITE/load.smtp" 2>&1 &
 	pids+=($!)
-	"$TOOLS/tls-load.py" "$POP3S_PORT" --until "$SUITE/stop" >"$SUITE/load.pop3s" 2>&1 &
+	"$TOOLS/tls-load.py" "$SECURE_POP3_PORT" --until "$SUITE/stop" >"$SUITE/load.pop3s" 2>&1 &
 	pids+=($!)
 	tls_certificate new mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
 	new=$(openssl x509 -in "$SUITE/new.crt" -outform DER | sha256sum | cut -d' ' -f1)
 	install -m 600 "$SUITE/new.key" "$KEYS/new.key" && mv "$KEYS/new.key" "$KEYS/self-signed.key"
 	install -m 644 "$SUITE/new.crt" "$KEYS/new.crt" && mv "$KEYS/new.crt" "$KEYS/self-signed.crt"
 	WAIT_SECONDS=30 wait_until tls_serves "$SMTP_PORT" "$(tls_fingerprint "$SUITE/new.crt")" -starttls smtp
-	WAIT_SECONDS=30 wait_until tls_serves "$POP3S_PORT" "$(tls_fingerprint "$SUITE/new.crt")"
+	WAIT_SECONDS=30 wait_until tls_serves "$SECURE_POP3_PORT" "$(tls_fingerprint "$SUITE/new.crt")"
 	WAIT_SECONDS=30 wait_until all_workers_have 2
 	touch "$SUITE/stop"
 	wait "${pids[@]}"
@@ -128,7 +128,7 @@ arrives_unchanged() {	# [--text]
 	done
 }
 # each of the two workers of each service has put COUNT sets in force
-all_workers_have() { [[ $(grep -h ' certificates count=' "$SUITE"/stderr/{smtpd,pop3d} | wc -l) -ge $((4 * $1)) ]]; }
+all_workers_have() { [[ $(cat "$SUITE"/stderr/{smtpd,pop3d} | grep -c ' certificates count=') -ge $((4 * $1)) ]]; }
 
 @test "files that do not fit, or can't be read, leave what was in force; dawk cert, check and status say so" {
 	suite_run
@@ -136,7 +136,7 @@ all_workers_have() { [[ $(grep -h ' certificates count=' "$SUITE"/stderr/{smtpd,
 	old=$(tls_fingerprint "$KEYS/self-signed.crt")
 	echo broken >"$KEYS/self-signed.crt"
 	WAIT_SECONDS=30 wait_until logged smtpd 'certificates-refused why="the certificates of before stay in force'
-	tls_serves "$SMTPS_PORT" "$old"
+	tls_serves "$SUBMISSIONS_PORT" "$old"
 	run -78 $DAWK cert
 	run $DAWK check
 	[[ $output == *"wrong: $KEYS/self-signed.crt: "*" mend: "* ]]
@@ -169,7 +169,7 @@ all_workers_have() { [[ $(grep -h ' certificates count=' "$SUITE"/stderr/{smtpd,
 @test "dawk status asks the ports with TLS from the first byte for their banner, within it" {
 	suite_run
 	run -0 $DAWK status
-	[[ $output == *"smtpd    up   127.0.0.1:$SMTPS_PORT"* && $output == *"pop3d    up   127.0.0.1:$POP3S_PORT"* ]]
+	[[ $output == *"smtpd    up   127.0.0.1:$SUBMISSIONS_PORT"* && $output == *"pop3d    up   127.0.0.1:$SECURE_POP3_PORT"* ]]
 	[[ $output == *"tls      ok   $KEYS/self-signed.crt, 82"*" days, signs itself"* ]]
 	run ! logged smtpd tls-failed
 	run ! logged pop3d tls-failed
@@ -183,8 +183,8 @@ all_workers_have() { [[ $(grep -h ' certificates count=' "$SUITE"/stderr/{smtpd,
 
 @test "no process but keyd has a private key in reach: not open, not by its rights, not in its memory" {
 	suite_run
-	tls_client "$SMTPS_PORT" >/dev/null
-	tls_client "$POP3S_PORT" >/dev/null
+	tls_client "$SUBMISSIONS_PORT" >/dev/null
+	tls_client "$SECURE_POP3_PORT" >/dev/null
 	send_message bob@client.example alice@local.example <"$message"
 	wait_until delivered_to alice 1
 	# the key's own 32 bytes are looked for in the memory of every process
@@ -221,5 +221,5 @@ all_workers_have() { [[ $(grep -h ' certificates count=' "$SUITE"/stderr/{smtpd,
 	logged smtpd 'ended part=keyd .*killed by signal 9'
 	rm "$SUITE/pid/smtpd"
 	suite_run
-	tls_client "$SMTPS_PORT" | grep -q '^New, TLS'
+	tls_client "$SUBMISSIONS_PORT" | grep -q '^New, TLS'
 }

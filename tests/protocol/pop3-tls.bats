@@ -3,12 +3,12 @@ load ../lib/suite
 load ../lib/tls
 
 setup() {
-	POP3S_PORT=$("$TOOLS/free-ports.py" 1)
+	SECURE_POP3_PORT=$("$TOOLS/free-ports.py" 1)
 	export SUITE_SERVICES=pop3d
-	suite_make --pop3s "127.0.0.1:$POP3S_PORT" --set 'pop3d-workers = 2'
+	suite_make --pop3s "127.0.0.1:$SECURE_POP3_PORT" --set 'pop3d-workers = 2'
 }
 teardown() {
-	"$TOOLS/free-ports.py" --release "$POP3S_PORT"
+	"$TOOLS/free-ports.py" --release "$SECURE_POP3_PORT"
 	suite_stop
 }
 
@@ -68,7 +68,7 @@ mailbox_of() {
 @test "pop3s speaks TLS from the first byte and offers no STLS (RFC 8314 3.3)" {
 	mailbox_of alice 2
 	suite_run
-	run -0 talk --tls "$POP3S_PORT" <<-'EOT'
+	run -0 talk --tls "$SECURE_POP3_PORT" <<-'EOT'
 		S: +OK mail.local.example
 		C: CAPA
 		M: +OK
@@ -84,7 +84,7 @@ mailbox_of() {
 		S: +OK
 		E:
 	EOT
-	run -0 talk --bytes --tls "$POP3S_PORT" <<-'EOT'
+	run -0 talk --bytes --tls "$SECURE_POP3_PORT" <<-'EOT'
 		C: USER alice
 		C: PASS secret
 		C: STAT
@@ -159,7 +159,7 @@ mailbox_of() {
 @test "TLS 1.2 and 1.3 are spoken on both ports by openssl and gnutls, nothing older (RFC 8996)" {
 	suite_run
 	tls_versions_are_right "$POP3_PORT" pop3
-	tls_versions_are_right "$POP3S_PORT"
+	tls_versions_are_right "$SECURE_POP3_PORT"
 }
 
 @test "a big mailbox comes whole through TLS, to a client that reads slowly too" {
@@ -169,15 +169,15 @@ mailbox_of() {
 	chmod 644 "$(maildir_of alice)/new/1.big"
 	[[ $(id -u) != 0 ]] || chown dawkm: "$(maildir_of alice)/new/1.big"
 	suite_run
-	curl -sSk --tlsv1.2 --limit-rate 8M -u alice:secret "pop3s://127.0.0.1:$POP3S_PORT/1" | tr -d '\r' | sed '1,/^$/d' | cmp - "$SUITE/body"
+	curl -sSk --tlsv1.2 --limit-rate 8M -u alice:secret "pop3s://127.0.0.1:$SECURE_POP3_PORT/1" | tr -d '\r' | sed '1,/^$/d' | cmp - "$SUITE/body"
 	curl -sSk --ssl-reqd -u alice:secret "pop3://127.0.0.1:$POP3_PORT/1" | tr -d '\r' | sed '1,/^$/d' | cmp - "$SUITE/body"
 }
 
 @test "a client that hangs in its handshake is cut off in time, in the log too" {
 	echo 'tls-handshake-timeout = 2s' >>"$SUITE/etc/dawk.conf"
 	suite_run
-	exec {silent}<>"/dev/tcp/127.0.0.1/$POP3S_PORT"
-	run -0 talk --tls "$POP3S_PORT" <<<'S: +OK'
+	exec {silent}<>"/dev/tcp/127.0.0.1/$SECURE_POP3_PORT"
+	run -0 talk --tls "$SECURE_POP3_PORT" <<<'S: +OK'
 	[[ -z $(timeout 10 cat <&"$silent") ]]
 	wait_until logged pop3d 'disconnect .*end=timeout'
 	exec {silent}>&-
@@ -186,7 +186,7 @@ mailbox_of() {
 @test "when the service ends, a session in TLS is closed in order" {
 	mailbox_of alice 1
 	suite_run
-	coproc talker { talk --tls "$POP3S_PORT" <<<$'S: +OK\nC: USER alice\nS: +OK\nC: PASS secret\nS: +OK\nE:'; }
+	coproc talker { talk --tls "$SECURE_POP3_PORT" <<<$'S: +OK\nC: USER alice\nS: +OK\nC: PASS secret\nS: +OK\nE:'; }
 	local pid=$!
 	wait_until logged pop3d 'login .*user=alice|login-ok|session-start' || suite_log pop3d
 	suite_end pop3d

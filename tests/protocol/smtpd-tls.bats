@@ -3,13 +3,13 @@ load ../lib/suite
 load ../lib/tls
 
 setup() {
-	read -r SUBMISSION_PORT SMTPS_PORT <<<"$("$TOOLS/free-ports.py" 2)"
-	SUITE_SERVICES=smtpd suite_make --submission "127.0.0.1:$SUBMISSION_PORT" --submissions "127.0.0.1:$SMTPS_PORT" \
+	read -r SUBMISSION_PORT SUBMISSIONS_PORT <<<"$("$TOOLS/free-ports.py" 2)"
+	SUITE_SERVICES=smtpd suite_make --submission "127.0.0.1:$SUBMISSION_PORT" --submissions "127.0.0.1:$SUBMISSIONS_PORT" \
 		--set 'smtpd-workers = 2'
 	export SUITE_SERVICES=smtpd
 }
 teardown() {
-	"$TOOLS/free-ports.py" --release "$SUBMISSION_PORT" "$SMTPS_PORT"
+	"$TOOLS/free-ports.py" --release "$SUBMISSION_PORT" "$SUBMISSIONS_PORT"
 	suite_stop
 }
 
@@ -43,7 +43,7 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 
 @test "submissions speaks TLS from the first byte, greets within it and offers no STARTTLS (RFC 8314 3.3)" {
 	suite_run
-	run -0 talk --tls "$SMTPS_PORT" <<-'EOT'
+	run -0 talk --tls "$SUBMISSIONS_PORT" <<-'EOT'
 		S: 220 mail.local.example ESMTP
 		C: EHLO client.example
 		S: 250
@@ -56,7 +56,7 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 		S: 221
 		E:
 	EOT
-	run -0 talk --bytes --tls "$SMTPS_PORT" <<-'EOT'
+	run -0 talk --bytes --tls "$SUBMISSIONS_PORT" <<-'EOT'
 		C: EHLO client.example
 		S: 220
 		S: 250
@@ -199,12 +199,12 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 		S: 221
 	EOT
 	logged smtpd 'listener-closed listener=listen-submissions why="there is no certificate'
-	run ! port_is_open "$SMTPS_PORT"
+	run ! port_is_open "$SUBMISSIONS_PORT"
 }
 
 @test "TLS 1.2 and 1.3 are spoken on every port by openssl and gnutls, nothing older (RFC 8996)" {
 	suite_run
-	for port in "$SMTP_PORT smtp" "$SUBMISSION_PORT smtp" "$SMTPS_PORT"; do
+	for port in "$SMTP_PORT smtp" "$SUBMISSION_PORT smtp" "$SUBMISSIONS_PORT"; do
 		# shellcheck disable=SC2086
 		tls_versions_are_right $port
 	done
@@ -214,9 +214,9 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 	echo 'tls-tickets = submissions' >>"$SUITE/etc/dawk.conf"
 	suite_run
 	for version in tls1_2 tls1_3; do
-		tls_client "$SMTPS_PORT" -$version -sess_out "$SUITE/session" | grep -q '^New, TLS'
+		tls_client "$SUBMISSIONS_PORT" -$version -sess_out "$SUITE/session" | grep -q '^New, TLS'
 		for _ in 1 2 3 4 5 6; do
-			tls_client "$SMTPS_PORT" -$version -sess_in "$SUITE/session" | grep -q '^Reused, TLS'
+			tls_client "$SUBMISSIONS_PORT" -$version -sess_in "$SUITE/session" | grep -q '^Reused, TLS'
 		done
 		rm "$SUITE/session"
 		tls_client "$SMTP_PORT" -starttls smtp -$version -sess_out "$SUITE/session" | grep -q '^New, TLS'
@@ -232,10 +232,10 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 @test "a client that hangs in its handshake is cut off in time, another is served meanwhile" {
 	echo 'tls-handshake-timeout = 2s' >>"$SUITE/etc/dawk.conf"
 	suite_run
-	exec {silent}<>"/dev/tcp/127.0.0.1/$SMTPS_PORT"
-	exec {half}<>"/dev/tcp/127.0.0.1/$SMTPS_PORT"
+	exec {silent}<>"/dev/tcp/127.0.0.1/$SUBMISSIONS_PORT"
+	exec {half}<>"/dev/tcp/127.0.0.1/$SUBMISSIONS_PORT"
 	printf '\x16\x03\x01\x00\xf4\x01\x00' >&"$half"
-	run -0 talk --tls "$SMTPS_PORT" <<<'S: 220'
+	run -0 talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
 	[[ -z $(timeout 10 cat <&"$silent") && -z $(timeout 10 cat <&"$half") ]]
 	wait_until cut_off 2
 	exec {silent}>&- {half}>&-
@@ -244,7 +244,7 @@ cut_off() { [[ $(grep -c 'session-end .*how=timeout commands=0' "$SUITE/stderr/s
 
 @test "garbage in place of a handshake costs its client the connection, and is logged" {
 	suite_run
-	run -0 talk "$SMTPS_PORT" <<-'EOT'
+	run -0 talk "$SUBMISSIONS_PORT" <<-'EOT'
 		C: EHLO client.example
 		E:
 	EOT
@@ -269,27 +269,27 @@ cut_off() { [[ $(grep -c 'session-end .*how=timeout commands=0' "$SUITE/stderr/s
 
 @test "when the service ends, sessions in TLS get 421 within it, those in their handshake are closed" {
 	suite_run
-	coproc talker { talk --tls "$SMTPS_PORT" <<<$'S: 220\nS: 421 4.3.2\nE:'; }
+	coproc talker { talk --tls "$SUBMISSIONS_PORT" <<<$'S: 220\nS: 421 4.3.2\nE:'; }
 	local pid=$!
 	wait_until session_is_greeted
-	exec {silent}<>"/dev/tcp/127.0.0.1/$SMTPS_PORT"
+	exec {silent}<>"/dev/tcp/127.0.0.1/$SUBMISSIONS_PORT"
 	suite_end smtpd
 	wait "$pid"
 	[[ -z $(timeout 10 cat <&"$silent") ]]
 	exec {silent}>&-
 }
-session_is_greeted() { [[ $(ss -tnH state established "( sport = :$SMTPS_PORT )" | wc -l) -ge 1 ]]; }
+session_is_greeted() { [[ $(ss -tnH state established "( sport = :$SUBMISSIONS_PORT )" | wc -l) -ge 1 ]]; }
 
 @test "a client over its limit gets no handshake on 465, and 421 on 587" {
 	echo 'client-limit = 1' >>"$SUITE/etc/dawk.conf"
-	sed -i "s/127.0.0.1:$SMTPS_PORT/0.0.0.0:$SMTPS_PORT/; s/127.0.0.1:$SUBMISSION_PORT/0.0.0.0:$SUBMISSION_PORT/" "$SUITE/etc/dawk.conf"
+	sed -i "s/127.0.0.1:$SUBMISSIONS_PORT/0.0.0.0:$SUBMISSIONS_PORT/; s/127.0.0.1:$SUBMISSION_PORT/0.0.0.0:$SUBMISSION_PORT/" "$SUITE/etc/dawk.conf"
 	local address
 	address=$(ip -4 -o addr show scope global | awk '{ sub("/.*", "", $4); print $4; exit }')
 	[[ -n $address ]] || { echo "this host has no address but loopback"; return 0; }
 	suite_run
-	exec {first}<>"/dev/tcp/$address/$SMTPS_PORT"
+	exec {first}<>"/dev/tcp/$address/$SUBMISSIONS_PORT"
 	wait_until session_is_greeted
-	run ! talk --tls "$address:$SMTPS_PORT" <<<'S: 220'
+	run ! talk --tls "$address:$SUBMISSIONS_PORT" <<<'S: 220'
 	run -0 talk "$address:$SUBMISSION_PORT" <<<$'S: 421 4.7.0\nE:'
 	exec {first}>&-
 }
@@ -300,10 +300,10 @@ session_is_greeted() { [[ $(ss -tnH state established "( sport = :$SMTPS_PORT )"
 	keyd=$(pid_of_part smtpd keyd)
 	kill -STOP "$keyd"
 	SECONDS=0
-	run ! talk --tls "$SMTPS_PORT" <<<'S: 220'
+	run ! talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
 	[[ $SECONDS -le 4 ]]
 	run -0 talk smtpd <<<$'S: 220\nC: NOOP\nS: 250'
 	kill -CONT "$keyd"
 	wait_until logged smtpd 'signature-failed why="no signature: keyd did not answer within 1000 ms'
-	wait_until talk --tls "$SMTPS_PORT" <<<'S: 220'
+	wait_until talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
 }
