@@ -70,6 +70,8 @@ static const struct name names[] = {
 	{ "program-timeout", VALUE_SECONDS, AT(program_timeout_seconds), 1, DAY, "5m", "time a |program gets" },
 	{ "system-users", VALUE_YES_NO, AT(system_users), 0, 0, "no", "accounts of the system have mailboxes in the first domain" },
 	{ "sync", VALUE_SYNC, AT(sync), 0, 0, "auto", "how files are made durable: files, filesystem, or auto" },
+	{ "relay-check", VALUE_RELAY_CHECK, AT(relay_check), 0, 0, "ask", "who exists in relay-domains: the table, or the inner host is asked" },
+	{ "relay-away", VALUE_RELAY_AWAY, AT(relay_away), 0, 0, "accept", "mail for relay-domains while the inner host can't be asked" },
 	{ "quota-policy", VALUE_QUOTA_POLICY, AT(quota_policy), 0, 0, "defer", "what mail for a full mailbox gets at RCPT" },
 	{ "checkpassword", VALUE_PATH_OR_NONE, AT(checkpassword), 0, 0, "none", "program that judges logins" },
 	{ "oauth-checker", VALUE_PATH_OR_NONE, AT(oauth_checker), 0, 0, "none", "program that judges bearer tokens" },

@@ -26,6 +26,8 @@ enum mechanism_bit {
 struct mechanism_word { const char *name; uint32_t bit; };
 extern const struct mechanism_word mechanism_words[];
 enum bare_newline { BARE_NEWLINE_REJECT, BARE_NEWLINE_NORMALIZE };
+enum relay_check { RELAY_CHECK_TABLE, RELAY_CHECK_ASK };
+enum relay_away { RELAY_AWAY_ACCEPT, RELAY_AWAY_DEFER };
 enum quota_policy { QUOTA_DEFER, QUOTA_REJECT };	/* 452 4.2.2, 552 5.2.2 */
 enum submission_from { SUBMISSION_FROM_OFF, SUBMISSION_FROM_ENVELOPE, SUBMISSION_FROM_ENFORCE };	/* what has to be a user's own */
 /* What a user who has logged in may send; the last three, when they are passed, hold the account. */
@@ -68,6 +70,8 @@ struct configuration {
 	uint32_t program_timeout_seconds;
 	bool system_users;
 	enum quota_policy quota_policy;
+	enum relay_check relay_check;	/* who exists in relay domains that the table does not speak of: everybody, or the inner host is asked */
+	enum relay_away relay_away;	/* when it can't be asked */
 	enum durable_policy sync;
 	char *checkpassword;		/* program for logins, NULL: none */
 	char *oauth_checker;		/* program for bearer tokens, NULL: none */

@@ -403,6 +403,8 @@ static const struct {
 	[VALUE_YES_NO] = { "yes or no", words_read_yes_no, NULL },
 	[VALUE_BARE_NEWLINE] = { "reject or normalize", words_read_bare_newline, NULL },
 	[VALUE_QUOTA_POLICY] = { "defer or reject", words_read_quota_policy, NULL },
+	[VALUE_RELAY_CHECK] = { "table or ask", words_read_relay_check, NULL },
+	[VALUE_RELAY_AWAY] = { "accept or defer", words_read_relay_away, NULL },
 	[VALUE_SUBMISSION_FROM] = { "enforce, envelope or off", words_read_submission_from, NULL },
 	[VALUE_LIMIT] = { "a number, or off", read_limit, NULL },
 	[VALUE_SYNC] = { "auto, files or filesystem", words_read_sync, NULL },

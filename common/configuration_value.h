@@ -25,6 +25,8 @@ enum value_type {
 	VALUE_YES_NO,		/* bool */
 	VALUE_BARE_NEWLINE,	/* enum bare_newline */
 	VALUE_QUOTA_POLICY,	/* enum quota_policy */
+	VALUE_RELAY_CHECK,	/* enum relay_check */
+	VALUE_RELAY_AWAY,	/* enum relay_away */
 	VALUE_SUBMISSION_FROM,	/* enum submission_from */
 	VALUE_LIMIT,		/* uint32_t: "off" is 0 */
 	VALUE_SYNC,		/* enum durable_policy */

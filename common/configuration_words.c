@@ -26,6 +26,24 @@ bool words_read_bare_newline(struct value *value, void *field)
 	return is_right;
 }
 
+bool words_read_relay_check(struct value *value, void *field)
+{
+	bool second;
+	bool is_right = read_choice(value, "table", "ask", &second);
+
+	*(enum relay_check *)field = second ? RELAY_CHECK_ASK : RELAY_CHECK_TABLE;
+	return is_right;
+}
+
+bool words_read_relay_away(struct value *value, void *field)
+{
+	bool second;
+	bool is_right = read_choice(value, "accept", "defer", &second);
+
+	*(enum relay_away *)field = second ? RELAY_AWAY_DEFER : RELAY_AWAY_ACCEPT;
+	return is_right;
+}
+
 bool words_read_quota_policy(struct value *value, void *field)
 {
 	bool second;

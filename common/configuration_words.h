@@ -8,6 +8,8 @@
 bool words_read_yes_no(struct value *value, void *field);
 bool words_read_bare_newline(struct value *value, void *field);
 bool words_read_quota_policy(struct value *value, void *field);
+bool words_read_relay_check(struct value *value, void *field);
+bool words_read_relay_away(struct value *value, void *field);
 bool words_read_sync(struct value *value, void *field);
 bool words_read_listener_names(struct value *value, void *field);
 bool words_read_mechanisms(struct value *value, void *field);

@@ -357,7 +357,7 @@ static enum result try_relay_recipient(struct resolver *resolver, const char *ke
 	return look_up(resolver, resolver->relay_recipients, "relay-recipients", key, &value, &length, why);
 }
 
-enum result resolve_relay_recipient(struct resolver *resolver, const struct address *address, struct why *why)
+enum result resolve_relay_recipient(struct resolver *resolver, const struct address *address, bool *is_listed, struct why *why)
 {
 	char folded[ADDRESS_MAX + 1];
 	struct meaning_of out;
@@ -366,6 +366,8 @@ enum result resolve_relay_recipient(struct resolver *resolver, const struct addr
 	resolve_fold(resolver, address, folded);
 	const struct parts parts = split_folded(folded);
 	result = try_relay_recipient(resolver, parts.at_domain + 1, NULL, why);
+	if (is_listed)
+		*is_listed = result != RESULT_END;
 	if (result == RESULT_END)
 		return RESULT_OK;	/* not spoken of */
 	if (result == RESULT_OK)

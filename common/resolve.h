@@ -64,8 +64,9 @@ void resolve_fold(const struct resolver *resolver, const struct address *address
 
 /* Is ADDRESS, in a relay domain, one that the inner host takes? By relay-recipients.cdb: key "domain" for each
  * domain that the table speaks of, "@domain" for all of one, folded addresses. RESULT_OK: it is, or nobody has said who
- * is; RESULT_END: others of its domain are; RESULT_RETRY: the table can't be read. */
-enum result resolve_relay_recipient(struct resolver *resolver, const struct address *address, struct why *why);
+ * is; RESULT_END: others of its domain are; RESULT_RETRY: the table can't be read. *IS_LISTED (may be NULL): the table speaks
+ * of its domain. */
+enum result resolve_relay_recipient(struct resolver *resolver, const struct address *address, bool *is_listed, struct why *why);
 
 /* Step 5 alone, for the callers that asked for an account of the system and found none. OUT as of
  * resolve: MEANS_ALIAS, MEANS_UNKNOWN or MEANS_LATER. */

@@ -64,7 +64,9 @@ enum {
 	M(LOOKUP_ASK,     39, "lookup-ask",       "authd, locald -> lookup helper", NONE) \
 	M(LOOKUP_TELL,    40, "lookup-tell",      "lookup helper -> authd, locald", NONE)  \
 	M(LOGIN_NEXT,      41, "login-next",       "smtpd, pop3d -> authd",      NONE)  \
-	M(ROUTE_LOGINS,    42, "route-logins",     "opener -> remoted",          ONE)
+	M(ROUTE_LOGINS,    42, "route-logins",     "opener -> remoted",          ONE)   \
+	M(CALL_ASK,        43, "call-ask",         "smtpd -> remoted",           NONE)  \
+	M(CALL_TELL,       44, "call-tell",        "remoted -> smtpd",           NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -266,6 +268,13 @@ enum {
 #define WIRE_ROUTE_LOGINS(F) \
 	F(ROUTE_LOGINS, GENERATION, NUMBER, 0)
 
+/* Does the inner host of a relay domain take ADDRESS, as the client gave it? RECIPIENT: folded. VERDICT: enum recipient_verdict;
+ * WORDS: what the inner host said, or why it can't be asked. */
+#define WIRE_CALL_ASK(F) \
+	F(CALL_ASK, SERIAL, NUMBER, 0) F(CALL_ASK, RECIPIENT, BYTES, WIRE_ADDRESS_MAX) F(CALL_ASK, ADDRESS, BYTES, WIRE_ADDRESS_MAX)
+#define WIRE_CALL_TELL(F) \
+	F(CALL_TELL, SERIAL, NUMBER, 0) F(CALL_TELL, VERDICT, NUMBER, 0) F(CALL_TELL, WORDS, BYTES, 256)
+
 /* FRAME_CHANNEL, FRAME_LOCAL_JOB, ... */
 #define WIRE_ENUM_TYPE(type, value, name, way, descriptor) FRAME_##type = value,
 enum wire_type { WIRE_MESSAGES(WIRE_ENUM_TYPE) WIRE_TYPES_END };
@@ -278,7 +287,10 @@ WIRE_MESSAGES(WIRE_ENUM_FIELDS)
 #undef WIRE_ENUM_FIELDS
 #undef WIRE_ENUM_FIELD
 
-enum recipient_verdict { RECIPIENT_EXISTS = 1, RECIPIENT_UNKNOWN, RECIPIENT_FULL, RECIPIENT_LATER };
+enum recipient_verdict {
+	RECIPIENT_EXISTS = 1, RECIPIENT_UNKNOWN, RECIPIENT_FULL, RECIPIENT_LATER,
+	RECIPIENT_REFUSED, RECIPIENT_PUT_OFF, RECIPIENT_AWAY,	/* by the inner host, with words; it can't be asked now */
+};
 enum lookup_verdict { LOOKUP_FOUND = 1, LOOKUP_UNKNOWN, LOOKUP_LATER };
 enum login_purpose { LOGIN_FOR_SUBMISSION = 1, LOGIN_FOR_POP3 };
 enum login_flag { LOGIN_HAS_RESPONSE = 1, LOGIN_IS_TLS = 2, LOGIN_IS_CANCELLED = 4 };

@@ -204,9 +204,15 @@ static void explain_unknown(struct explanation *explanation, const struct addres
 static void say_relay(struct explanation *explanation, const struct address *address, const char *folded)
 {
 	struct why why;
-	enum result result = resolve_relay_recipient(explanation->resolver, address, &why);
+	bool is_listed;
+	enum result result = resolve_relay_recipient(explanation->resolver, address, &is_listed, &why);
 
 	if (result == RESULT_OK) {
+		if (!is_listed)
+			line(explanation, explanation->conf->relay_check == RELAY_CHECK_ASK ?
+			     "the next hop is asked at RCPT whether it takes the recipient (relay-check = ask); while it can't be, mail is %s (relay-away)" :
+			     "relay-recipients does not speak of its domain: every recipient is taken, mail is %s in any case",
+			     explanation->conf->relay_check == RELAY_CHECK_ASK && explanation->conf->relay_away == RELAY_AWAY_DEFER ? "deferred" : "accepted");
 		say_route(explanation);
 	} else if (result == RESULT_END) {
 		line(explanation, "not among the recipients of its domain: refused with 550 5.1.1 (%s in relay-recipients would let it in)", folded);

@@ -1,6 +1,7 @@
 #include "remoted/job.h"
 
 #include "common/log.h"
+#include "remoted/call.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,6 +38,39 @@ struct job *job_make(struct channel *queued, struct frame *f, struct why *why)
 	job->body = (enum body_type)f->value[REMOTE_JOB_BODY].number;
 	job->flags = (unsigned)f->value[REMOTE_JOB_FLAGS].number;
 	job->wanted = count;
+	return job;
+}
+
+static bool is_international(const char *address)
+{
+	for (; *address; address++)
+		if ((unsigned char)*address > 0x7f)
+			return true;
+	return false;
+}
+
+struct job *job_make_call(struct call *call, const char *next_hop, const char *address)
+{
+	struct job *job = calloc(1, sizeof *job);
+	size_t length = strlen(address);
+
+	if (job)
+		job->recipients = calloc(1, sizeof *job->recipients);
+	if (job && job->recipients)
+		job->recipients->address = calloc(1, length + 2);
+	if (!job || !job->recipients || !job->recipients->address) {
+		if (job)
+			free(job->recipients);
+		free(job);
+		return NULL;
+	}
+	memcpy(job->recipients->address, address, length);
+	job->recipients->orcpt = job->recipients->address + length + 1;
+	memcpy(job->next_hop, next_hop, strnlen(next_hop, sizeof job->next_hop - 1));
+	job->message = -1;
+	job->call = call;
+	job->wanted = job->count = 1;
+	job->flags = is_international(address) ? REMOTE_SMTPUTF8 : 0;
 	return job;
 }
 
@@ -84,6 +118,10 @@ void job_tell(struct job *job, struct job_recipient *recipient, enum delivery_ve
 	if (recipient->is_told)
 		return;
 	recipient->is_told = true;
+	if (job->call) {
+		call_told(job->call, job->is_call_answered, verdict, words);
+		return;
+	}
 	if (channel_send(job->queued, FRAME_RESULT, values, -1, &why) != RESULT_OK)
 		log_failure("result-dropped", &why);	/* queued is gone: it tries again */
 }
@@ -103,6 +141,7 @@ void job_free(struct job *job)
 	for (i = 0; i < job->count; i++)
 		free(job->recipients[i].address);
 	free(job->recipients);
-	close(job->message);
+	if (job->message >= 0)
+		close(job->message);
 	free(job);
 }

@@ -30,12 +30,18 @@ struct job {
 	size_t wanted, count;	/* recipients announced, come */
 	struct job_recipient *recipients;
 	struct channel *queued;
+	struct call *call;	/* a question in place of a message (call.h): MAIL and RCPT alone; else NULL */
+	bool is_call_answered;	/* by a reply to RCPT, or by what this host knows of the other's limits */
 	struct job *next;	/* of whoever holds it */
 };
+
+struct call;
 
 /* From a REMOTE_JOB frame, whose descriptor the job takes in every case. NULL: no memory or fields that
  * do not fit (WHY). */
 struct job *job_make(struct channel *queued, struct frame *f, struct why *why);
+/* A question of CALL's about one recipient, ADDRESS, whose folded form is NEXT_HOP; CALL hears of its end. NULL: no memory. */
+struct job *job_make_call(struct call *call, const char *next_hop, const char *address);
 /* From a REMOTE_RECIPIENT frame of this job. */
 enum result job_add_recipient(struct job *job, const struct frame *f, struct why *why);
 bool job_is_complete(const struct job *job);

@@ -1,9 +1,11 @@
 /* remoted: next-hop choice and outbound SMTP and LMTP, many sessions in one loop. A helper: queued
- * starts it, hands it each message as an open descriptor, and hears of each recipient. */
+ * starts it, hands it each message as an open descriptor, and hears of each recipient. smtpd starts one too, which asks
+ * the hosts of relay domains whether they take a recipient (call.h). */
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/service.h"
 #include "common/tls_files.h"
+#include "remoted/call.h"
 #include "remoted/login.h"
 #include "remoted/session.h"
 #include "remoted/site.h"
@@ -166,8 +168,9 @@ static void greet(const char *peer, unsigned index, int fd)
 	struct why why = { 0 };
 	enum result result;
 
-	(void)index;
-	if (!strcmp(peer, "scheduler"))
+	if (!strcmp(peer, "worker"))
+		result = call_join(index, fd, &why);
+	else if (!strcmp(peer, "scheduler"))
 		result = channel_open(&queued, remoted.loop, fd, queued_frame, queued_lost, &why);
 	else if (!strcmp(peer, "stsd"))
 		result = sts_client_join(&remoted.sts, fd, &why);
@@ -289,6 +292,7 @@ int main(int argc, char **argv)
 		return EX_OSERR;
 	}
 	session_end_all();
+	call_end_all();
 	if (queued.fd >= 0)
 		channel_flush(&queued, &why);
 	log_flush();

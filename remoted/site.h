@@ -30,6 +30,7 @@ struct site {
 	uint64_t login_until_ms;		/* the login was refused: not again before, */
 	uint64_t login_generation;		/* unless there is a new table of logins */
 	char login_words[300];
+	uint64_t away_until_ms;			/* call.c's: it did not answer of late */
 	bool takes_no_chunks;			/* it offered CHUNKING and did not know BDAT */
 	uint8_t good_family;			/* of the address that answered first, 0: none yet */
 	uint64_t good_family_until_ms;

@@ -8,6 +8,7 @@
 
 static void refuse(struct session *session, const char *status, const char *words)
 {
+	session->job->is_call_answered = true;
 	job_tell_rest(session->job, DELIVERY_FAILED, status, session->host, words);
 	session->accepted = 1;		/* nothing was said yet: no RSET is needed */
 	session->state = SESSION_FINAL;
@@ -33,7 +34,7 @@ static enum result check_content(struct session *session)
 		refuse(session, "5.6.7", "the message needs SMTPUTF8, which the next host does not offer");
 		return RESULT_NEVER;
 	}
-	if (session->capabilities & CAN_8BITMIME)
+	if ((session->capabilities & CAN_8BITMIME) || job->call)
 		return RESULT_OK;
 	result = body_scan(job->message, job->offset, job->length, &why);
 	if (result == RESULT_OK)
@@ -52,7 +53,7 @@ static bool say_mail(struct session *session)
 	const struct job *job = session->job;
 	bool is_ok = session_say(session, "MAIL FROM:<%s>", job->reverse_path);
 
-	if (session->capabilities & CAN_SIZE)
+	if ((session->capabilities & CAN_SIZE) && !job->call)
 		is_ok = is_ok && session_say(session, " SIZE=%llu", (unsigned long long)job->length);
 	if ((session->capabilities & CAN_8BITMIME) && job->body != BODY_7BIT)
 		is_ok = is_ok && session_say(session, " BODY=8BITMIME");
@@ -140,7 +141,7 @@ static bool say_command(struct session *session, size_t number)
 /* The last command of the envelope: DATA, a chunk that is the whole message, else the last RCPT. */
 static size_t last_command(const struct session *session)
 {
-	return session->body.is_chunked && !goes_at_once(session) ? session->job->count : session->job->count + 1;
+	return session->job->call || (session->body.is_chunked && !goes_at_once(session)) ? session->job->count : session->job->count + 1;
 }
 
 /* With PIPELINING the envelope and DATA go out together, as much as may be on the way at once; without, one at a time. */
@@ -227,6 +228,8 @@ static void mail_reply(struct session *session)
 	if (session->reply.code == 250)
 		return;
 	session->mail_refused = true;
+	if (session->job->call)		/* that says nothing of the recipient */
+		job_tell_rest(session->job, DELIVERY_DEFERRED, "4.4.0", session->host, session->reply.text);
 	tell_rest(session, verdict_of(session, false), "5.0.0");
 }
 
@@ -234,9 +237,12 @@ static void rcpt_reply(struct session *session, struct job_recipient *recipient)
 {
 	if (session->mail_refused)
 		return;		/* 503: it has its result */
+	session->job->is_call_answered = true;
 	if (session->reply.code == 250 || session->reply.code == 251) {
 		recipient->is_accepted = true;
 		session->accepted++;
+		if (session->job->call)
+			tell(session, recipient, DELIVERY_DELIVERED, "2.1.5");
 		return;
 	}
 	tell(session, recipient, verdict_of(session, true), "5.1.0");
@@ -279,6 +285,10 @@ static void envelope_reply(struct session *session)
 		rcpt_reply(session, &job->recipients[number - 1]);
 	else {
 		data_reply(session);
+		return;
+	}
+	if (session->answered == job->count + 1 && job->call) {
+		session_job_ended(session);
 		return;
 	}
 	if (session->answered == job->count + 1 && session->body.is_chunked) {

@@ -4,12 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ALONE_MS = 3000, SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS, MECHANISMS_MAX = 201 };	/* questions under way; more are told to come later */
+enum { ALONE_MS = 3000, SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS, MECHANISMS_MAX = 201, WORDS_MAX = 257 };	/* questions under way; more are told to come later */
 
-struct slot { struct session *session; uint32_t ticket; uint32_t next_free; bool is_login; };
+struct slot { struct session *session; uint32_t ticket; uint32_t next_free; bool is_login, is_inner; };
 
 struct asks {
-	struct channel authd;
+	struct channel authd, inner;
+	char words[WORDS_MAX];		/* of the last answer from inner */
 	struct loop *loop;
 	void (*answered)(struct session *, enum recipient_verdict);
 	void (*login_told)(struct session *, const struct frame *);
@@ -32,7 +33,7 @@ enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum
 	a->login_told = login_told;
 	a->abandoned = abandoned;
 	memcpy(a->mechanisms, "PLAIN LOGIN", sizeof "PLAIN LOGIN");	/* until authd has said */
-	a->authd.fd = -1;
+	a->authd.fd = a->inner.fd = -1;
 	for (uint32_t i = 0; i < SLOTS; i++)
 		a->slots[i].next_free = i + 1;
 	*asks = a;
@@ -41,8 +42,10 @@ enum result asks_make(struct loop *loop, void (*answered)(struct session *, enum
 
 void asks_free(struct asks *asks)
 {
-	if (asks)
+	if (asks) {
 		channel_close(&asks->authd);
+		channel_close(&asks->inner);
+	}
 	free(asks);
 }
 
@@ -70,7 +73,7 @@ static void asks_give_up(struct asks *asks)
 	for (uint32_t i = 0; i < SLOTS; i++)
 		if (asks->slots[i].session && asks->slots[i].is_login)
 			asks->login_told(asks_take(asks, &asks->slots[i]), NULL);
-		else if (asks->slots[i].session)
+		else if (asks->slots[i].session && !asks->slots[i].is_inner)
 			asks->answered(asks_take(asks, &asks->slots[i]), RECIPIENT_LATER);
 }
 
@@ -86,7 +89,7 @@ static void asks_frame(struct channel *channel, struct frame *f)
 	if (f->type != FRAME_RECIPIENT_TELL && f->type != FRAME_LOGIN_TELL)
 		return;
 	slot = asks_find(asks, f->value[RECIPIENT_TELL_SERIAL].number);		/* the first field of both */
-	if (!slot || slot->is_login != (f->type == FRAME_LOGIN_TELL))
+	if (!slot || slot->is_inner || slot->is_login != (f->type == FRAME_LOGIN_TELL))
 		return;
 	if (slot->is_login)
 		asks->login_told(asks_take(asks, slot), f);
@@ -123,26 +126,83 @@ void asks_connect(struct asks *asks, int fd)
 		asks->authd.fd = -1;
 }
 
+/* ---- the hosts of relay domains ---- */
+
+static void asks_inner_away(struct asks *asks)
+{
+	memcpy(asks->words, "remoted was started anew", sizeof "remoted was started anew");
+	for (uint32_t i = 0; i < SLOTS; i++)
+		if (asks->slots[i].session && asks->slots[i].is_inner)
+			asks->answered(asks_take(asks, &asks->slots[i]), RECIPIENT_AWAY);
+}
+
+static void asks_inner_frame(struct channel *channel, struct frame *f)
+{
+	struct asks *asks = container_of(channel, struct asks, inner);
+	struct slot *slot = f->type == FRAME_CALL_TELL ? asks_find(asks, f->value[CALL_TELL_SERIAL].number) : NULL;
+
+	if (f->descriptor >= 0)
+		close(f->descriptor);
+	if (!slot || !slot->is_inner || !frame_value_copy(f, CALL_TELL_WORDS, asks->words, sizeof asks->words))
+		return;
+	asks->answered(asks_take(asks, slot), (enum recipient_verdict)f->value[CALL_TELL_VERDICT].number);
+}
+
+/* The opener starts another. */
+static void asks_inner_lost(struct channel *channel, const struct why *why)
+{
+	(void)why;
+	asks_inner_away(container_of(channel, struct asks, inner));
+}
+
+void asks_connect_inner(struct asks *asks, int fd)
+{
+	struct why why;
+
+	channel_close(&asks->inner);
+	asks_inner_away(asks);
+	if (channel_open(&asks->inner, asks->loop, fd, asks_inner_frame, asks_inner_lost, &why) != RESULT_OK)
+		asks->inner.fd = -1;
+}
+
+const char *asks_words(const struct asks *asks)
+{
+	return asks->words;
+}
+
+/* ---- questions ---- */
+
 /* A question of TYPE, whose first field is its ticket. */
 static enum result asks_send(struct asks *asks, struct session *session, enum wire_type type, struct wire_value *values, uint32_t *ticket)
 {
+	struct channel *channel = type == FRAME_CALL_ASK ? &asks->inner : &asks->authd;
 	uint32_t place = asks->first_free;
 	enum result result;
 
-	if (asks->authd.fd < 0 || place == SLOTS)
+	if (channel->fd < 0 || place == SLOTS)
 		return RESULT_RETRY;
 	if (++asks->counter >> (32 - SLOT_BITS))
 		asks->counter = 1;
 	*ticket = asks->counter << SLOT_BITS | place;
 	values[0].number = *ticket;
-	result = channel_send(&asks->authd, type, values, -1, NULL);
+	result = channel_send(channel, type, values, -1, NULL);
 	if (result != RESULT_OK)
 		return result;
 	asks->first_free = asks->slots[place].next_free;
 	asks->slots[place].session = session;
 	asks->slots[place].ticket = *ticket;
-	asks->slots[place].is_login = type != FRAME_RECIPIENT_ASK;
+	asks->slots[place].is_login = type != FRAME_RECIPIENT_ASK && type != FRAME_CALL_ASK;
+	asks->slots[place].is_inner = type == FRAME_CALL_ASK;
 	return RESULT_OK;
+}
+
+enum result ask_inner(struct asks *asks, struct session *session, const char *recipient, const char *address, uint32_t *ticket)
+{
+	struct wire_value values[CALL_ASK_FIELDS] = {
+		[CALL_ASK_RECIPIENT] = WIRE_STRING(recipient), [CALL_ASK_ADDRESS] = WIRE_STRING(address),
+	};
+
+	return asks_send(asks, session, FRAME_CALL_ASK, values, ticket) == RESULT_OK ? RESULT_OK : RESULT_RETRY;
 }
 
 enum result ask(struct asks *asks, struct session *session, const char *address, uint32_t *ticket)

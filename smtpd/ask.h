@@ -1,5 +1,5 @@
-/* Questions to authd, and their answers: about recipients that the tables alone can't judge, and logins. Many under way,
- * one per session at most. */
+/* Questions to authd, and their answers: about recipients that the tables alone can't judge, and logins; and to remoted,
+ * which asks the hosts of relay domains. Many under way, one per session at most. */
 #ifndef SMTPD_ASK_H
 #define SMTPD_ASK_H
 
@@ -28,6 +28,12 @@ enum result ask_login(struct asks *asks, struct session *session, enum wire_type
 void ask_drop_login(struct asks *asks, uint32_t exchange);
 /* The mechanisms of SASL that authd offers, separated by blanks. */
 const char *asks_mechanisms(const struct asks *asks);
+/* FD: a fresh end to remoted; questions that were under way on an older one are answered RECIPIENT_AWAY. */
+void asks_connect_inner(struct asks *asks, int fd);
+/* As ask(), whether the inner host takes RECIPIENT (folded), as given ADDRESS. */
+enum result ask_inner(struct asks *asks, struct session *session, const char *recipient, const char *address, uint32_t *ticket);
+/* What the inner host said of the recipient that was answered last. */
+const char *asks_words(const struct asks *asks);
 void ask_cancel(struct asks *asks, uint32_t ticket);	/* harmless for 0 and for one that was answered */
 
 #endif

@@ -123,7 +123,16 @@ static bool holds_route(const struct address *to)
 	return false;
 }
 
-static enum reply policy_ask(struct session *s, const struct rcpt_parameters *rcpt)
+enum reply policy_inner_away(struct session *s)
+{
+	if (s->worker->conf->relay_away == RELAY_AWAY_ACCEPT)
+		return SAY_RECIPIENT_OK;	/* what a backup MX is for */
+	session_words(s, "%s", asks_words(s->worker->asks));
+	return SAY_INNER_AWAY;
+}
+
+/* Of authd, or whether the inner host takes it. */
+static enum reply policy_ask(struct session *s, const struct rcpt_parameters *rcpt, bool is_inner)
 {
 	struct transaction *t = s->transaction;
 
@@ -135,6 +144,8 @@ static enum reply policy_ask(struct session *s, const struct rcpt_parameters *rc
 	address_copy(&t->asked->to, &rcpt->to);
 	char folded[ADDRESS_MAX + 1];
 	address_fold(&rcpt->to, folded);
+	if (is_inner)
+		return ask_inner(s->worker->asks, s, folded, rcpt->to.text, &s->ticket) == RESULT_OK ? SAY_NOTHING : policy_inner_away(s);
 	return ask(s->worker->asks, s, folded, &s->ticket) == RESULT_OK ? SAY_NOTHING : SAY_LATER;
 }
 
@@ -146,36 +157,38 @@ static enum reply policy_local(struct session *s, const struct rcpt_parameters *
 	case MEANS_ALIAS:
 		return SAY_RECIPIENT_OK;
 	case MEANS_MAILBOX:
-		return *meaning->quota ? policy_ask(s, rcpt) : SAY_RECIPIENT_OK;
+		return *meaning->quota ? policy_ask(s, rcpt, false) : SAY_RECIPIENT_OK;
 	case MEANS_UNKNOWN:
 		if (is_bare_postmaster)
 			return SAY_RECIPIENT_OK;	/* RFC 5321 4.5.1: always */
-		return meaning->maybe_system ? policy_ask(s, rcpt) : SAY_NO_SUCH_RECIPIENT;
+		return meaning->maybe_system ? policy_ask(s, rcpt, false) : SAY_NO_SUCH_RECIPIENT;
 	default:
 		return SAY_LATER;
 	}
 }
 
-/* A gateway that took what the inner host refuses would have to send reports to forged senders. */
-static enum reply policy_relay_recipient(const struct session *s, const struct address *to)
+/* A gateway that took what the inner host refuses would have to send reports to forged senders: by the table, or the
+ * inner host is asked. */
+static enum reply policy_relay_recipient(struct session *s, const struct rcpt_parameters *rcpt)
 {
+	bool is_listed;
 	struct why why;
 
-	switch (resolve_relay_recipient(s->worker->resolver, to, &why)) {
-	case RESULT_OK:	 return SAY_RECIPIENT_OK;
+	switch (resolve_relay_recipient(s->worker->resolver, &rcpt->to, &is_listed, &why)) {
+	case RESULT_OK:	 return is_listed || s->worker->conf->relay_check == RELAY_CHECK_TABLE ? SAY_RECIPIENT_OK : policy_ask(s, rcpt, true);
 	case RESULT_END: return SAY_NO_SUCH_RECIPIENT;
 	default:	 return SAY_LATER;
 	}
 }
 
-static enum reply policy_relay(const struct session *s, const struct address *to, enum access_action action)
+static enum reply policy_relay(struct session *s, const struct rcpt_parameters *rcpt, enum access_action action)
 {
 	bool is_inner = s->worker->meaning.meaning == MEANS_RELAY;
 	bool is_ours = s->may_relay || s->is_authenticated;
 
-	if (!is_ours && !((is_inner || action == ACCESS_RELAY) && !holds_route(to)))
+	if (!is_ours && !((is_inner || action == ACCESS_RELAY) && !holds_route(&rcpt->to)))
 		return SAY_NO_RELAY;
-	return is_inner ? policy_relay_recipient(s, to) : SAY_RECIPIENT_OK;
+	return is_inner ? policy_relay_recipient(s, rcpt) : SAY_RECIPIENT_OK;
 }
 
 /* Gives every recipient a domain. false: a bare name of a client that is none of ours. */
@@ -202,6 +215,6 @@ enum reply policy_recipient(struct session *s, struct rcpt_parameters *rcpt)
 		return reply;
 	resolve(s->worker->resolver, &rcpt->to, &s->worker->meaning, &why);
 	if (s->worker->meaning.meaning == MEANS_RELAY || s->worker->meaning.meaning == MEANS_REMOTE)
-		return policy_relay(s, &rcpt->to, access.action);
+		return policy_relay(s, rcpt, access.action);
 	return policy_local(s, rcpt, is_bare_postmaster);
 }

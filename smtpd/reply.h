@@ -57,6 +57,9 @@
 	R(AUTH_NEEDS_TLS,     538, "5.7.11", GO_ON,    "logins need TLS: say STARTTLS first") \
 	R(NO_RELAY,           550, "5.7.1",  GO_ON,    "relaying is not for you") \
 	R(NO_SUCH_RECIPIENT,  550, "5.1.1",  GO_ON,    "no such recipient here") \
+	R(INNER_REFUSES,      550, "5.1.1",  GO_ON,    "the host of this domain refuses the recipient: %") \
+	R(INNER_LATER,        450, "4.2.0",  GO_ON,    "the host of this domain does not take the recipient now: %") \
+	R(INNER_AWAY,         451, "4.4.1",  GO_ON,    "the host of this domain can't be asked now, try again later (%)") \
 	R(MAILBOX_FULL_LATER, 452, "4.2.2",  GO_ON,    "mailbox full") \
 	R(MAILBOX_FULL,       552, "5.2.2",  GO_ON,    "mailbox full") \
 	R(TOO_MANY_RECIPIENTS, 452, "4.5.3", GO_ON,    "too many recipients") \

@@ -307,7 +307,16 @@ static enum reply recipient_reply(struct session *s, enum recipient_verdict verd
 	enum reply reply;
 	struct why why;
 
+	session_words(s, "%s", asks_words(s->worker->asks));
+	if (verdict == RECIPIENT_AWAY && policy_inner_away(s) == SAY_RECIPIENT_OK)
+		verdict = RECIPIENT_EXISTS;
 	switch (verdict) {
+	case RECIPIENT_REFUSED:
+		return SAY_INNER_REFUSES;
+	case RECIPIENT_PUT_OFF:
+		return SAY_INNER_LATER;
+	case RECIPIENT_AWAY:
+		return SAY_INNER_AWAY;
 	case RECIPIENT_EXISTS:
 		resolve(s->worker->resolver, &t->asked->to, &s->worker->meaning, &why);
 		reply = submission_recipient(s, &t->asked->to);

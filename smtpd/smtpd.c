@@ -111,6 +111,12 @@ static enum result open_all(const struct configuration *conf, struct why *why)
 	return open_local(conf, why);
 }
 
+/* Hosts of relay domains, which remoted asks whether they take a recipient. */
+static bool has_inner_hosts(const struct configuration *conf)
+{
+	return conf->relay_check == RELAY_CHECK_ASK && conf->relay_domains.count > 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct configuration *conf;
@@ -132,11 +138,12 @@ int main(int argc, char **argv)
 		{ .name = "worker", .run = worker_run, .instances = conf->smtpd_workers, .died = worker_died,
 		  .started = tls_opener_worker },
 		{ .name = "authd", .program = "authd", .instances = 1, .is_essential = true },
-		{ .name = "dnsd", .program = "dnsd", .instances = worker_wants_names(conf, NULL) ? 1 : 0 },
+		{ .name = "dnsd", .program = "dnsd", .instances = worker_wants_names(conf, NULL) || has_inner_hosts(conf) ? 1 : 0 },
+		{ .name = "remoted", .program = "remoted", .instances = has_inner_hosts(conf) ? 1 : 0 },
 		{ .name = "keyd", .program = "keyd", .instances = opening.has_certificates, .is_essential = true,
 		  .started = tls_opener_keyd },
 	};
-	const struct service_link links[] = { { "worker", "authd" }, { "worker", "dnsd" }, { "worker", "keyd" } };
+	const struct service_link links[] = { { "worker", "authd" }, { "worker", "dnsd" }, { "worker", "remoted" }, { "remoted", "dnsd" }, { "worker", "keyd" } };
 	const struct service service = { "smtpd", conf, parts, sizeof parts / sizeof *parts, links, sizeof links / sizeof *links };
 	return service_run(&service);
 }

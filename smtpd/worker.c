@@ -136,6 +136,8 @@ static void worker_greet(const char *peer, unsigned index, int fd)
 	(void)index;
 	if (!strcmp(peer, "authd"))
 		asks_connect(worker.asks, fd);
+	else if (!strcmp(peer, "remoted"))
+		asks_connect_inner(worker.asks, fd);
 	else if (!strcmp(peer, "dnsd") && dns_client_join(&worker.dns, fd, &why) != RESULT_OK)
 		log_failure("unable-to-ask-dnsd", &why);
 	else if (!strcmp(peer, "opener") && tls_worker_join(worker.tls, worker.loop, fd, &why) != RESULT_OK)

@@ -3,7 +3,7 @@ load ../lib/suite
 
 setup_file() {
 	export SUITE_SERVICES=smtpd
-	suite_make --set 'relay-networks = 127.0.0.2/32' --set 'relay-domains = backup.example inner.example .inner.example whole.example' --set 'error-limit = 100' \
+	suite_make --set 'relay-networks = 127.0.0.2/32' --set 'relay-domains = backup.example inner.example .inner.example whole.example' --set 'relay-check = table' --set 'error-limit = 100' \
 		--set 'vrfy = yes' --set 'recipient-limit = 3' --domain second.example
 	cat >>"$SUITE/etc/aliases" <<-'EOF'
 		info@local.example: alice@local.example

@@ -5,7 +5,7 @@ load ../lib/names
 setup_file() {
 	export SUITE_SERVICES=smtpd
 	names_port
-	suite_make --set 'relay-networks = 127.0.0.20/32' --set 'relay-domains = inner.example' --set 'dnssec = no' \
+	suite_make --set 'relay-networks = 127.0.0.20/32' --set 'relay-domains = inner.example' --set 'relay-check = table' --set 'dnssec = no' \
 		--set 'error-limit = 100' --resolver "127.0.0.1@$DNS_PORT"
 	names_serve <<-'EOF'
 		mx.example MX 10 host.mx.example
