@@ -116,7 +116,7 @@ static void every_selector_and_matching_type_means_a_certificate(void)
 	for (usage = 2; usage <= 3; usage++)
 		for (selector = 0; selector <= 1; selector++)
 			for (matching = 0; matching <= 2; matching++) {
-				char wanted[DANE_MATCHED_MAX];
+				char wanted[40];
 				fresh();
 				add(usage, selector, matching, &made[usage == 3 ? HOST : MIDDLE]);
 				snprintf(wanted, sizeof wanted, "%d %d %d", usage, selector, matching);
