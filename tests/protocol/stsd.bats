@@ -11,7 +11,10 @@ setup_file() {
 	pair_make sts 127.0.0.1 -- --set "mta-sts-authorities = $PAIR/ca/ca.pem"
 	idle_start
 }
-teardown_file() { pair_stop; }
+teardown_file() {
+	kill -KILL -- "-$(cat "$PAIR/pids/idle")" 2>/dev/null || :
+	pair_stop
+}
 
 # A stsd that nobody asks, whose cache holds a policy of yesterday: the last test looks at what it does meanwhile.
 idle_start() {
@@ -255,6 +258,26 @@ refused() {
 	sed -e '$a state-directory = /proc/none' "$PAIR/sts/etc/dawk.conf" >"$PAIR/sts/etc/nofolder.conf"
 	run -0 in_net timeout 40 "$BIN/../tool/sts_ask" "$BIN" "$PAIR/sts/etc/nofolder.conf" <<<$'ask homefree.example\nask homefree.example'
 	[[ $output == *cache-failed* && ${lines[-1]} == "homefree.example enforce "* && $(sts_requests mta-sts.homefree.example) == 1 ]]
+}
+@test "on a full disk it goes on from memory, says so, and keeps what it had" {
+	[[ $(id -u) == 0 ]] || return 0	# nobody else can make a disk
+	sts_policy early.example enforce 86400 mail.early.example
+	sts_policy late.example enforce 86400 mail.late.example
+	domain early.example 1
+	domain late.example 1
+	sed -e "\$a state-directory = $PAIR/full" "$PAIR/sts/etc/dawk.conf" >"$PAIR/sts/etc/full.conf"
+	mkdir "$PAIR/full"
+	mount -t tmpfs -o size=256k,mode=755 tmpfs "$PAIR/full"
+	on_full() { run -0 in_net timeout 40 "$BIN/../tool/sts_ask" "$BIN" "$PAIR/sts/etc/full.conf"; }
+	on_full <<<'ask early.example'
+	dd if=/dev/zero of="$PAIR/full/rest" bs=4k 2>/dev/null || :
+	on_full <<<$'ask late.example early.example\nfact late.example sts - - 1 - - -\nask late.example'
+	rm "$PAIR/full/rest"
+	local said=$output
+	on_full <<<'ask early.example'
+	umount "$PAIR/full"
+	[[ $said == *"late.example enforce "* && $said == *"early.example enforce "* && $said == *cache-failed*space* && $said == *facts-failed*space* ]]
+	[[ $output == *"early.example enforce "* && $(sts_requests mta-sts.early.example) == 1 ]]
 }
 @test "forty domains at once are each answered" {
 	local names=()
