@@ -26,7 +26,7 @@ idle_start() {
 	sts_policy idle.example enforce 604800 next.idle.example
 	domain idle.example 2
 	sed -e "\$a state-directory = $PAIR/idle" "$PAIR/sts/etc/dawk.conf" >"$PAIR/sts/etc/idle.conf"
-	in_net_background idle bash -c "timeout 90 '$BIN/../tool/sts_ask' '$BIN' '$PAIR/sts/etc/idle.conf' <<<'wait 75'"
+	in_net_background idle bash -c "timeout --foreground 90 '$BIN/../tool/sts_ask' '$BIN' '$PAIR/sts/etc/idle.conf' <<<'wait 75'"
 }
 
 # domain NAME ID: in the DNS from now on, with those of before
