@@ -234,10 +234,9 @@ size_t site_order_addresses(const struct site *site, struct host_address *out, s
 		weights[j] = weight;
 		sorted[j] = hosts->addresses[i];
 	}
-	if (most > hosts->address_count)
-		most = hosts->address_count;
-	memcpy(out, sorted, most * sizeof *out);
-	return most;
+	for (i = 0; i < hosts->address_count && i < most; i++)
+		out[i] = sorted[i];
+	return i;
 }
 
 /* ---- jobs ---- */
