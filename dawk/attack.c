@@ -99,6 +99,7 @@ static enum result find_host(const char *host, struct attack *attack, struct why
 	if (failure)
 		return why_set(why, RESULT_NEVER, "unable to find the host %s: %s", host, gai_strerror(failure));
 	memcpy(&attack->address, found->ai_addr, found->ai_addrlen);
+	attack->address.ss_family = (sa_family_t)found->ai_family;
 	attack->size = found->ai_addrlen;
 	freeaddrinfo(found);
 	return RESULT_OK;
@@ -114,7 +115,7 @@ static bool ip_of(const struct sockaddr *address, struct address_ip *ip)
 /* Loopback, or an address of this host. */
 static bool is_ours(const struct sockaddr_storage *address)
 {
-	struct address_ip target, ip;
+	struct address_ip target = { 0 }, ip = { 0 };
 	struct ifaddrs *all, *one;
 	bool is_found = false;
 

@@ -150,7 +150,7 @@ void book_add_link(struct book *book, struct entry *entry, enum link_kind kind, 
 
 	if (index >= AUDIT_RECIPIENTS_MAX || (first && first->kind == kind && first->index == index))
 		return;
-	if (book->link_count == book->link_size) {
+	if (!book->links || book->link_count == book->link_size) {
 		uint32_t size = book->link_size ? book->link_size * 2 : FIRST_SIZE;
 		struct link *links = realloc(book->links, size * sizeof *links);
 

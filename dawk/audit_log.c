@@ -80,11 +80,8 @@ static uint64_t iso_us(struct span word)
 	if (word.end - word.at < 19)
 		return 0;
 	memcpy(text, word.at, 19);
-	if (sscanf(text, "%d-%d-%d%*[_T]%d:%d:%d", &time.tm_year, &time.tm_mon, &time.tm_mday, &time.tm_hour, &time.tm_min, &time.tm_sec) != 6)
-		return 0;
-	time.tm_year -= 1900;
-	time.tm_mon--;
-	return (uint64_t)timegm(&time) * 1000000;
+	text[10] = text[10] == 'T' ? '_' : text[10];
+	return strptime(text, "%Y-%m-%d_%H:%M:%S", &time) ? (uint64_t)timegm(&time) * 1000000 : 0;
 }
 
 /* The journal and syslog put words in front, of which the last one ends in a colon. */
