@@ -90,11 +90,11 @@ static enum result open_all(const struct configuration *conf, struct why *why)
 		return why_set(why, RESULT_NEVER, "the path of the tables is too long");
 	if ((result = limits_make(conf->smtpd_workers, &opening.limits, why)) != RESULT_OK)
 		return result;
-	if ((result = usage_make(&opening.usage, why)) != RESULT_OK || (result = open_held(conf, why)) != RESULT_OK)
+	if ((result = usage_make(&opening.usage, why)) != RESULT_OK)
 		return result;
 	if ((result = queue_open(conf->queue, 1U << QUEUE_TMP | 1U << QUEUE_NEW, &opening.queue, why)) != RESULT_OK)
 		return result;
-	if ((result = queue_open_trigger(conf->queue, false, &opening.queue, why)) != RESULT_OK)
+	if ((result = queue_open_trigger(conf->queue, false, &opening.queue, why)) != RESULT_OK || (result = open_held(conf, why)) != RESULT_OK)
 		return result;
 	if ((result = table_directory_open(tables, &opening.tables, why)) != RESULT_OK)
 		return result;

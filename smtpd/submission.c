@@ -236,8 +236,8 @@ static enum reply judge_message(struct session *s)
 	                                             usage_network(shared->usage, &s->ip), held == RESULT_OK, &was_released);
 	if (was_released)
 		log_released(s);
-	if (verdict.outcome == USAGE_HELD && held == RESULT_END)
-		account_hold(s, "what it sent before; the log of smtpd says more");	/* the disk was full */
+	if (verdict.outcome == USAGE_HELD && verdict.is_news)	/* the disk was full, or the worker died over it */
+		account_hold(s, "what it sent before; the log of smtpd says more");
 	return usage_reply(s, &verdict);
 }
 

@@ -16,6 +16,7 @@ enum {
 	USUAL_HOURS = 24,		/* over which what is usual is an average */
 	USUAL_FACTOR = 4,
 	NEWS_SECONDS = 600,		/* a limit that is reached over and over is told so often */
+	HOLD_SECONDS = 10,		/* in which a hold gets to the disk */
 };
 
 enum { COUNT_MESSAGES, COUNT_RECIPIENTS, COUNTS };
@@ -33,6 +34,7 @@ struct usage_entry {
 	uint64_t told_seconds[USER_LIMITS];	/* when a limit was told last; 0: never */
 	struct network_seen networks[USAGE_NETWORKS_MAX];
 	uint64_t known[2][KNOWN_WORDS];	/* [0] is being filled */
+	uint64_t tripped_seconds;
 	uint32_t known_count;
 	bool is_held, is_on_disk;	/* the breaker's word; the admin has seen it there, and may take it back */
 };
@@ -265,6 +267,7 @@ static struct usage_verdict judge_hold(struct usage_entry *entry, enum user_limi
 	if (most == 0 || count <= most)
 		return is_free;
 	entry->is_held = true;
+	entry->tripped_seconds = entry->used_seconds;
 	return (struct usage_verdict){ .outcome = USAGE_TRIPPED, .limit = limit, .count = count, .most = most };
 }
 
@@ -351,6 +354,7 @@ struct usage_verdict usage_message(struct usage *usage, const char *user, uint64
 		entry_release(entry);
 	if (is_held)
 		entry->is_held = entry->is_on_disk = true;
+	verdict.is_news = !entry->is_on_disk && now_seconds - entry->tripped_seconds >= HOLD_SECONDS;
 	if (!entry->is_held)
 		verdict = judge_hold(entry, USER_NETWORKS_HOUR, note_network(entry, network, now_seconds), limits->most[USER_NETWORKS_HOUR]);
 	if (verdict.outcome == USAGE_FREE)

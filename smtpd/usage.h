@@ -36,7 +36,8 @@ struct usage_verdict {
 	enum user_limit limit;
 	uint32_t count, most;
 	uint32_t wait_seconds;	/* until the limit lets one through again */
-	bool is_news;		/* of a limit: it was not reached a moment ago, so that it is worth a log line */
+	bool is_news;		/* of a limit: it was not reached a moment ago, so that it is worth a log line; of a hold, in
+				 * usage_message: it should stand on disk by now, and does not */
 };
 
 /* USER: the address that logged in, NUL-ended. NOW_SECONDS: of the monotonic clock, the same in all workers.

@@ -172,3 +172,19 @@ notices_are() { [[ $(grep -c 'accepted .*session=notice' "$SUITE/stderr/smtpd") 
 	rmdir "$SUITE/queue/held/alice@local.example"
 	run -0 say_mail alice 250
 }
+
+@test "a hold that can't be written stands in memory, is said, and is written when that works" {
+	make_and_run --set 'user-strangers-hour = 2'
+	chown root: "$SUITE/queue/held" && chmod 555 "$SUITE/queue/held"
+	run -1 send_to alice to{1..3}@remote.example
+	[[ $output == *"450 4.7.1 mail of alice@local.example is held"* && -z $(held_files) ]]
+	logged smtpd 'unable-to-hold .*user=alice@local.example reason="3 recipients .*" why="hold alice@local.example: Permission denied"'
+	for attempt in 1 2 3; do run -0 say_mail alice '450 4.7.1 mail of alice@local.example is held'; done
+	chown dawks: "$SUITE/queue/held" && chmod 700 "$SUITE/queue/held"
+	wait_until say_mail_writes_it
+	wait_until notices_are 1
+	[[ $(grep -c 'account-held ' "$SUITE/stderr/smtpd") -eq 1 ]]
+	run -0 $DAWK user release alice@local.example
+	run -0 say_mail alice 250
+}
+say_mail_writes_it() { say_mail alice '450 4.7.1' >/dev/null && [[ -n $(held_files) ]]; }

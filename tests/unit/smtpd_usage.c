@@ -118,10 +118,14 @@ static void many_strangers_hold_an_account(void)
 	CHECK(verdict.outcome == USAGE_TRIPPED && verdict.limit == USER_STRANGERS_HOUR && verdict.count == 11 && verdict.most == 10);
 	CHECK(recipient(START, &limits, 1, true) == USAGE_HELD);
 	CHECK(usage_is_held(usage, user, START));
-	/* it never got to the disk: still held, a day later too */
-	CHECK(usage_message(usage, user, START + 90000, &limits, 0, false, &was_released).outcome == USAGE_HELD && !was_released);
+	/* it never got to the disk: still held, a day later too, and somebody should write it */
+	verdict = usage_message(usage, user, START + 5, &limits, 0, false, &was_released);
+	CHECK(verdict.outcome == USAGE_HELD && !verdict.is_news && !was_released);
+	verdict = usage_message(usage, user, START + 90000, &limits, 0, false, &was_released);
+	CHECK(verdict.outcome == USAGE_HELD && verdict.is_news && !was_released);
 	usage_note_held(usage, user, START + 90000);
-	CHECK(usage_message(usage, user, START + 90000, &limits, 0, true, &was_released).outcome == USAGE_HELD && !was_released);
+	verdict = usage_message(usage, user, START + 90000, &limits, 0, true, &was_released);
+	CHECK(verdict.outcome == USAGE_HELD && !verdict.is_news && !was_released);
 	CHECK(usage_message(usage, user, START + 90000, &limits, 0, false, &was_released).outcome == USAGE_FREE && was_released);
 	CHECK(recipient(START + 90000, &limits, 100, true) == USAGE_FREE);
 }
