@@ -16,6 +16,8 @@ static const struct {
 	  "Received: from [192.0.2.1] ([192.0.2.1])\r\n\tby h.example with SMTP id ID;\r\n\t" },
 	{ { .helo = "a(b)\"c d\\", .client = { 4, { 192, 0, 2, 1 } }, .protocol = "SMTP" },
 	  "Received: from [192.0.2.1] ([192.0.2.1] helo a?b??c?d?)\r\n\tby" },
+	{ { .helo = "c.example", .client_name = "n.example", .client = { 4, { 192, 0, 2, 1 } }, .is_hidden = true, .protocol = "ESMTPSA", .only_recipient = "a@b.example" },
+	  "Received: from submission (address withheld)\r\n\tby h.example with ESMTPSA id ID\r\n\tfor <a@b.example>;\r\n\t" },
 	{ { .helo = "x", .is_local = true, .uid = 1000, .protocol = "ESMTP" },
 	  "Received: from local (uid 1000)\r\n\tby h.example with ESMTP id ID;\r\n\t" },
 };
