@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""tls-client.py hold PORT COUNT FILE [--starttls] | send PORT BYTES clear|tls
+"""tls-client.py hold PORT COUNT FILE | knock PORT COUNT | send PORT BYTES clear|tls
 
 hold: opens COUNT connections with TLS, reads each banner, writes the count to FILE and keeps them until FILE is gone.
+knock: COUNT connections in clear, one after the other; reads the banner and closes.
 send: a message of BYTES by SMTP, as fast as it goes; prints the seconds from DATA to its 250, and the client's CPU in it."""
 import os
 import socket
@@ -25,6 +26,12 @@ def hold(port, count, file):
         out.write(str(len(held)))
     while os.path.exists(file):
         time.sleep(0.1)
+
+
+def knock(port, count):
+    for _ in range(count):
+        with socket.create_connection(("127.0.0.1", port), 20) as connection:
+            connection.recv(4096)
 
 
 def expect(file, code):
@@ -66,5 +73,7 @@ def send(port, size, is_tls):
 
 if sys.argv[1] == "hold":
     hold(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+elif sys.argv[1] == "knock":
+    knock(int(sys.argv[2]), int(sys.argv[3]))
 else:
     send(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "tls")

@@ -26,17 +26,13 @@ port_of() { local listener; listener=$($DAWK config "$1"); echo "${listener##*:}
 idle() {	# NAME PORT
 	local count pss private held out
 	out=$(mktemp -u)	# not below $SUITE: the client's memory is not the instance's
-	bench/tls-client.py hold "$2" 100 "$out" &	# what the first ones cost once
-	held=$!
-	wait_until test -s "$out"
-	rm "$out"
-	wait $held
-	for count in 500 1000; do
+	for count in 10 1000; do
+		[ $count = 10 ] || suite_restart "$1"	# what connections of before gave back is at hand for the next
 		pss=$(memory_kb Pss) private=$(memory_kb 'Private_(Clean|Dirty)')
 		bench/tls-client.py hold "$2" $count "$out" &
 		held=$!
 		wait_until test -s "$out"
-		row "$1: idle connections in TLS, memory each at $count (PSS)" "$(calculate %.1f "($(memory_kb Pss) - $pss) / $count") KB"
+		row "$1: $count idle connections in TLS, memory each (PSS)" "$(calculate %.1f "($(memory_kb Pss) - $pss) / $count") KB"
 		row "  private memory each" "$(calculate %.1f "($(memory_kb 'Private_(Clean|Dirty)') - $private) / $count") KB"
 		rm "$out"
 		wait $held
@@ -54,19 +50,25 @@ handshakes() {	# PORT VERSION PID..
 }
 
 handshake() {
-	local version port server ours theirs
+	local version port server ours theirs before clear
+	# shellcheck disable=SC2046
+	set -- $(group_members "$(suite_pid smtpd)")
+	before=$(cpu_ms "$@")
+	bench/tls-client.py knock "$SMTP_PORT" 3000
+	clear=$(calculate %.3f "($(cpu_ms "$@") - $before) / 3000")
+	row "a connection in clear, its greeting and log line, CPU" "$clear ms"
 	port=$("$TOOLS/free-ports.py" 1)
 	gnutls-serv --echo --quiet --port "$port" --x509certfile "$SUITE/etc/keys/self-signed.crt" --x509keyfile "$SUITE/etc/keys/self-signed.key" \
 		--priority "NORMAL:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1" >/dev/null 2>&1 &
 	server=$!
 	wait_until port_is_open "$port"
 	for version in -tls1_3 -tls1_2; do
-		# shellcheck disable=SC2046
-		ours=$(handshakes "$(port_of listen-submissions)" $version $(group_members "$(suite_pid smtpd)"))
+		ours=$(handshakes "$(port_of listen-submissions)" $version "$@")
 		theirs=$(handshakes "$port" $version $server)
 		row "handshake, ECDSA P-256, ${version#-}: smtpd with keyd, CPU" "${ours#* } ms"
 		row "  gnutls-serv, its key in the process" "${theirs#* } ms"
 		row "  ratio (of ${ours% *} and ${theirs% *})" "$(calculate %.2f "${ours#* } / ${theirs#* }")"
+		row "  ratio without what such a connection costs in clear" "$(calculate %.2f "(${ours#* } - $clear) / ${theirs#* }")"
 	done
 	kill $server
 	wait $server 2>/dev/null
@@ -74,12 +76,17 @@ handshake() {
 }
 
 big() {
-	local how result best=()
+	local how result before best=()
 	for how in clear tls; do
 		best=()
-		for _ in 1 2 3; do best+=("$(bench/tls-client.py send "$SMTP_PORT" "$BYTES" $how)"); done
+		# shellcheck disable=SC2046
+		before=$(cpu_ms $(group_members "$(suite_pid smtpd)"))
+		for _ in 1 2 3 4 5; do best+=("$(bench/tls-client.py send "$SMTP_PORT" "$BYTES" $how)"); done
 		result=$(printf '%s\n' "${best[@]}" | sort -n | head -n 1)
-		row "a message of $BYTES bytes, $how, best of 3" "$(calculate %.1f "$BYTES / 1000000 / ${result% *}") MB/s"
+		row "a message of $BYTES bytes, $how, best of 5" "$(calculate %.1f "$BYTES / 1000000 / ${result% *}") MB/s"
+		# shellcheck disable=SC2046
+		row "  CPU of smtpd for one" "$(calculate %.0f "($(cpu_ms $(group_members "$(suite_pid smtpd)")) - $before) / 5") ms"
+		row "  CPU of the client" "$(calculate %.0f "1000 * ${result#* }") ms"
 		[ $how = clear ] && clear=${result% *}
 		rm -f "$SUITE"/queue/new/*
 	done
