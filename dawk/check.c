@@ -43,7 +43,7 @@ void check_hint(const char *format, ...)
 
 static void check_accounts(struct check *check)
 {
-	static const char *const accounts[] = { "dawks", "dawkq", "dawkr", "dawkp", "dawkd", "dawkt", "dawkm", "dawkx" };
+	static const char *const accounts[] = { "dawks", "dawkq", "dawkr", "dawkp", "dawkk", "dawkd", "dawkt", "dawkm", "dawkx" };
 	const struct passwd *queue_owner;
 	const struct group *group;
 	bool is_member = false;

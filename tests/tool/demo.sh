@@ -45,6 +45,8 @@ show $DAWK explain carol+news@local.example
 say "3. The three services, here without a supervisor"
 suite_run || { clean_up; exit 1; }
 for name in smtpd queued pop3d; do printf '    %s runs as process %s\n' "$name" "$(suite_pid "$name")"; done
+printf '    TLS: by a certificate that dawk init made\n'
+show $DAWK cert
 say "4. A message by SMTP, typed as a person would, to 127.0.0.1 port $SMTP_PORT"
 converse "$SMTP_PORT" <<'X'
 EHLO laptop.local.example
