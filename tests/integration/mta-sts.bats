@@ -29,6 +29,7 @@ setup_file() {
 		mta-sts.strict.example A 127.0.0.1
 		mta-sts.elsewhere.example A 127.0.0.1
 		_smtp._tls.tested.example TXT v=TLSRPTv1; rua=mailto:alice@them.example
+		_smtp._tls.strict.example TXT v=TLSRPTv1; rua=mailto:carol@strict.example
 	EOT
 	sts_policy kept.example enforce 86400 '*.them.example'
 	sts_policy tested.example testing 86400 wrong.them.example
@@ -37,8 +38,9 @@ setup_file() {
 	pair_start us 127.0.0.2 -- --set "mta-sts-authorities = $PAIR/ca/ca.pem" --set "tls-authorities = $PAIR/ca/ca.pem"
 	pair_start them 127.0.0.3 -- --set "tls-certificate = $PAIR/tls/mail.them.example.crt" --set "tls-key = $PAIR/tls/mail.them.example.key" \
 		--set 'domains = them.example kept.example tested.example strict.example elsewhere.example'
-	printf '@kept.example: alice@them.example\n@tested.example: bob@them.example\n@strict.example: bob@them.example\n@elsewhere.example: bob@them.example\n' \
+	printf 'carol@strict.example: carol@them.example\n@kept.example: alice@them.example\n@tested.example: bob@them.example\n@strict.example: bob@them.example\n@elsewhere.example: bob@them.example\n' \
 		>>"$PAIR/them/etc/aliases"
+	printf 'carol@them.example:%s::::\n' "$SECRET_HASH" >>"$PAIR/them/etc/users"
 	dawk_on them update
 }
 teardown_file() { pair_stop; }
@@ -80,12 +82,14 @@ deferred() { dawk_on us queue list | grep -qE "$1"; }
 		assert strict[0]["summary"]["total-failure-session-count"] >= 1 and strict[0]["summary"]["total-successful-session-count"] == 0
 	EOT
 }
-@test "the report arrives where the domain wants it, though its mail has no TLS that verifies (RFC 8460 3)" {
+@test "reports arrive, also where the policy that failed is in force: it does not hold for them (RFC 8460 3, RFC 8689 5)" {
 	before=$(on them messages_of alice | wc -l)
 	run -0 in_net timeout 60 "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day "$(date -u +%F)"
-	[[ $output == *'sent to mailto:alice@them.example'* ]]
+	[[ $output == *'sent to mailto:alice@them.example'* && $output == *'sent to mailto:carol@strict.example'* ]]
 	wait_until on them delivered_to alice $((before + 1))
 	on them messages_of alice | xargs grep -l '^TLS-Report-Domain: tested.example'
+	wait_until on them delivered_to carol 1
+	on them messages_of carol | xargs grep -l '^TLS-Report-Domain: strict.example'
 }
 @test "a stsd that is killed comes back, with its policies" {
 	kill -KILL "$(pgrep -f "stsd -c $PAIR/us/")"
