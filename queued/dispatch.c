@@ -373,7 +373,7 @@ static enum step step(struct scheduler *s, struct message *m, uint32_t index)
 		dispatch_result(s, m, index, STATE_FAILED, "5.1.3", "the address is too long");
 		return STEP_ELSEWHERE;
 	}
-	if (!r->site && !r->is_list_done && expand_is_long_list(s, m, index))
+	if (!r->site && expand_is_long_list(s, m, index))
 		return STEP_ELSEWHERE;
 	if (!r->site) {
 		struct site *site = site_for(s, m, index);

@@ -68,7 +68,12 @@ bool expand_is_long_list(struct scheduler *s, struct message *m, uint32_t index)
 
 	switch (find_list(s, m->envelope.recipients[index].address, &meaning, &why)) {
 	case RESULT_OK:
-		break;
+		if (!m->recipients[index].is_list_done)
+			break;
+		if (meaning.has_programs)
+			return false;	/* they are left, for locald */
+		dispatch_result(s, m, index, STATE_EXPANDED, "2.1.5", "expanded to the members of the list");
+		return true;	/* a crash took this result, and left that the last part was made */
 	case RESULT_RETRY:
 		dispatch_result(s, m, index, STATE_DEFERRED, "4.3.0", why.text);
 		return true;

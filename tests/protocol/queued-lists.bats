@@ -73,3 +73,18 @@ make_list() {	# NAME COUNT
 	[[ $(wc -l <"$FAKE/delivered") -eq 2500 ]]
 	[[ $(sort -u -k2,2 "$FAKE/delivered" | wc -l) -eq 2500 ]]
 }
+
+@test "a list whose last part was made when everything stopped is done, and no member gets a second one" {
+	queued_make
+	make_list big 101 >>"$SUITE/etc/aliases"
+	for i in $(seq 101); do echo "m$i@local.example:::::"; done >>"$SUITE/etc/users"
+	$DAWK update
+	id=$(put bob@client.example big@local.example)
+	mv "$QUEUE/new/$id" "$QUEUE/cur/"
+	printf 'sites local.example\n0 part 1795316589107760 end 1k0tjvrv4atck6ppc37m m101@local.example\n0 made 1795316589328274 1k0tjvrv4atck6ppc37m\n' >"$QUEUE/state/$id"
+	chown --reference="$QUEUE/cur" "$QUEUE/cur/$id" "$QUEUE/state/$id"
+	suite_run
+	wait_until queue_is_empty
+	logged queued "expanded id=$id to=big@local.example"
+	[[ ! -s $FAKE/delivered ]]
+}
