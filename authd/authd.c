@@ -77,7 +77,7 @@ static void greet(const char *peer, unsigned index, int fd)
 		recipients_forget(worker);
 	}
 	if (channel_open(worker, authd.loop, fd, worker_asked, worker_lost, &why) != RESULT_OK) {
-		log_failure("worker-lost", &why);
+		service_link_failed(&why);
 		return;
 	}
 	send_offer(worker);

@@ -27,6 +27,12 @@ static void end_once(void)
 		ended();
 }
 
+void service_link_failed(const struct why *why)
+{
+	log_failure("link-failed", why);
+	end_once();
+}
+
 static void control_frame(struct channel *channel, struct frame *f)
 {
 	char peer[32];

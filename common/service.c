@@ -131,6 +131,14 @@ static void control_lost(struct channel *channel, const struct why *why)
 	(void)why;	/* its death says more */
 }
 
+/* Without one of its links a part would run on and never do its work: its next life may get them all. */
+static void give_up_link(const struct instance *instance, const struct why *why)
+{
+	log_part("link-failed", instance, why);
+	if (instance->pid)
+		kill(instance->pid, SIGTERM);
+}
+
 static void send_end(struct instance *to, const char *peer, unsigned index, int fd)
 {
 	struct wire_value values[CHANNEL_FIELDS] = {
@@ -142,7 +150,7 @@ static void send_end(struct instance *to, const char *peer, unsigned index, int 
 	/* at once: what still waited here would be inherited by the next fork */
 	if (channel_send(&to->control, FRAME_CHANNEL, values, fd, &why) != RESULT_OK ||
 	    channel_flush(&to->control, &why) != RESULT_OK)
-		log_part("link-failed", to, &why);
+		give_up_link(to, &why);
 }
 
 static void join(struct instance *a, struct instance *b)
@@ -151,7 +159,7 @@ static void join(struct instance *a, struct instance *b)
 	int ends[2];
 
 	if (channel_pair(ends, &why) != RESULT_OK) {
-		log_part("link-failed", a, &why);
+		give_up_link(a, &why);
 		return;
 	}
 	send_end(a, b->part->name, b->index, ends[0]);
@@ -167,7 +175,7 @@ static void join_opener(struct instance *instance)
 	if (!instance->part->started)
 		return;
 	if (channel_pair(ends, &why) != RESULT_OK) {
-		log_part("link-failed", instance, &why);
+		give_up_link(instance, &why);
 		return;
 	}
 	send_end(instance, "opener", 0, ends[0]);
@@ -220,7 +228,7 @@ static void start_instance(struct instance *instance)
 		return;
 	}
 	if (channel_open(&instance->control, opener.loop, ends[0], control_frame, control_lost, &why) != RESULT_OK)
-		log_part("link-failed", instance, &why);
+		give_up_link(instance, &why);
 	log_part("started", instance, NULL);
 	join_opener(instance);
 	join_all(instance);

@@ -48,6 +48,10 @@ int service_run(const struct service *service);
 enum result service_join(struct loop *loop, void (*greet)(const char *peer, unsigned index, int fd),
                          void (*ended)(void), struct why *why);
 
+/* For a part that could not take a link up: logs WHY and ends it as SIGTERM would. The opener starts it again and makes its links
+ * anew; without one of them it would run on and never do its work. */
+void service_link_failed(const struct why *why);
+
 /* The account of common options: every main() starts with this. Handles -c FILE, -h (prints USAGE
  * and the options), -V; loads the configuration. RESULT_OK; RESULT_END: done, exit with *EXIT_CODE. */
 enum result service_start(int argc, char **argv, const char *name, const char *usage,

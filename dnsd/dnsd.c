@@ -218,7 +218,7 @@ static void greet(const char *peer, unsigned index, int fd)
 		return;
 	}
 	if (channel_open(&client->channel, loop, fd, asked, lost, &why) != RESULT_OK) {
-		log_failure("link-failed", &why);
+		service_link_failed(&why);
 		free(client);
 		return;
 	}

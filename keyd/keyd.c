@@ -124,7 +124,7 @@ static void greet(const char *peer, unsigned index, int fd)
 		return;
 	}
 	if (channel_open(&client->channel, loop, fd, strcmp(peer, "opener") ? client_frame : opener_frame, lost, &why) != RESULT_OK) {
-		log_failure("link-failed", &why);
+		service_link_failed(&why);
 		free(client);
 		return;
 	}

@@ -67,7 +67,7 @@ static void greet(const char *peer, unsigned index, int fd)
 		return;
 	}
 	if (jobs_open(loop, fd, route_recipient, queued_lost, &why) != RESULT_OK)
-		log_failure("scheduler-channel", &why);
+		service_link_failed(&why);
 }
 
 static void child_ended(struct loop *its_loop, int signal_number)

@@ -136,14 +136,14 @@ static void greet(const char *peer, unsigned index, int fd)
 
 	(void)index;
 	if (!strcmp(peer, "opener") && tls_worker_join(worker.tls, worker.loop, fd, &why) != RESULT_OK)
-		log_failure("no-certificates", &why);
+		service_link_failed(&why);
 	else if (!strcmp(peer, "keyd") && tls_keys_join(fd, &why) != RESULT_OK)
-		log_failure("no-keyd", &why);
+		service_link_failed(&why);
 	if (strcmp(peer, "authd"))
 		return;
 	channel_close(&worker.authd);
 	if (channel_open(&worker.authd, worker.loop, fd, authd_told, authd_lost, &why) != RESULT_OK)
-		log_failure("no-authd", &why);
+		service_link_failed(&why);
 }
 
 /* The mailboxes' sessions see the end of file, and remove nothing. */

@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "common/wire.h"
+#include "common/service.h"
 #include "queued/schedule.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -408,7 +409,7 @@ void transport_greet(struct scheduler *s, const char *peer, int fd)
 		transport_lost(&s->transports[i].channel, &why);
 	}
 	if (channel_open(&s->transports[i].channel, s->loop, fd, transport_frame, transport_lost, &why) != RESULT_OK) {
-		log_failure("unable-to-use-a-pipe", &why);
+		service_link_failed(&why);
 		return;
 	}
 	s->transports[i].is_up = true;

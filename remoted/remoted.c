@@ -179,7 +179,7 @@ static void greet(const char *peer, unsigned index, int fd)
 	else
 		result = dns_client_join(&remoted.dns, fd, &why);
 	if (result != RESULT_OK)
-		log_failure("link-failed", &why);
+		service_link_failed(&why);
 }
 
 static void ended(void)

@@ -1,4 +1,5 @@
 #include "ask.h"
+#include "common/service.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +124,7 @@ void asks_connect(struct asks *asks, int fd)
 	channel_close(&asks->authd);
 	asks_give_up(asks);
 	if (channel_open(&asks->authd, asks->loop, fd, asks_frame, asks_lost, &why) != RESULT_OK)
-		asks->authd.fd = -1;
+		service_link_failed(&why);
 }
 
 /* ---- the hosts of relay domains ---- */
@@ -162,7 +163,7 @@ void asks_connect_inner(struct asks *asks, int fd)
 	channel_close(&asks->inner);
 	asks_inner_away(asks);
 	if (channel_open(&asks->inner, asks->loop, fd, asks_inner_frame, asks_inner_lost, &why) != RESULT_OK)
-		asks->inner.fd = -1;
+		service_link_failed(&why);
 }
 
 const char *asks_words(const struct asks *asks)

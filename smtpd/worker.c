@@ -139,11 +139,11 @@ static void worker_greet(const char *peer, unsigned index, int fd)
 	else if (!strcmp(peer, "remoted"))
 		asks_connect_inner(worker.asks, fd);
 	else if (!strcmp(peer, "dnsd") && dns_client_join(&worker.dns, fd, &why) != RESULT_OK)
-		log_failure("unable-to-ask-dnsd", &why);
+		service_link_failed(&why);
 	else if (!strcmp(peer, "opener") && tls_worker_join(worker.tls, worker.loop, fd, &why) != RESULT_OK)
-		log_failure("no-certificates", &why);
+		service_link_failed(&why);
 	else if (!strcmp(peer, "keyd") && tls_keys_join(fd, &why) != RESULT_OK)
-		log_failure("unable-to-ask-keyd", &why);
+		service_link_failed(&why);
 }
 
 static void worker_give_up(struct timer *timer)

@@ -182,7 +182,7 @@ static void greet(const char *peer, unsigned index, int fd)
 	(void)index;
 	if (!strcmp(peer, "dnsd")) {
 		if (dns_client_join(&dns, fd, &why) != RESULT_OK)
-			log_failure("link-failed", &why);
+			service_link_failed(&why);
 		return;
 	}
 	client = calloc(1, sizeof *client);
@@ -191,7 +191,7 @@ static void greet(const char *peer, unsigned index, int fd)
 		return;
 	}
 	if (channel_open(&client->channel, loop, fd, take_frame, lost, &why) != RESULT_OK) {
-		log_failure("link-failed", &why);
+		service_link_failed(&why);
 		free(client);
 	}
 }
