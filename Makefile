@@ -119,7 +119,10 @@ $(B)/bench/mailload: $(wildcard bench/load*.c) bench/mailload.c bench/load.h
 $(B)/bench/fslimit: bench/fslimit.c
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_FLAGS) -o $@ $<
-bench: all $(B)/bench/mailload $(B)/bench/fslimit
+$(B)/bench/mkqueue: bench/mkqueue.c $(B)/queued/schedule.o $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(BENCH_FLAGS) -o $@ $(filter %.c %.o %.a,$^) $(LIBS)
+bench: all $(B)/bench/mailload $(B)/bench/fslimit $(B)/bench/mkqueue
 	@B=$(B) bench/bench.sh
 
 # The crash kit, see dawk-crash(7): a disk that remembers, and what stops processes at their system calls. As root.
