@@ -103,7 +103,7 @@ FUZZ ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 define fuzzer
 $(B)/fuzz/$(1): tests/fuzz/$(1).c tests/fuzz/fuzz.h $(call linked,tests/fuzz/$(1).c) $(B)/libcommon.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$(filter %.c %.o %.a,$$^) -lnettle $$(LIBS)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$(filter %.c %.o %.a,$$^) $$(TLS_LIBS) -lnettle $$(LIBS)
 endef
 $(foreach f,$(FUZZ),$(eval $(call fuzzer,$(f))))
 fuzzers: $(FUZZ:%=$(B)/fuzz/%)

@@ -92,22 +92,25 @@ static const char *base_of(const struct tlsa_query *q)
 	return q->step == STEP_LAST ? q->exchange->canonical : q->exchange->name;
 }
 
-static void ask(struct tlsa_query *q)
+/* false: no record can have such a name. */
+static bool ask(struct tlsa_query *q)
 {
 	struct hosts *hosts = q->search->hosts;
 	char name[DNS_NAME_MAX + 1];
 
 	if (q->step == STEP_ALIAS) {
 		dns_ask(hosts->dns, &q->query, q->exchange->name, DNS_CNAME, answered);
-		return;
+		return true;
 	}
-	if (snprintf(name, sizeof name, "_%u._tcp.%s", hosts->route->port, base_of(q)) >= (int)sizeof name) {
-		struct dns_answer none = { .verdict = DNS_NO_NAME };	/* no record can have such a name */
+	for (;;) {
+		if (snprintf(name, sizeof name, "_%u._tcp.%s", hosts->route->port, base_of(q)) < (int)sizeof name)
+			break;
+		if (q->step == STEP_FIRST)
+			return false;
 		q->step = STEP_FIRST;
-		answered(&q->query, &none);
-		return;
 	}
 	dns_ask(hosts->dns, &q->query, name, DNS_TLSA, answered);
+	return true;
 }
 
 /* No secure record there, and that is certain: the next name, or none. */
@@ -131,8 +134,7 @@ static void answered(struct dns_query *query, const struct dns_answer *answer)
 		keep(q->exchange, TLSA_TROUBLE, base_of(q), answer);
 	} else if (q->step != STEP_ALIAS && answer->verdict == DNS_ANSWER && answer->is_secure) {
 		keep(q->exchange, TLSA_FOUND, base_of(q), answer);
-	} else if (has_next_step(q, answer)) {
-		ask(q);
+	} else if (has_next_step(q, answer) && ask(q)) {
 		return;
 	} else {
 		tlsa_drop(q->exchange);
@@ -164,8 +166,10 @@ static void start_one(struct tlsa_search *search, struct exchange *exchange)
 	q->search = search;
 	q->exchange = exchange;
 	q->step = !exchange->is_secure ? STEP_ALIAS : exchange->canonical ? STEP_LAST : STEP_FIRST;
-	search->pending++;
-	ask(q);
+	if (ask(q))	/* the answer comes later */
+		search->pending++;
+	else
+		tlsa_drop(exchange);
 }
 
 void hosts_find_tlsa(struct hosts *hosts, void (*done)(struct hosts *))

@@ -96,3 +96,15 @@ wait_for_logins() { send a alice@a.example probe@anywhere.example <<<$'Subject: 
 	a_says '(forwarded|relayed) .*to=wrong@anywhere.example'
 }
 refused() { send a alice@a.example wrong@anywhere.example <<<$'Subject: wrong\n\n' && sleep 1 && a_says 'login-failed host=smart.exim.example.* login=smart mechanism=PLAIN words="535'; }
+
+@test "remoted has the logins of routes in reach, and neither the other secrets nor a private key" {
+	local pid files
+	pid=$(sed -n 's/.*started part=remoted index=0 pid=\([0-9]*\).*/\1/p' "$PAIR/a/stderr/queued" | tail -n 1)
+	files=$(cat "/proc/$pid/maps"; ls -l "/proc/$pid/fd")
+	grep -q 'secret/routes.cdb' <<<"$files"
+	run ! grep -E 'secret/(secrets|users)|etc/keys|\.key' <<<"$files"
+	grep -q '^Seccomp:.*2' "/proc/$pid/status"
+	# the scheduler, which is forked from the opener, has nothing of it
+	pid=$(sed -n 's/.*started part=scheduler index=0 pid=\([0-9]*\).*/\1/p' "$PAIR/a/stderr/queued" | tail -n 1)
+	run ! grep -E 'secret/' <<<"$(cat "/proc/$pid/maps"; ls -l "/proc/$pid/fd")"
+}

@@ -147,6 +147,19 @@ teardown() { host_stop; }
 	$DAWK update
 }
 
+@test "a large message goes whole under TLS, by versions 1.2 and 1.3" {
+	local version
+	{ printf 'Subject: large\r\n\r\n'; head -c 6000000 /dev/urandom | base64 -w 900 | sed 's/$/\r/'; } >"$SUITE/message"
+	for version in tls12 tls13; do
+		host_start "cert=$SUITE/other.pem" "$version"
+		send_to plain.example
+		taken
+		cmp "$SUITE/host/message.1" <(cat "$SUITE/message"; printf '.\r\n')
+		host_stop
+	done
+	printf 'Subject: hi\r\n\r\nhello\r\n' >"$SUITE/message"
+}
+
 @test "a session is resumed by the next connection (RFC 8446 2.2)" {
 	local version
 	for version in tls12 tls13; do
