@@ -1,7 +1,8 @@
 """The mail of the crash kit: message NUMBER, its recipients and its bytes, known to who sends it and to who looks for it.
 
 Recipients: uN@local.example have maildirs, box@local.example an mbox; far-N@far.example is taken at once by the next hop,
-later-N@far.example at the second try, never-N@far.example never: that one is reported to SENDER."""
+later-N@far.example at the second try, never-N@far.example never: that one is reported to SENDER. list@local.example has so many
+members that queued makes messages of its own from it."""
 import base64
 import mmap
 import os
@@ -12,10 +13,14 @@ import struct
 USERS = 20
 SENDER = "sender@local.example"
 NUMBER = re.compile(rb"^X-Number: (\d+)\r?$", re.M)
+MEMBERS = ["m%d@local.example" % i for i in range(101)]
+LISTS_FROM = 10000000	# numbers from here on may go to the list
 START = b"From: <" + SENDER.encode() + b">"
 
 
 def recipients(number):
+    if number >= LISTS_FROM and number % 10 == 2:
+        return ["list@local.example"]
     user = ["u%d@local.example" % ((number * 7 + i * 5) % USERS) for i in range(3)]
     return {
         3: user,
@@ -26,6 +31,12 @@ def recipients(number):
         8: ["never-%d@far.example" % number],
         9: ["box@local.example"],
     }.get(number % 10, user[:1])
+
+
+def places(number):
+    """Where it has to arrive."""
+    to = recipients(number)
+    return MEMBERS if to == ["list@local.example"] else to
 
 
 def message(number):

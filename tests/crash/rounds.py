@@ -98,9 +98,11 @@ class Instance:
             "--pop3", "127.0.0.1:%d" % self.pop3, "--set", "retry = 1s", "--set", "dnssec = no", "--set", "smtpd-workers = 1",
         ], check=True, stdout=subprocess.DEVNULL)
         with open(os.path.join(self.folder, "etc/users"), "a") as users:
-            for name in ["u%d" % i for i in range(crash_mail.USERS)] + ["sender"]:
-                users.write("%s@local.example:%s::::\n" % (name, SECRET))
+            for name in ["u%d@local.example" % i for i in range(crash_mail.USERS)] + [crash_mail.SENDER] + crash_mail.MEMBERS:
+                users.write("%s:%s::::\n" % (name, SECRET))
             users.write("box@local.example:%s:::box.mbox:\n" % SECRET)
+        with open(os.path.join(self.folder, "etc/aliases"), "a") as aliases:
+            aliases.write("list@local.example: %s\n" % ", ".join(crash_mail.MEMBERS))
         with open(os.path.join(self.folder, "etc/routes"), "a") as routes:
             routes.write("far.example smtp:[127.0.0.1]:%d\n" % self.sink)
         subprocess.run(self.dawk + ["update"], check=True, stdout=subprocess.DEVNULL)
@@ -232,7 +234,7 @@ class Rounds:
         self.arguments = arguments
         self.instance = Instance(arguments)
         self.services = {name: Service(self.instance, name) for name in ("queued", "smtpd", "pop3d")}
-        self.book, self.first = Book(), 0
+        self.book, self.first = Book(), crash_mail.LISTS_FROM
         self.counts = {"rounds": 0, "hit": 0, "answered": 0, "lost": 0, "twice": 0, "stuck": 0, "busy": 0, "ended": 0, "swept": 0}
         self.hits = {}
         self.bad = False
@@ -307,7 +309,7 @@ class Rounds:
         found = account.Found(self.instance.folder, self.instance.expected)
         bad = list(found.strange)
         for number in self.book.answered:
-            for address in crash_mail.recipients(number):
+            for address in crash_mail.places(number):
                 key = number, address
                 if address.startswith("never-"):
                     is_safe = number in found.reports
@@ -368,8 +370,9 @@ class Rounds:
     # ---- deaths ----
 
     async def deaths_of(self, service, kinds, verb, which, budget):
+        await self.round("first", kinds, service.name == "pop3d")	# which makes mailboxes
         await self.order(service, "count " + which)
-        await self.round("first", kinds, service.name == "pop3d")
+        await self.round("second", kinds, service.name == "pop3d")
         last, _ = await self.order(service, "count")
         number, misses, rounds = self.arguments.first, 0, 0
         while number <= last and rounds < budget and misses < 5:
@@ -389,7 +392,10 @@ class Rounds:
 
     async def deaths(self):
         for kinds, verb, which in (([0, 1, 3, 4, 6, 8, 9], "kill", "changes"), ([0, 5, 7], "kill", "changes"), ([0, 3, 4, 8, 9], "all", "changes"),
-                                   ([0, 3, 4, 8, 9], "kill", ""), ([5, 7, 8, 9, 0, 3], "kill", "")):
+                                   ([0, 2, 8], "kill", "changes"), ([2, 3, 8], "all", "changes"), ([0, 3, 4, 8, 9], "kill", ""),
+                                   ([5, 7, 8, 9, 0, 3], "kill", ""), ([2], "kill", "")):
+            if "".join(map(str, kinds)) not in (self.arguments.kinds or "".join(map(str, kinds))):
+                continue
             for name in self.arguments.service or ("smtpd", "queued", "pop3d"):
                 if self.arguments.verb in (None, verb):
                     await self.deaths_of(self.services[name], kinds, verb, which, self.arguments.points_max)
@@ -529,6 +535,7 @@ def main():
     parser.add_argument("--step", type=int, default=1)
     parser.add_argument("--each", type=int, default=2, help="how many of each call's occurrences")
     parser.add_argument("--service", action="append")
+    parser.add_argument("--kinds", help="of mail, as 028; these alone")
     parser.add_argument("--verb", choices=["kill", "all"], help="one process, or all of the service")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--keep", action="store_true")
