@@ -59,6 +59,8 @@ static void run_program(const struct program *program, int input, int output)
 	memcpy(text, program->command, strlen(program->command) + 1);
 	while (count < WORDS_MAX && (words[count] = strtok_r(rest, " \t", &rest)))
 		count++;
+	if (count == 0)
+		_exit(EX_CONFIG);
 	words[count] = program->ours ? strdup(program->ours) : NULL;
 	words[count + 1] = reply;
 	words[count + 2] = NULL;

@@ -185,7 +185,7 @@ hashes_in_memory_of() {
 		    sys.exit(print("none"))	# an instance of one's own: nobody may look, we neither
 		for line in open("/proc/%s/maps" % sys.argv[1]):
 		    start, end, rights = re.match(r"([0-9a-f]+)-([0-9a-f]+) (....)", line).groups()
-		    if rights[0] != "r" or "[v" in line: continue
+		    if rights[0] != "r" or "[v" in line or int(end, 16) - int(start, 16) > 1 << 30: continue	# a sanitizer's shadow
 		    try:
 		        memory.seek(int(start, 16))
 		        data = memory.read(int(end, 16) - int(start, 16))

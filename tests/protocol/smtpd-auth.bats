@@ -479,7 +479,7 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 	tablet=$($DAWK user app-password add carol@local.example tablet)
 	[[ $phone =~ ^([a-z2-9]{4}-){4}[a-z2-9]{4}$ && $phone != "$tablet" ]]
 	suite_run
-	plain() { printf 'S: 220\nC: EHLO x\nS: 250\nC: AUTH PLAIN %s\nS: %s\n' "$(base64_of "\0carol\0$1")" "$2" | talk --tls "$SMTPS_PORT"; }
+	plain() { printf 'S: 220\nC: EHLO x\nS: 250\nC: AUTH PLAIN %s\nS: %s\n' "$(base64_of "\0carol\0$1")" "$2" | talk --timeout 30 --tls "$SMTPS_PORT"; }
 	for secret in pencil "$phone" "$tablet"; do
 		plain "$secret" 235
 		plain "$secret" 235	# and from the cache
