@@ -55,6 +55,15 @@ arrives_unchanged() {	# [--text]
 	arrives_unchanged
 }
 
+@test "a message of 20 MB arrives unchanged by STARTTLS" {
+	suite_run
+	{ sed '/^$/q' "$message"; head -c 15000000 /dev/urandom | base64 -w 76; } >"$message.big"
+	run -0 timeout 60 curl -sSk --ssl-reqd "smtp://127.0.0.1:$SMTP_PORT/client.example" --crlf --mail-from bob@client.example \
+		--mail-rcpt alice@local.example --upload-file "$message.big"
+	wait_until delivered_to alice 1
+	same_message "$message.big" "$(message_of alice)"
+}
+
 @test "mpop, fetchmail, curl and mutt fetch by POP3 over TLS, both ways" {
 	suite_run
 	send_message bob@client.example alice@local.example <"$message"

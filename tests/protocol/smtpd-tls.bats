@@ -229,6 +229,33 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 	[[ $output == *'tls-tickets: expected names among smtp submission submissions pop3 pop3s, or none, found '* ]]
 }
 
+@test "a ticket of before a restart does not resume, and costs nothing but a whole handshake" {
+	suite_run
+	tls_client "$SUBMISSIONS_PORT" -sess_out "$SUITE/session" | grep -q '^New, TLS'
+	suite_restart smtpd
+	tls_client "$SUBMISSIONS_PORT" -sess_in "$SUITE/session" | grep -q '^New, TLS'
+}
+
+@test "a certificate that is named and not there: mail in clear goes on, TLS comes when the file does" {
+	printf 'tls-certificate = %s/late.crt\ntls-key = %s/late.key\n' "$SUITE" "$SUITE" >>"$SUITE/etc/dawk.conf"
+	suite_run
+	run -0 talk smtpd <<-'EOT'
+		S: 220
+		C: EHLO client.example
+		S: 250
+		S- 250-STARTTLS
+		C: QUIT
+		S: 221
+	EOT
+	run ! talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
+	logged smtpd 'certificate-refused file=.*late.crt why="unable to open'
+	logged smtpd 'tls-failed session=.* why="there is no certificate"'
+	run -78 $DAWK cert
+	tls_certificate late mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
+	WAIT_SECONDS=30 wait_until tls_serves "$SUBMISSIONS_PORT" "$(tls_fingerprint "$SUITE/late.crt")"
+	wait_until tls_serves "$SMTP_PORT" "$(tls_fingerprint "$SUITE/late.crt")" -starttls smtp
+}
+
 @test "a client that hangs in its handshake is cut off in time, another is served meanwhile" {
 	echo 'tls-handshake-timeout = 2s' >>"$SUITE/etc/dawk.conf"
 	suite_run
