@@ -84,3 +84,100 @@ peer_lmtp() {
 		"$TOOLS/lmtp-host.py" "$1" "$2"
 	wait_until grep -q ready "$PAIR/lmtp-${1##*/}.out"
 }
+
+# A server that wants its files and accounts in their places: it alone sees its packages laid over the host's /usr, and an
+# /etc, /var and /run of its own over the host's.
+#	peer_in_places NAME FOLDER 'PACKAGE ..' COMMAND..	in the namespace; accounts of FOLDER/passwd.add, FOLDER/group.add; what
+#								lies in FOLDER/etc and FOLDER/var is there
+peer_in_places() {
+	local name=$1 folder=$2 lower="" package
+	for package in $3; do lower+=$PEERS/$package/usr:; done
+	shift 3
+	mkdir -p "$folder/etc" "$folder/var" "$folder/over"
+	cat /etc/passwd "$folder/passwd.add" >"$folder/etc/passwd"
+	cat /etc/group "$folder/group.add" >"$folder/etc/group"
+	# shellcheck disable=SC2016
+	in_net_background "$name" unshare -m sh -c '
+		folder=$1 lower=$2
+		shift 2
+		mount -t tmpfs -o mode=755 tmpfs "$folder/over" && mkdir "$folder/over/etc.work" "$folder/over/var.work" &&
+		cp -a "$folder/etc" "$folder/var" "$folder/over/" &&
+		mount -t overlay overlay -o "lowerdir=$lower/usr" /usr &&
+		mount -t overlay overlay -o "lowerdir=/etc,upperdir=$folder/over/etc,workdir=$folder/over/etc.work" /etc &&
+		mount -t overlay overlay -o "lowerdir=/var,upperdir=$folder/over/var,workdir=$folder/over/var.work" /var &&
+		mount -t tmpfs -o mode=755 tmpfs /run && exec "$@"' in_places "$folder" "$lower" "$@"
+}
+
+#	peer_dovecot ADDRESS FOLDER	Dovecot's LMTP on port 24 there and FOLDER/lmtp.socket: alice, bob, full (over quota) at
+#					dovecot.example; mail in FOLDER/mail/USER/new, FOLDER/log
+peer_dovecot() {
+	local name
+	mkdir -p "$2/mail"
+	chmod 755 "$2"
+	echo 'dovecot:x:60901:60901::/nonexistent:/usr/sbin/nologin
+dovenull:x:60902:60902::/nonexistent:/usr/sbin/nologin
+vmail:x:60903:60903::/nonexistent:/usr/sbin/nologin' >"$2/passwd.add"
+	printf '%s:x:%s:\n' dovecot 60901 dovenull 60902 vmail 60903 >"$2/group.add"
+	for name in alice bob; do echo "$name@dovecot.example::60903:60903::$2/mail/$name::"; done >"$2/users"
+	echo "full@dovecot.example::60903:60903::$2/mail/full::userdb_quota_rule=*:storage=1B" >>"$2/users"
+	chown 60903:60903 "$2/mail"
+	cat >"$2/dovecot.conf" <<-END
+		base_dir = $2/run
+		state_dir = $2/run
+		log_path = $2/log
+		protocols = lmtp
+		listen = $1
+		ssl = no
+		hostname = mail.dovecot.example
+		postmaster_address = postmaster@dovecot.example
+		mail_location = maildir:~
+		mail_plugins = quota
+		plugin {
+		  quota = maildir:User quota
+		}
+		passdb {
+		  driver = static
+		  args = nopassword=y
+		}
+		userdb {
+		  driver = passwd-file
+		  args = username_format=%u $2/users
+		}
+		service lmtp {
+		  inet_listener lmtp {
+		    address = $1
+		    port = 24
+		  }
+		  unix_listener $2/lmtp.socket {
+		    mode = 0666
+		  }
+		}
+		service stats {
+		  client_limit = 100
+		}
+	END
+	peer_in_places dovecot "$2" 'dovecot-core dovecot-lmtpd' /usr/sbin/dovecot -F -c "$2/dovecot.conf"
+	wait_until net_listens "$1" 24
+}
+
+#	peer_opensmtpd ADDRESS FOLDER	OpenSMTPD on port 25 there; alice and bob at opensmtpd.example into FOLDER/mail/USER/new
+peer_opensmtpd() {
+	mkdir -p "$2/mail" "$2/var/spool/smtpd" "$2/etc"
+	chmod 755 "$2"
+	chmod 711 "$2/var/spool/smtpd"
+	echo 'opensmtpd:x:60911:60911::/var/empty:/usr/sbin/nologin
+opensmtpq:x:60912:60912::/var/empty:/usr/sbin/nologin
+vmail:x:60913:60913::/nonexistent:/usr/sbin/nologin' >"$2/passwd.add"
+	printf '%s:x:%s:\n' opensmtpd 60911 opensmtpq 60912 vmail 60913 >"$2/group.add"
+	mkdir -p "$2/var/empty" "$2/var/lib/opensmtpd/empty"
+	chown 60913:60913 "$2/mail"
+	cat >"$2/etc/smtpd.conf" <<-END
+		table users { "alice" = "vmail", "bob" = "vmail" }
+		listen on $1 port 25 hostname mail.opensmtpd.example
+		action "local" maildir "$2/mail/%{dest.user}" user vmail virtual <users>
+		match from any for domain "opensmtpd.example" action "local"
+	END
+	chmod 640 "$2/etc/smtpd.conf"
+	peer_in_places opensmtpd "$2" opensmtpd /usr/sbin/smtpd -d
+	wait_until net_listens "$1" 25
+}
