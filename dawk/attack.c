@@ -109,7 +109,7 @@ static bool ip_of(const struct sockaddr *address, struct address_ip *ip)
 {
 	uint16_t port;
 
-	return address && (address->sa_family == AF_INET || address->sa_family == AF_INET6) && ip_from_sockaddr(address, ip, &port);
+	return address && ip_from_sockaddr(address, ip, &port);	/* false for other families */
 }
 
 /* Loopback, or an address of this host. */

@@ -44,7 +44,7 @@ static enum result read_state(struct view *view, const struct queue_directories 
 	struct stat status;
 	view->state.len = 0;
 	view->due_us = 0;
-	int fd = openat(queue->place[QUEUE_STATE], view->id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(queue->place[QUEUE_STATE], view->id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ENOENT ? RESULT_OK : why_errno(why, RESULT_RETRY, "unable to open the state of %s", view->id);
 	enum result result = state_read(fd, &view->state, why);
@@ -87,7 +87,7 @@ enum result view_read(struct view *view, const struct queue_directories *queue, 
 	view->place = place;
 	memcpy(view->id, id, QUEUE_ID_LENGTH);
 	view->id[QUEUE_ID_LENGTH] = 0;
-	int fd = openat(queue->place[place], view->id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(queue->place[place], view->id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT)
 		return RESULT_END;
 	if (fd < 0)

@@ -46,7 +46,7 @@ static bool matches(struct control_walk *walk, const char *id)
 	int fd;
 
 	memcpy(name, id, QUEUE_ID_LENGTH);
-	fd = openat(walk->scheduler->queue.place[QUEUE_STATE], name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(walk->scheduler->queue.place[QUEUE_STATE], name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno != ENOENT;
 	got = pread(fd, head, sizeof head, 0);

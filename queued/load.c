@@ -215,7 +215,7 @@ static enum result settle_parent(struct scheduler *s, const char *parent, const 
 
 	if (active && child_is_pending(active, child))
 		return RESULT_END;
-	fd = openat(s->queue.place[QUEUE_STATE], parent, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(s->queue.place[QUEUE_STATE], parent, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? RESULT_OK : RESULT_RETRY;
 	if (state_read(fd, &state, &why) != RESULT_OK)
@@ -250,7 +250,7 @@ static enum result find_file(struct scheduler *s, const char *id, bool is_fresh,
 
 static enum result read_state_file(struct scheduler *s, const char *id, stralloc *text, bool *has_state, struct why *why)
 {
-	int fd = openat(s->queue.place[QUEUE_STATE], id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(s->queue.place[QUEUE_STATE], id, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	enum result result;
 
 	*has_state = fd >= 0;

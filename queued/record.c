@@ -75,7 +75,7 @@ static enum result rewrite(struct recorder *r, struct record *record, struct why
 	int old, fd;
 
 	snprintf(name, sizeof name, "%s~", record->id);
-	old = openat(r->queue.place[QUEUE_STATE], record->id, O_RDONLY | O_CLOEXEC);
+	old = openat(r->queue.place[QUEUE_STATE], record->id, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	result = old < 0 ? RESULT_OK : state_read(old, &text, why);
 	if (old >= 0)
 		close(old);

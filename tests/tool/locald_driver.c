@@ -169,7 +169,6 @@ int main(int argc, char **argv)
 	pid_t pid;
 
 	take_options(argc, argv);
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc - optind < 4) {
 		fprintf(stderr, "usage: locald_driver [-n REPEAT] [-p IN-FLIGHT] [-f FROM] [-q] [-w] [-i] LOCALD CONF MESSAGE RECIPIENT..\n");
 		return 64;
