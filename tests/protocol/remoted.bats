@@ -305,3 +305,14 @@ most_in_a_turn() {
 		wait "$ODD_PID" || :
 	done
 }
+
+@test "a control character in an address never becomes a second command (RFC 5321 4.1.2)" {
+	odd_server
+	route
+	send_it 1 alice@odd.example $'x\r\nRCPT TO:<victim@odd.example>\r\nNOOP@odd.example'
+	[[ $(grep -c 'deferred 4.3.0' <<<"$output") == 2 && $output == *"the envelope holds what can't be sent"* ]]
+	run ! grep -q victim <<<"$(commands)"
+	run -0 "${BIN%/bin}/tool/remote_driver" "$BIN" "$SUITE/etc/dawk.conf" odd.example $'b\r\nRSET\r\n@client.example' "$SUITE/message" 1 alice@odd.example
+	[[ $output == *"deferred 4.3.0"* ]]
+	run ! grep -q '^RSET' <<<"$(commands)"
+}
