@@ -100,14 +100,14 @@ logins_by() { [[ $(grep -c "authd login .*user=carol@local.example for=$1 mechan
 	for mechanism in PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS OAUTHBEARER XOAUTH2; do logins_by submission "$mechanism"; done
 }
 
-@test "curl, mpop, fetchmail, mutt and poplib fetch by every mechanism they know" {
+@test "curl, mpop, fetchmail and poplib fetch by every mechanism they know" {
 	echo 'carol@local.example:old:apop:tanstaaf' >>"$SUITE/etc/secrets"
 	$DAWK update
 	suite_restart pop3d
 	refill() {
 		local i
 		empty_mailboxes
-		for i in 1 2; do printf 'From: a@b.example\nSubject: number %s\n\nhello\n' "$i" | "$BIN/sendmail" -C "$SUITE/etc/dawk.conf" carol@local.example 2>/dev/null || send_message a@client.example carol@local.example <<<$'Subject: x\n\nhello'; done
+		for i in 1 2; do printf 'From: a@b.example\nSubject: number %s\n\nhello\n' "$i" | "$BIN/sendmail" -C "$SUITE/etc/dawk.conf" carol@local.example; done
 		wait_until delivered_to carol 2
 	}
 	refill
@@ -132,7 +132,6 @@ logins_by() { [[ $(grep -c "authd login .*user=carol@local.example for=$1 mechan
 		timeout 60 mpop -q -C "$SUITE/mpoprc"
 		[[ $(grep -c '^Subject:' "$SUITE/fetched") == 2 ]]
 	done
-	# curl may take any it knows, by itself
 	printf 'poll 127.0.0.1 service %s protocol pop3 username carol@local.example password "pen=cil,17" ssl no sslcertck keep fetchall mda "/bin/cat >>%s"\n' \
 		"$POP3S_PORT" "$SUITE/fetched.fm" >"$SUITE/fetchmailrc"
 	chmod 600 "$SUITE/fetchmailrc"
