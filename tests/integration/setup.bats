@@ -35,6 +35,28 @@ fetch() { curl -s -S --max-time 20 -u alice@local.example:secret "pop3://127.0.0
 	'
 }
 
+@test "a mail program set up with 465 and 995 sends and fetches on a fresh host; the certificate stays over an upgrade" {
+	fresh '
+		install
+		echo secret | dawk user add alice@local.example
+		dawk cert
+		[[ $(stat -c %a:%U /etc/dawk/keys /etc/dawk/keys/self-signed.key | paste -sd" ") == "700:root 600:root" ]]
+		fingerprint=$(openssl x509 -in /etc/dawk/keys/self-signed.crt -noout -fingerprint -sha256 | sed "s/.*=//")
+		trust="--tls=on --tls-starttls=off --tls-trust-file= --tls-fingerprint=$fingerprint --user=alice@local.example"
+		printf "Subject: by 465\n\nhello\n" | timeout 30 msmtp --host=127.0.0.1 --port=465 $trust --auth=plain --passwordeval="echo secret" \
+			--domain=laptop.example --from=alice@local.example alice@local.example
+		wait_until mails_are 1
+		mkdir -p /tmp/into/{tmp,new,cur}
+		timeout 30 mpop --host=127.0.0.1 --port=995 $trust --auth=plain --passwordeval="echo secret" --delivery=maildir,/tmp/into \
+			--uidls-file=/tmp/uidls --keep=off
+		grep "^Subject: by 465" /tmp/into/new/*
+		wait_until mails_are 0
+		openssl s_client -connect 127.0.0.1:25 -starttls smtp -CAfile /etc/dawk/keys/self-signed.crt -verify_return_error </dev/null >/dev/null 2>&1
+		install
+		[[ $(openssl x509 -in /etc/dawk/keys/self-signed.crt -noout -fingerprint -sha256 | sed "s/.*=//") == "$fingerprint" ]]
+	'
+}
+
 @test "make setup again upgrades: settings, mail and what the admin stopped stay as they are" {
 	fresh '
 		install
