@@ -147,3 +147,13 @@ process_is_gone() { [[ ! -e /proc/$1 ]] || grep -q '^State:.*Z' "/proc/$1/status
 	run -0 deliver list@local.example
 	[[ $output == *"forward 0 alice@local.example"*"forward 0 carol@example.net"*"0 forwarded 2.0.0 "* ]]
 }
+
+@test "a keeper that reports twice is believed once, and nothing else suffers" {
+	aliases_add "twice@local.example: |cat >/dev/null" "other@local.example: |exit 69"
+	run -0 env LD_PRELOAD="$BIN/../tool/says_twice.so" ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0" timeout 60 \
+		"$BIN/../tool/locald_driver" -n 5 -p 1 "$BIN/locald" "$SUITE/etc/dawk.conf" "$SUITE/message" \
+		twice@local.example other@local.example alice@local.example
+	[[ $(grep -c '^0 delivered' <<<"$output") == 5 ]]
+	[[ $(grep -c '^1 failed 5.3.0' <<<"$output") == 5 ]]
+	[[ $(grep -c '^2 delivered' <<<"$output") == 5 ]]
+}

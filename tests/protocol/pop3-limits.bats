@@ -59,3 +59,29 @@ teardown() { suite_stop; }
 	EOF
 	logged pop3d 'end=timeout'
 }
+
+# The processor time of PID, in hundredths of a second.
+ticks_of() { local stat; read -ra stat < <(sed 's/.*) //' "/proc/$1/stat"); echo $((stat[11] + stat[12])); }
+
+@test "a session that dies while its client takes nothing costs the worker no processor" {
+	mkdir -p "$SUITE/mail/local.example/alice"/{tmp,new,cur}
+	{ printf 'Subject: large\n\n'; head -c 30000000 /dev/zero | tr '\0' 'x' | fold -w 70; } >"$SUITE/mail/local.example/alice/new/1.large"
+	[[ $(id -u) != 0 ]] || chown -R dawkm: "$SUITE/mail/local.example/alice"
+	exec {client}<>"/dev/tcp/127.0.0.1/$POP3_PORT"
+	printf 'USER alice@local.example\r\nPASS secret\r\nRETR 1\r\n' >&"$client"
+	wait_until has_session
+	wait_until is_blocked
+	kill -KILL "$(session_pid)"
+	wait_until has_no_session
+	worker=$(sed -n 's/.*started part=worker index=0 pid=\([0-9]*\).*/\1/p' "$SUITE/stderr/pop3d" | tail -n 1)
+	before=$(ticks_of "$worker")
+	sleep 2		# the time that is measured
+	after=$(ticks_of "$worker")
+	echo "$((after - before)) ticks in two seconds"
+	[[ $((after - before)) -lt 50 ]]
+	exec {client}>&-
+}
+session_pid() { pgrep -x pop3-session -s "$(suite_pid pop3d)" | tail -n 1; }
+has_session() { [[ -n $(session_pid) ]]; }
+has_no_session() { [[ -z $(session_pid) ]]; }
+is_blocked() { [[ $(cut -d' ' -f3 "/proc/$(session_pid)/stat" 2>/dev/null) == S && $(cat "/proc/$(session_pid)/wchan" 2>/dev/null) =~ (sock|unix|poll|wait) ]]; }

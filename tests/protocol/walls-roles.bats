@@ -8,6 +8,9 @@ setup() {
 	cp "$BIN/../tool/captive" "$SUITE/captive"	# where any account can run it
 	echo hello >"$SUITE/mail/message"
 	chmod 600 "$SUITE/mail/message"
+	mkdir -p "$SUITE"/queue/{cur,new} "$SUITE"/etc/{secret,keys}	# another one's: open by their modes, so that walls alone refuse
+	for file in queue/cur/message etc/secret/users.cdb etc/keys/key.pem; do echo hello >"$SUITE/$file"; done
+	chmod -R a+rwX "$SUITE/queue" "$SUITE/etc"
 	belongs_to dawkm
 }
 belongs_to() { [[ $(id -u) != 0 ]] || chown -R "$1:" "$SUITE/mail"; }
@@ -20,7 +23,7 @@ allowed_to() {
 	# shellcheck disable=SC2086
 	run -0 ${GIVEN:-} "$SUITE/captive" "$role" dawkm "$SUITE/mail/message" "$SUITE/mail" "$@"
 	version=${lines[0]#landlock }
-	[[ ${#lines[@]} == 32 ]]
+	[[ ${#lines[@]} == 41 ]]
 	got=$(sed -n 's/ allowed$//p' <<<"$output" | without_landlock "$version")
 	want=$(tr ' ' '\n' <<<"$wanted" | without_landlock "$version")
 	diff <(sort <<<"$want") <(sort <<<"$got")
@@ -29,7 +32,7 @@ allowed_to() {
 without_landlock() {
 	local own='^$'
 	[[ $1 -ge 4 ]] || own+='|^connect$|^bind$'
-	[[ $1 -ge 2 ]] || own+='|^read-passwd$|^read-mailbox$|^write-mailbox$|^make-file$'
+	[[ $1 -ge 2 ]] || own+='|^read-passwd$|^read-mailbox$|^write-mailbox$|^make-file$|^read-queue$|^write-queue$|^read-secrets$|^read-keys$'
 	grep -vE "$own"
 }
 root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
@@ -58,12 +61,12 @@ root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
 }
 
 @test "authd reads everything and writes nothing; its sockets are Unix sockets" {
-	allowed_to authd "thread list read-passwd read-mailbox socket-unix socketpair bind$(root_only 'read-shadow capability')$([[ $(id -u) == 0 ]] || echo ' utime')" /
+	allowed_to authd "thread list read-passwd read-mailbox read-queue read-secrets read-keys socket-unix socketpair bind$(root_only 'read-shadow capability')$([[ $(id -u) == 0 ]] || echo ' utime')" /
 }
 
 @test "those who look accounts up read what their account may and write nothing" {
-	allowed_to authd:names "thread list read-passwd read-mailbox socket-unix socketpair bind$(root_only 'read-shadow capability')" /
-	allowed_to names "thread list read-passwd socket-unix socketpair bind$([[ $(id -u) == 0 ]] || echo ' read-mailbox')" /
+	allowed_to authd:names "thread list read-passwd read-mailbox read-queue read-secrets read-keys socket-unix socketpair bind$(root_only 'read-shadow capability')" /
+	allowed_to names "thread list read-passwd read-queue read-secrets read-keys socket-unix socketpair bind$([[ $(id -u) == 0 ]] || echo ' read-mailbox')" /
 }
 
 @test "remoted and dnsd have the network, and no file" {

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ enum { PATHS_MAX = 8 };
 static const char *mailbox, *home;
 static int folder, file, tcp_socket, unix_socket;
 static pid_t outsider;
+static int outsider_fd;
 static struct sockaddr_in tcp = { .sin_family = AF_INET };
 
 /* Each: 0 or more: it worked. */
@@ -93,6 +95,53 @@ static int try_io_uring(void)   { char parameters[120] = { 0 }; return (int)sysc
 static int try_keys(void)       { return (int)syscall(SYS_keyctl, 0, -3, 0); }
 static int try_handle(void)     { return (int)syscall(SYS_open_by_handle_at, -1, NULL, 0) < 0 && errno != EPERM ? 0 : -1; }
 
+/* Another process's memory and descriptors, by all ways there are: the outsider has the same uid. */
+static int try_memory(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/mem", (int)outsider);
+	return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static int try_peek(void)
+{
+	char byte;
+	struct iovec ours = { &byte, 1 }, theirs = { &mailbox, 1 };
+
+	return (int)process_vm_readv(outsider, &ours, 1, &theirs, 1, 0);
+}
+
+static int try_take_descriptor(void)
+{
+	return (int)syscall(SYS_pidfd_getfd, outsider_fd, 0, 0);
+}
+
+static int try_signal_descriptor(void)
+{
+	return (int)syscall(SYS_pidfd_send_signal, outsider_fd, 0, NULL, 0);
+}
+
+static int try_queue_signal(void)
+{
+	siginfo_t information = { .si_code = SI_QUEUE };
+
+	return (int)syscall(SYS_rt_sigqueueinfo, outsider, 0, &information);
+}
+
+/* The queue, the secrets, the keys and the control socket of the instance beside HOME. */
+static int try_beside(const char *name, int flags)
+{
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/../%s", home, name);
+	return open(path, flags | O_CLOEXEC, 0600);
+}
+static int try_queue_read(void)  { return try_beside("queue/cur/message", O_RDONLY); }
+static int try_queue_write(void) { return try_beside("queue/new/message", O_WRONLY | O_CREAT); }
+static int try_secrets(void)     { return try_beside("etc/secret/users.cdb", O_RDONLY); }
+static int try_keys_file(void)   { return try_beside("etc/keys/key.pem", O_RDONLY); }
+
 static int try_bind(void)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = "\0captive" };
@@ -141,6 +190,9 @@ static const struct { const char *name; int (*run)(void); } attempts[] = {
 	{ "setuid", try_setuid }, { "setgid", try_setgid }, { "unshare", try_unshare }, { "mount", try_mount },
 	{ "io_uring", try_io_uring }, { "keys", try_keys }, { "handle", try_handle }, { "core", try_core },
 	{ "capability", try_capability },
+	{ "memory", try_memory }, { "peek", try_peek }, { "take-descriptor", try_take_descriptor },
+	{ "signal-descriptor", try_signal_descriptor }, { "queue-signal", try_queue_signal },
+	{ "read-queue", try_queue_read }, { "write-queue", try_queue_write }, { "read-secrets", try_secrets }, { "read-keys", try_keys_file },
 };
 
 /* What a process may hold from before: a folder, a file of the mailbox, sockets, somebody else's pid. */
@@ -172,8 +224,10 @@ static void start_outsider(const struct identity *identity)
 	if (pipe(ends))
 		exit(2);
 	outsider = fork();
-	if (outsider)
+	if (outsider) {
+		outsider_fd = (int)syscall(SYS_pidfd_open, outsider, 0);
 		return;
+	}
 	close(ends[1]);
 	if (geteuid() == 0 && (setresgid(identity->gid, identity->gid, identity->gid) ||
 	                       setresuid(identity->uid, identity->uid, identity->uid)))
