@@ -36,8 +36,8 @@ all_are() {	# OUTCOME TRY..
 		'clear: AUTH offered' 'clear: login offered' 'injection: a command behind STARTTLS' 'injection: a command behind STLS' \
 		'old TLS: TLS 1.0' 'limits: a line of 4 MB' 'limits: errors' 'limits: recipients' 'names: words of a failed login'
 	wait_until queue_is_empty
-	[[ -z $(grep -E 'accepted' "$SUITE/stderr/smtpd" | grep -v 'from=postmaster@local.example') ]]
-	[[ -z $(grep -E '^queued .*example.org' "$SUITE/stderr/queued") ]]
+	run -1 grep -v 'from=postmaster@local.example' <(grep 'smtpd accepted' "$SUITE/stderr/smtpd")
+	run -1 logged queued '^queued .*example.org'
 }
 
 @test "each weakness of a weak SMTP server is found, and the exit code says so" {

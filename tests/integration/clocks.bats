@@ -37,7 +37,7 @@ hello() { printf 'Subject: hi\n\nhello\n' | send_message bob@client.example alic
 	wait_until is_out
 	wait_until queue_is_empty
 	delivered_to alice 1
-	[[ -z $(grep -E 'queued (failed|message-made)' "$SUITE/stderr/queued") ]]
+	run -1 logged queued 'queued (failed|message-made)'
 }
 
 @test "a clock that jumps back a day loses nothing and names nothing twice; what is due too far off is due now" {
