@@ -171,7 +171,7 @@ static void keys_as_text(void)
 		"4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=",
 		"999999999,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
 	};
-	char text[SCRAM_TEXT_MAX], longer[SCRAM_TEXT_MAX];
+	char text[SCRAM_TEXT_MAX], longer[SCRAM_TEXT_MAX + 20];
 	struct scram_key key = key_of("pencil"), again;
 
 	scram_key_format(&key, text);
