@@ -37,6 +37,7 @@ static void note_trouble(struct session *session, size_t place, const char *word
 	char ip[NETWORK_TEXT_MAX];
 	size_t i;
 
+	session->is_insecure = false;
 	snprintf(session->trouble_status, sizeof session->trouble_status, "4.4.1");
 	if (site->route.path[0]) {
 		snprintf(session->trouble, sizeof session->trouble, "connect to %s: %s", site->route.path, words);

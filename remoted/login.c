@@ -120,9 +120,7 @@ static void fail(struct session *session, const char *words)
 	log_text(&line, "words", words);
 	log_text(&line, "advice", "mail for this route waits; mend the route: line in the secrets and run dawk update");
 	log_end(&line);
-	site->login_until_ms = loop_now_ms(remoted.loop) + LOGIN_HELD_MS;
-	site->login_generation = remoted.login_generation;
-	snprintf(site->login_words, sizeof site->login_words, "%.299s", told);
+	site_hold(site, LOGIN_HELD_MS, "4.7.8", told);
 	session_say(session, "QUIT\r\n");
 	session_flush(session);
 	session_fail(session, "4.7.8", told);

@@ -183,6 +183,7 @@ static void note_refused(struct session *session, enum tls_fact_result fact, con
 {
 	struct log_line line;
 
+	session->is_insecure = true;
 	snprintf(session->trouble_status, sizeof session->trouble_status, "4.7.5");
 	snprintf(session->trouble, sizeof session->trouble, "%s", why->text);
 	log_start(&line, "tls-refused");
@@ -226,6 +227,7 @@ static void note_trouble(struct session *session, const char *status, bool is_la
 {
 	bool is_final = is_lasting && is_required(session);
 
+	session->is_insecure = true;
 	snprintf(session->trouble_status, sizeof session->trouble_status, "%s", is_final ? "5.7.30" : status);
 	snprintf(session->trouble, sizeof session->trouble, "%.350s: %.300s%s", session->where, words,
 	         is_required(session) ? "; the sender asked for REQUIRETLS" : "");

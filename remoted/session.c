@@ -143,6 +143,8 @@ void session_fail(struct session *session, const char *status, const char *words
 		session_start(site, job);
 		return;
 	}
+	if (job && session->is_insecure && status == session->trouble_status && !(job->flags & REMOTE_REQUIRETLS))
+		site_hold(session->site, SITE_INSECURE_MS, status, session->trouble);	/* a queue full of mail for it is no reason to knock that often */
 	if (job) {
 		job_tell_rest(job, *status == '5' ? DELIVERY_FAILED : DELIVERY_DEFERRED, status, session->host, session->trouble);
 		job_free(job);
@@ -335,6 +337,7 @@ void session_connected(struct session *session, int fd, const struct host_addres
 	struct why why = { 0 };
 
 	session->place = (size_t)(address - session->order);
+	session->is_insecure = false;
 	if (site->route.path[0]) {
 		snprintf(session->host, sizeof session->host, "%s", site->route.path);
 		snprintf(session->where, sizeof session->where, "%s", site->route.path);

@@ -271,11 +271,24 @@ static void addresses_found(struct hosts *hosts)
 		start_waiting(hosts);
 }
 
+void site_hold(struct site *site, uint64_t held_ms, const char *status, const char *words)
+{
+	site->held_until_ms = loop_now_ms(remoted.loop) + held_ms;
+	site->login_generation = remoted.login_generation;
+	snprintf(site->held_status, sizeof site->held_status, "%s", status);
+	snprintf(site->held_words, sizeof site->held_words, "%s", words);
+}
+
+static bool is_held(const struct site *site)
+{
+	return loop_now_ms(remoted.loop) < site->held_until_ms && site->login_generation == remoted.login_generation;
+}
+
 void site_start_job(struct site *site, struct job *job)
 {
 	site->used_ms = loop_now_ms(remoted.loop);
-	if (loop_now_ms(remoted.loop) < site->login_until_ms && site->login_generation == remoted.login_generation) {
-		job_tell_rest(job, DELIVERY_DEFERRED, "4.7.8", "", site->login_words);
+	if (is_held(site) && !(job->flags & (REMOTE_REQUIRETLS | REMOTE_TLS_OPTIONAL))) {
+		job_tell_rest(job, DELIVERY_DEFERRED, site->held_status, "", site->held_words);
 		job_free(job);
 		return;
 	}

@@ -12,6 +12,7 @@ enum {
 	SITE_KEY_MAX = 1000,
 	SITE_IDLE_MS = 600000,		/* without work it is forgotten */
 	SITE_ADDRESS_BAD_MS = 60000,	/* an address that did not answer goes to the end for so long */
+	SITE_INSECURE_MS = 5000,	/* what all its hosts' TLS lacks is not looked at again for so long */
 	SITE_FAMILY_MS = 600000,	/* the family that answered first goes first for so long, RFC 8305 4 */
 };
 
@@ -27,9 +28,9 @@ struct site {
 		uint32_t unlisted;		/* exchanges that the MTA-STS policy does not name, a bit each */
 	} security;
 	uint64_t exchanges_until_ms, addresses_until_ms;
-	uint64_t login_until_ms;		/* the login was refused: not again before, */
+	uint64_t held_until_ms;			/* its TLS or the login did not do: not again before, */
 	uint64_t login_generation;		/* unless there is a new table of logins */
-	char login_words[300];
+	char held_status[12], held_words[300];
 	uint64_t away_until_ms;			/* call.c's: it did not answer of late */
 	bool takes_no_chunks;			/* it offered CHUNKING and did not know BDAT */
 	uint8_t good_family;			/* of the address that answered first, 0: none yet */
@@ -76,6 +77,8 @@ void site_start_job(struct site *site, struct job *job);
 size_t site_order_addresses(const struct site *site, struct host_address *out, size_t most);
 /* An address of FAMILY (4, 6; 0: a Unix socket) answered first. */
 void site_note_family(struct site *site, uint8_t family);
+/* For HELD_MS all jobs get STATUS and WORDS, but those that ask for more or less TLS than others do. */
+void site_hold(struct site *site, uint64_t held_ms, const char *status, const char *words);
 /* Forgets sites without work. */
 void site_sweep(void);
 

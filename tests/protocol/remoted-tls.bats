@@ -112,6 +112,14 @@ teardown() { host_stop; }
 	put_off 4.7.4 'it does not offer STARTTLS'
 }
 
+@test "a host whose TLS does not do is not asked anew for each message that waits" {
+	host_start "cert=$SUITE/untrusted.pem"
+	echo 'plain.example tls=verify' >"$SUITE/etc/site"
+	JOBS=20 REMOTE_PAUSE_MS=1 send_to plain.example
+	[[ $(grep -c 'deferred 4.7.5 .*NOT trusted' <<<"$output") == 20 ]]
+	[[ $(times_seen STARTTLS) -le 3 ]]
+}
+
 @test "tls= of a route goes before that of the site, and a name in brackets is the one to be verified" {
 	echo '* tls=none' >"$SUITE/etc/site"
 	host_start "cert=$SUITE/right.pem"
@@ -149,7 +157,7 @@ teardown() { host_stop; }
 
 @test "a large message goes whole under TLS, by versions 1.2 and 1.3" {
 	local version
-	{ printf 'Subject: large\r\n\r\n'; head -c 6000000 /dev/urandom | base64 -w 900 | sed 's/$/\r/'; } >"$SUITE/message"
+	{ printf 'Subject: large\r\n\r\n'; head -c 1500000 /dev/urandom | base64 -w 900 | sed 's/$/\r/'; } >"$SUITE/message"
 	for version in tls12 tls13; do
 		host_start "cert=$SUITE/other.pem" "$version"
 		send_to plain.example

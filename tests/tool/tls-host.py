@@ -149,16 +149,15 @@ class Handler(socketserver.StreamRequestHandler):
 
     def data(self):
         self.say("354 go on")
-        body = b""
-        while not body.endswith(b"\r\n.\r\n"):
-            line = self.input.readline()
-            if not line:
+        lines = []
+        while not lines or lines[-1] != b".\r\n":
+            lines.append(self.input.readline())
+            if not lines[-1]:
                 return False
-            body += line
         with lock:
             counts["message"] += 1
             with open(f"{folder}/message.{counts['message']}", "wb") as out:
-                out.write(body)
+                out.writelines(lines)
         self.say("250 2.0.0 taken")
         return True
 
