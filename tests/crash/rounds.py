@@ -418,6 +418,10 @@ class Rounds:
             self.counts["hit"] += 1
         return bool(hits)
 
+    def command_step(self):
+        """All points, or a sample where rounds are few."""
+        return 1 if self.arguments.points_max > 200 else 7
+
     def lacking(self, count):
         with open(os.path.join(self.instance.folder, "etc/tables/aliases.cdb"), "rb") as file:
             table = file.read()
@@ -425,21 +429,22 @@ class Rounds:
 
     async def updates(self):
         """Tables are whole whenever `dawk update` dies, and what was compiled before is in there."""
-        folder, number, is_hit = os.path.join(self.instance.folder, "etc"), 0, True
+        folder, number, tried, is_hit = os.path.join(self.instance.folder, "etc"), 0, 0, True
         while is_hit:
             with open(os.path.join(folder, "aliases"), "a") as aliases:
-                aliases.write("extra-%d@local.example: u1@local.example\n" % number)
+                aliases.write("extra-%d@local.example: u1@local.example\n" % tried)
             is_hit = await self.command("kill %d changes" % (number + 1), folder, "update")
             explained = subprocess.run(self.instance.dawk + ["explain", "u1@local.example"], stdout=subprocess.DEVNULL)
             again = subprocess.run(self.instance.dawk + ["update"], stdout=subprocess.DEVNULL)
-            if self.lacking(number) or explained.returncode or again.returncode or self.lacking(number + 1):
+            if self.lacking(tried) or explained.returncode or again.returncode or self.lacking(tried + 1):
                 self.say_bad("dawk update, killed at call %d: the tables lack something" % (number + 1))
-            number += 1
-        print("dawk update, killed at each of %d calls that change the disk" % (number - 1), flush=True)
+            number += self.command_step()
+            tried += 1
+        print("dawk update, killed at %d of its calls that change the disk" % (tried - 1), flush=True)
 
     async def queue_command(self, verb):
         """On disk, without queued: the message stays in one place, whole, unless it was to be removed."""
-        number, is_hit = 0, True
+        number, tried, is_hit = 0, 0, True
         while is_hit:
             self.book.clear()
             await self.send(self.first)
@@ -453,9 +458,10 @@ class Rounds:
                 self.say_bad("dawk queue %s, killed at call %d: found %s" % (verb, number + 1, " ".join(found)))
             for path in self.instance.files("new", "cur", "hold", "state"):
                 os.unlink(path)
-            number += 1
+            number += self.command_step()
+            tried += 1
             self.first += 10
-        print("dawk queue %s on disk, killed at each of %d calls that change the disk" % (verb, number - 1), flush=True)
+        print("dawk queue %s on disk, killed at %d of its calls that change the disk" % (verb, tried - 1), flush=True)
 
     def is_whole(self, path):
         with open(path, "rb") as file:
