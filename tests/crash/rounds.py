@@ -47,6 +47,7 @@ ERRORS = {
     "prlimit64": ["EAGAIN"], "inotify_add_watch": ["ENOSPC"], "inotify_init1": ["EMFILE"], "eventfd2": ["EMFILE"],
     "signalfd4": ["EMFILE"], "epoll_create1": ["EMFILE"], "timerfd_create": ["EMFILE"], "chdir": ["EIO"], "execve": ["ENOMEM", "EIO"],
 }
+SANITIZERS_OWN = {"mmap", "munmap", "mprotect", "brk", "clone"}	# their failures are not the suite's
 
 
 def remove(path):
@@ -249,10 +250,11 @@ class Rounds:
         for service in self.services.values():
             await service.end()
         self.hop.close()
-        with open(os.devnull, "w") as null:
-            if subprocess.run(["grep", "-sE", "AddressSanitizer|runtime error:|ThreadSanitizer"] +
-                              [s.log for s in self.services.values()], stdout=null if not self.bad else None).returncode == 0:
-                self.say_bad("a sanitizer spoke")
+        for service in self.services.values():
+            with open(service.log, errors="replace") as log:
+                said = [line.strip() for line in log if "Sanitizer" in line or "runtime error:" in line]
+            if said:
+                self.say_bad("a sanitizer spoke: " + said[0])
         if not self.bad or not self.arguments.keep:
             self.instance.remove()
 
@@ -489,6 +491,10 @@ class Rounds:
         if self.counts["rounds"] % 50 == 0:
             await self.check_idle(what)
 
+    def is_sanitized(self):
+        with open(os.path.join(self.arguments.bin, "smtpd"), "rb") as program:
+            return b"__asan_init" in program.read()
+
     async def check_idle(self, what):
         before = {name: service.cpu_seconds() for name, service in self.services.items()}
         await asyncio.sleep(1)
@@ -505,7 +511,7 @@ class Rounds:
             await self.order(service, "count")
             await self.round("first", kinds, name == "pop3d")
             _, made = await self.order(service, "count")
-            plan = [(call, error, number) for call, count in made.items() for error in ERRORS.get(call, [])
+            plan = [(call, error, number) for call, count in made.items() if not (self.is_sanitized() and call in SANITIZERS_OWN) for error in ERRORS.get(call, [])
                     for number in sorted({1, 2, count // 2 + 1, count})[:self.arguments.each]]
             chance.shuffle(plan)
             for call, error, number in plan[:self.arguments.points_max]:
