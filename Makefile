@@ -67,8 +67,8 @@ smtpd_LIBS = $(TLS_LIBS)
 pop3d_LIBS = $(TLS_LIBS)
 dnsd_LIBS = -lunbound
 remoted_LIBS = $(TLS_LIBS) -lnettle
-stsd_LIBS = -lcurl-gnutls
-tlsrpt_LIBS = -lcurl-gnutls -lz
+stsd_LIBS = $(TLS_LIBS)
+tlsrpt_LIBS = $(TLS_LIBS) -lz
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 # Unit drivers: each tests/unit/NAME.c is a program, linked with the objects of its first line.

@@ -47,7 +47,7 @@ static const struct role_row {
 	[ROLE_REMOTED] = { "remoted", "dawkr", DENY_WORKER & ~DENY_SOCKETS, false, true, true, 0, "no queue" },
 	[ROLE_DNSD] = { "dnsd", "dawkd", DENY_WORKER & ~DENY_SOCKETS, false, true, true, 0, "no file" },
 	[ROLE_KEYD] = { "keyd", "dawkk", DENY_WORKER, false, true, false, 0, "private keys" },
-	[ROLE_STSD] = { "stsd", "dawkt", DENY_STSD, false, true, true, 0, "its own folder; reads the host's authorities" },
+	[ROLE_STSD] = { "stsd", "dawkt", DENY_STSD, false, true, true, 0, "its own folder" },
 	[ROLE_NAMES] = { "names", "nobody", DENY_NAMES, false, true, false, 0, "reads; looks accounts up, for locald" },
 	[ROLE_SHADOW_NAMES] = { "authd:names", NULL, DENY_NAMES, true, true, false, CAPABILITY(CAP_DAC_READ_SEARCH), "reads; looks accounts and hashes up, for authd" },
 };

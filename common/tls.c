@@ -158,6 +158,7 @@ enum result tls_read(struct tls_session *s, void *bytes, size_t size, size_t *co
 		*count = (size_t)n;
 		return RESULT_OK;
 	}
+	s->is_peer_ended |= n == 0;
 	if (n == 0 || n == GNUTLS_E_PREMATURE_TERMINATION)
 		return RESULT_END;
 	if (is_again((int)n))
@@ -201,6 +202,11 @@ enum result tls_bye(struct tls_session *s)
 	if (error == GNUTLS_E_SUCCESS)
 		return RESULT_OK;
 	return is_again(error) ? RESULT_RETRY : RESULT_PEER;
+}
+
+bool tls_is_ended(const struct tls_session *s)
+{
+	return s->is_peer_ended;
 }
 
 uint32_t tls_wants(const struct tls_session *s)

@@ -103,6 +103,9 @@ enum result tls_write(struct tls_session *session, const void *bytes, size_t len
 enum result tls_bye(struct tls_session *session);
 void tls_free(struct tls_session *session);	/* NULL is harmless; FD stays open */
 
+/* Did the peer say itself that nothing more comes? Else its end may be a cut by somebody between (RFC 8446 6.1). */
+bool tls_is_ended(const struct tls_session *session);
+
 /* EPOLLIN or EPOLLOUT: what the call that said RESULT_RETRY waits for. */
 uint32_t tls_wants(const struct tls_session *session);
 /* Are there bytes for tls_read that no event will announce? */

@@ -15,6 +15,7 @@ struct tls_session {
 	bool is_dry;			/* the last pull found the descriptor empty */
 	bool is_done;			/* the handshake */
 	bool is_ended;			/* our goodbye is out */
+	bool is_peer_ended;		/* theirs came */
 	size_t promised;		/* bytes that GnuTLS has taken but not sent: they go first */
 	struct tls_set *set;		/* server */
 	struct tls_client *client;

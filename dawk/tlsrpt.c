@@ -1,4 +1,4 @@
-/* dawk tlsrpt: the daily reports of TLS to other domains. The work is done by a program of its own, which links libcurl. */
+/* dawk tlsrpt: the daily reports of TLS to other domains. The work is done by a program of its own. */
 #include "command.h"
 
 #include <errno.h>

@@ -52,7 +52,7 @@ package_of() {
 }
 
 missing_packages() {
-	wanted='gcc make libc6-dev libcdb-dev libcrypt-dev libidn2-dev libgnutls28-dev nettle-dev libunbound-dev dns-root-data libcurl4-gnutls-dev zlib1g-dev ca-certificates pkg-config'
+	wanted='gcc make libc6-dev libcdb-dev libcrypt-dev libidn2-dev libgnutls28-dev nettle-dev libunbound-dev dns-root-data zlib1g-dev ca-certificates pkg-config'
 	# without a supervisor of the host: runit brings one
 	[ -n "$(host_supervisor)" ] || wanted="$wanted runit"
 	for package in $wanted; do

@@ -1,5 +1,5 @@
 /* stsd: the MTA-STS policies of other domains (RFC 8461), fetched over HTTPS and kept, and the daily facts of how TLS
- * went (RFC 8460). A helper: queued starts it, remoted asks it, it asks dnsd. It is the only daemon that links libcurl. */
+ * went (RFC 8460). A helper: queued starts it, remoted asks it, it asks dnsd. */
 #include "common/address.h"
 #include "common/log.h"
 #include "common/sandbox.h"
@@ -8,8 +8,6 @@
 #include "stsd/facts.h"
 #include "stsd/fetch.h"
 #include "stsd/folder.h"
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,31 +219,14 @@ static void sweep_fired(struct timer *timer)
 	loop_set_timer(loop, timer, SWEEP_MS, sweep_fired);
 }
 
-/* The folder of a file, as libcurl will find it: the file is replaced when the host's authorities change. */
-static void folder_of(const char *file, char out[PATH_MAX])
-{
-	char path[PATH_MAX];
-
-	if (!realpath(file, path))
-		snprintf(path, sizeof path, "%s", file);
-	snprintf(out, PATH_MAX, "%s", dirname(path));
-}
-
 static enum result enter_sandbox(struct why *why)
 {
-	char named[PATH_MAX], real[PATH_MAX], copy[PATH_MAX];
-	const struct sandbox_path paths[] = {
-		{ folder.path, ALLOW_READ | ALLOW_LIST | ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE },
-		{ named, ALLOW_READ }, { real, ALLOW_READ },
-	};
+	const struct sandbox_path paths[] = { { folder.path, ALLOW_READ | ALLOW_LIST | ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE } };
 	struct identity identity;
 	enum result result = sandbox_identity(ROLE_STSD, &identity, why);
 
-	snprintf(copy, sizeof copy, "%s", conf->mta_sts_authorities);
-	snprintf(named, sizeof named, "%s", dirname(copy));
-	folder_of(conf->mta_sts_authorities, real);
 	if (result == RESULT_OK)
-		result = sandbox_enter(ROLE_STSD, &identity, paths, sizeof paths / sizeof *paths, why);
+		result = sandbox_enter(ROLE_STSD, &identity, paths, 1, why);
 	return result;
 }
 
@@ -260,10 +241,18 @@ static void open_folder(void)
 	if (result != RESULT_OK)
 		log_failure("cache-failed", &why);
 	facts_open(folder.facts);
-	if (conf->mta_sts && access(conf->mta_sts_authorities, R_OK) < 0) {
-		why_errno(&why, RESULT_RETRY, "unable to read %s, without which no policy can be fetched", conf->mta_sts_authorities);
-		log_failure("authorities-missing", &why);
-	}
+}
+
+/* Without authorities what the cache has holds on. */
+static enum result make_fetch(struct why *why)
+{
+	enum result result = fetch_make(loop, conf->mta_sts ? conf->mta_sts_authorities : NULL, why);
+
+	if (result != RESULT_NEVER)
+		return result;
+	log_failure("authorities-missing", why);
+	*why = (struct why){ 0 };
+	return RESULT_OK;
 }
 
 static enum result start(struct why *why)
@@ -277,7 +266,7 @@ static enum result start(struct why *why)
 	discovery_init(loop, &dns);
 	result = service_join(loop, greet, ended, why);
 	if (result == RESULT_OK)
-		result = fetch_make(loop, conf->mta_sts_authorities, why);
+		result = make_fetch(why);
 	if (result != RESULT_OK)
 		return result;
 	if (folder_make(conf, &folder, &reason) != RESULT_OK)

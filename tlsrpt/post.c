@@ -1,121 +1,137 @@
-/* A report by HTTPS: RFC 8460 5.4. The name of the host is looked up by dnsd, not by libcurl. */
+/* A report by HTTPS: RFC 8460 5.4. The name of the host is looked up by dnsd. */
 #include "send.h"
 
-#include <curl/curl.h>
-#include <stdlib.h>
+#include "common/address.h"
+#include "common/https.h"
 #include <string.h>
 
-enum { POST_SECONDS = 60, POST_ADDRESSES_MAX = 8 };
+enum { POST_ADDRESSES_MAX = 8, POST_HOST_MAX = 253, POST_PATH_MAX = 2048 };	/* addresses: of each family */
 
-struct target { char *host, *port; };
+struct target {
+	char host[POST_HOST_MAX + 1];
+	uint16_t port;
+	char path[POST_PATH_MAX];	/* with its query */
+	struct address_ip addresses[2 * POST_ADDRESSES_MAX];
+	size_t count;
+};
+
+static bool parse_authority(const char *text, size_t length, struct target *target)
+{
+	const char *colon = memchr(text, ':', length);
+	size_t host_length = colon ? (size_t)(colon - text) : length;
+	uint64_t port = HTTPS_PORT;
+
+	if (!domain_is_valid(text, host_length))	/* nor has it a user: nobody's password goes there */
+		return false;
+	if (colon && host_length + 1 < length && (!text_to_number(colon + 1, length - host_length - 1, &port) || port == 0 || port > 65535))
+		return false;
+	snprintf(target->host, sizeof target->host, "%.*s", (int)host_length, text);
+	target->port = (uint16_t)port;
+	return true;
+}
+
+/* RFC 3986 3: what stands behind "#" stays here. */
+static bool parse_path(const char *text, struct target *target)
+{
+	size_t length = strcspn(text, "#"), i;
+
+	for (i = 0; i < length; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return false;
+	return snprintf(target->path, sizeof target->path, "%s%.*s", *text == '/' ? "" : "/", (int)length, text) < (int)sizeof target->path;
+}
 
 static enum result parse_url(const char *url, struct target *target, struct why *why)
 {
-	CURLU *parts = curl_url();
-	char *user = NULL;
-	bool is_fine = parts && !curl_url_set(parts, CURLUPART_URL, url, 0) && !curl_url_get(parts, CURLUPART_HOST, &target->host, 0) &&
-	               !curl_url_get(parts, CURLUPART_PORT, &target->port, CURLU_DEFAULT_PORT);
+	static const char scheme[] = "https://";
+	size_t head = sizeof scheme - 1, length;
 
-	if (is_fine && !curl_url_get(parts, CURLUPART_USER, &user, 0))
-		is_fine = false;	/* nobody's password goes there */
-	curl_free(user);
-	curl_url_cleanup(parts);
-	return is_fine ? RESULT_OK : why_set(why, RESULT_NEVER, "%.100s can't be posted to", url);
+	if (strlen(url) <= head || !text_equal_folded(url, head, scheme, head))
+		return why_set(why, RESULT_NEVER, "%.100s can't be posted to", url);
+	length = strcspn(url + head, "/?#");
+	if (!parse_authority(url + head, length, target) || !parse_path(url + head + length, target))
+		return why_set(why, RESULT_NEVER, "%.100s can't be posted to", url);
+	return RESULT_OK;
 }
 
-static size_t add_addresses(struct names *names, const char *host, enum dns_type type, char *line, size_t size, size_t used, char *words)
+static void add_addresses(struct names *names, struct target *target, enum dns_type type, char *words)
 {
 	const char *at, *end, *rdata;
-	char text[NETWORK_TEXT_MAX];
 	stralloc records = { 0 };
-	struct address_ip ip;
-	size_t length, count = 0;
+	size_t length, most = target->count + POST_ADDRESSES_MAX;
 
-	if (names_find_records(names, host, type, &records, words) == DNS_ANSWER)
-		for (at = records.s, end = at + records.len; count < POST_ADDRESSES_MAX && dns_next_record(&at, end, &rdata, &length);)
-			if (dns_ip(rdata, length, &ip) && used + sizeof text + 4 < size) {
-				used += (size_t)snprintf(line + used, size - used, ip.family == 6 ? "%s[%s]" : "%s%s",
-				                         line[used - 1] == ':' ? "" : ",", ip_text(&ip, text));
-				count++;
-			}
+	if (names_find_records(names, target->host, type, &records, words) == DNS_ANSWER)
+		for (at = records.s, end = at + records.len; target->count < most && dns_next_record(&at, end, &rdata, &length);)
+			target->count += dns_ip(rdata, length, &target->addresses[target->count]);
 	stralloc_free(&records);
-	return used;
 }
 
-/* "HOST:PORT:ADDRESS,ADDRESS", for libcurl. */
-static enum result find_addresses(const struct target *target, struct names *names, struct curl_slist **list, struct why *why)
+static enum result find_addresses(struct target *target, struct names *names, struct why *why)
 {
-	char line[512 + 2 * POST_ADDRESSES_MAX * (NETWORK_TEXT_MAX + 4)], words[257] = "";
-	size_t head = (size_t)snprintf(line, 512, "%s:%s:", target->host, target->port), used = head;
+	char words[257] = "";
 
-	if (head >= 512 || *target->host == '[')
-		return why_set(why, RESULT_NEVER, "%.100s is no name of a host", target->host);
-	used = add_addresses(names, target->host, DNS_A, line, sizeof line, used, words);
-	used = add_addresses(names, target->host, DNS_AAAA, line, sizeof line, used, words);
-	if (used == head)
-		return why_set(why, RESULT_RETRY, "%.100s has no address%s%.100s", target->host, *words ? ": " : "", words);
-	*list = curl_slist_append(NULL, line);
-	return *list ? RESULT_OK : why_set(why, RESULT_RETRY, "no memory to post a report");
+	add_addresses(names, target, DNS_A, words);
+	add_addresses(names, target, DNS_AAAA, words);
+	if (target->count)
+		return RESULT_OK;
+	return why_set(why, RESULT_RETRY, "%.100s has no address%s%.100s", target->host, *words ? ": " : "", words);
 }
 
-static size_t drop_body(char *bytes, size_t one, size_t length, void *context)
-{
-	size_t *total = context;
+/* ---- the post ---- */
 
-	(void)bytes;
-	(void)one;
-	*total += length;
-	return *total > 1 << 20 ? 0 : length;
+struct post {
+	struct https https;
+	struct loop *loop;
+};
+
+static void posted(struct https *https)
+{
+	loop_stop(container_of(https, struct post, https)->loop);
 }
 
-static bool set_up(CURL *easy, const struct parcel *parcel, const char *url, struct curl_slist *addresses, struct curl_slist *headers,
-                   size_t *total)
+static enum result judge(const struct https *https, const char *url, struct why *why)
 {
-	return !curl_easy_setopt(easy, CURLOPT_URL, url) && !curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") &&
-	       !curl_easy_setopt(easy, CURLOPT_RESOLVE, addresses) && !curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) &&
-	       !curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)parcel->length) &&
-	       !curl_easy_setopt(easy, CURLOPT_POSTFIELDS, parcel->gzip) && !curl_easy_setopt(easy, CURLOPT_PROXY, "") &&
-	       !curl_easy_setopt(easy, CURLOPT_CAINFO, parcel->conf->mta_sts_authorities) && !curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) &&
-	       !curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) && !curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) &&
-	       !curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)POST_SECONDS) && !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) &&
-	       !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop_body) && !curl_easy_setopt(easy, CURLOPT_WRITEDATA, total) &&
-	       !curl_easy_setopt(easy, CURLOPT_USERAGENT, "dawk/" DAWK_VERSION);
+	unsigned status = https->reply.status;
+
+	if (status >= 200 && status < 300)
+		return RESULT_OK;
+	if (status)
+		return why_set(why, RESULT_RETRY, "%.100s answers with HTTP status %u", url, status);
+	return why_set(why, RESULT_RETRY, "%.100s: %.140s", url, https->why.text);
 }
 
-static enum result post(const struct parcel *parcel, const char *url, struct curl_slist *addresses, struct why *why)
+/* Blocks in a loop of its own, for HTTPS_SECONDS at most. */
+static enum result post(const struct parcel *parcel, const char *url, const struct target *target, struct tls_client *client, struct why *why)
 {
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/tlsrpt+gzip");
-	CURL *easy = curl_easy_init();
-	size_t total = 0;
-	long status = 0;
-	CURLcode code = CURLE_OUT_OF_MEMORY;
-	enum result result = RESULT_OK;
+	struct post post = { .https = {
+		.host = target->host, .port = target->port, .path = target->path, .type = "application/tlsrpt+gzip",
+		.bytes = parcel->gzip, .length = parcel->length, .done = posted,
+	} };
+	enum result result = loop_make(&post.loop, why);
 
-	if (easy && headers && set_up(easy, parcel, url, addresses, headers, &total))
-		code = curl_easy_perform(easy);
-	if (easy)
-		curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	if (!status)
-		result = why_set(why, RESULT_RETRY, "%.100s: %s", url, curl_easy_strerror(code));
-	else if (status < 200 || status >= 300)
-		result = why_set(why, RESULT_RETRY, "%.100s answers with HTTP status %ld", url, status);
-	curl_easy_cleanup(easy);
-	curl_slist_free_all(headers);
+	if (result != RESULT_OK)
+		return why_set(why, RESULT_RETRY, "unable to post a report");
+	result = https_start(&post.https, post.loop, client, target->addresses, target->count, why);
+	if (result == RESULT_OK && loop_run(post.loop, why) != RESULT_OK)
+		result = RESULT_RETRY;
+	if (result == RESULT_OK)
+		result = judge(&post.https, url, why);
+	https_free(&post.https);
+	loop_free(post.loop);
 	return result;
 }
 
 enum result send_by_https(const struct parcel *parcel, const char *url, struct names *names, struct why *why)
 {
-	struct curl_slist *addresses = NULL;
-	struct target target = { NULL, NULL };
+	static struct tls_client *client;	/* as long as the program */
+	struct target target = { .count = 0 };
 	enum result result = parse_url(url, &target, why);
 
+	if (result == RESULT_OK && !client)
+		result = https_trust(parcel->conf->mta_sts_authorities, &client, why);
 	if (result == RESULT_OK)
-		result = find_addresses(&target, names, &addresses, why);
+		result = find_addresses(&target, names, why);
 	if (result == RESULT_OK)
-		result = post(parcel, url, addresses, why);
-	curl_slist_free_all(addresses);
-	curl_free(target.host);
-	curl_free(target.port);
+		result = post(parcel, url, &target, client, why);
 	return result;
 }

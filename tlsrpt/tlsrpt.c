@@ -1,5 +1,5 @@
 /* tlsrpt: makes the daily reports of TLS to other domains (RFC 8460) and sends them. `dawk tlsrpt` runs it; it is a
- * program of its own because it links libcurl. Called by root it gives its rights up for those of stsd's account first. */
+ * program of its own because it talks to strangers' hosts. Called by root it gives its rights up for those of stsd's account first. */
 #include "common/address.h"
 #include "common/log.h"
 #include "common/sandbox.h"

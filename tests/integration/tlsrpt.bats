@@ -118,6 +118,17 @@ has_mail() { on them delivered_to "$@"; }
 	posted reports.posted.example | python3 -c 'import json, sys; assert json.load(sys.stdin)["policies"][0]["policy"]["policy-domain"] == "posted.example"'
 }
 
+@test "a long report is posted whole (RFC 8460 5.4)" {
+	python3 -c 'import random
+for i in range(9000):
+	print("1 posted.example sts version:+STSv1 mail.posted.example certificate-expired 192.0.2.9 192.0.2.1", "%0128x" % random.getrandbits(512))' |
+		facts 2026-11-12
+	run -0 tlsrpt --day 2026-11-12
+	[[ $output == *"posted.example: 9000 sessions, 9000 failed: sent to https://"* ]]
+	(($(stat -c %s "$PAIR/hosts/reports.posted.example.posted") > 500000))
+	posted reports.posted.example | python3 -c 'import json, sys; assert len(json.load(sys.stdin)["policies"][0]["failure-details"]) == 9000'
+}
+
 @test "of two addresses, the one that failed is tried again alone" {
 	facts 2026-11-18 <<<'1 both.example no-policy-found - - success - - -'
 	sts_serves reports.posted.example '500 Trouble' </dev/null

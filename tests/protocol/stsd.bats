@@ -114,6 +114,17 @@ refused() {
 	sed -i '1s/.*/200 OK|Content-Type: text\/html/' "$PAIR/hosts/mta-sts.page.example.http"
 	refused page.example 'text/plain'
 }
+@test "a policy comes in chunks, or ends with the connection, but not where somebody cut it off (RFC 9112 7.1, RFC 9112 9.8)" {
+	for way in chunked close cut; do
+		sts_policy $way.example enforce 86400 mail.$way.example '*.more.example'
+		sed -i "1s/.*/$way/" "$PAIR/hosts/mta-sts.$way.example.http"
+	done
+	domain chunked.example 1
+	domain close.example 1
+	run -0 sts_asked <<<$'ask chunked.example\nask close.example'
+	[[ $output == *"chunked.example enforce "*" mail.chunked.example *.more.example"* && $output == *"close.example enforce "*" mail.close.example *.more.example"* ]]
+	refused cut.example 'before the answer was whole'
+}
 @test "a policy beyond 64 kB is refused, announced or endless" {
 	sts_host mta-sts.large.example
 	{ printf 'version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 86400\n'; yes 'note: x' | head -c 70000; } |

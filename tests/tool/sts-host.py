@@ -3,7 +3,8 @@
 
 An HTTPS host for tests: of any number of names, each with FOLDER/NAME.pem (key, certificate) and FOLDER/NAME.http, which
 says what it answers, read anew each time: first a line of status and headers separated by '|', then the body. A first line
-`slow` answers nothing, `drip` a byte a second, `huge` endless lines. Each request is a line on standard output: NAME METHOD PATH
+`slow` answers nothing, `drip` a byte a second, `huge` endless lines; `chunked` sends the body in chunks, `close` and `cut` without
+a length, up to the end of the connection, in order or not. Each request is a line on standard output: NAME METHOD PATH
 LENGTH; what was posted lies in FOLDER/NAME.posted."""
 import os
 import socket
@@ -58,6 +59,15 @@ def answer(stream, folder):
         while True:
             stream.sendall(b"x: y\n" if first == b"drip" else b"mx: mail.example\n" * 1000)
             time.sleep(1 if first == b"drip" else 0)
+    if first in (b"chunked", b"close", b"cut"):
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n" + (b"Transfer-Encoding: chunked\r\n\r\n" if first == b"chunked" else b"\r\n"))
+        for line in text.splitlines(keepends=True):
+            stream.sendall(b"%x\r\n%s\r\n" % (len(line), line) if first == b"chunked" else line)
+        if first == b"chunked":
+            stream.sendall(b"0\r\n\r\n")
+        if first == b"close":
+            stream.unwrap()
+        return
     status, *more = first.decode().split("|")
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(text)}", "Connection: close", *more]
     stream.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + text)
