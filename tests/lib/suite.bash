@@ -20,7 +20,7 @@ TOOLS=$ROOT/tests/tool
 BIN=${DAWK_BIN:-$ROOT/build/bin}
 [[ $BIN == /* ]] || BIN=$ROOT/$BIN
 export ROOT TOOLS BIN PATH=$PATH:/usr/sbin:/sbin
-export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:allocator_may_return_null=1
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export UBSAN_OPTIONS=print_stacktrace=1
 
 # "secret" by the cheapest strong method, so that no test waits for a password.
