@@ -190,5 +190,5 @@ rcpt_says() {	# USER CODE
 		S: -ERR
 	EOF
 	wait_until logged pop3d alice
-	run ! grep -rE 'confidential|secret|wrong-but-close' "$SUITE/stderr"
+	run ! grep -rE 'confidential|wrong-but-close|secret($|[^=])|[^ ]secret' "$SUITE/stderr"	# the password is "secret"; " secret=" names which one it was
 }
