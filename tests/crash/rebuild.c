@@ -178,6 +178,14 @@ static void put_torn(int out, const struct disk_entry *entry, uint64_t *state)
 	}
 }
 
+/* btrfs writes its superblock in place, and does not mount a torn one: it counts on disks that write 4,096 bytes whole. */
+static bool is_superblock_of_btrfs(const struct disk_entry *entry)
+{
+	const unsigned char *bytes = log_bytes(entry);
+
+	return bytes && entry->length == PAGE && !memcmp(bytes + 64, "_BHRfS_M", 8);
+}
+
 /* ---- a cut ---- */
 
 /* A flush that is the last entry has happened: the power goes after it. */
@@ -206,7 +214,7 @@ static struct outcome put_undecided(int out, const struct log *log, uint64_t fro
 	for (uint64_t i = from; i < to; i++) {
 		const struct disk_entry *entry = log->entries[i];
 
-		if (entry->length > SECTOR && happens(state, torn_percent)) {
+		if (entry->length > SECTOR && !is_superblock_of_btrfs(entry) && happens(state, torn_percent)) {
 			put_torn(out, entry, state);
 			outcome.torn++;
 		} else if (happens(state, percent)) {
