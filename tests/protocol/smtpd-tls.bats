@@ -321,9 +321,14 @@ session_is_greeted() { [[ $(ss -tnH state established "( sport = :$SUBMISSIONS_P
 	exec {first}>&-
 }
 
+every_worker_has_certificates() {	# without them no handshake begins
+	[[ $(grep -c '^smtpd certificates ' "$SUITE/stderr/smtpd") == $(grep -c '^smtpd started part=worker ' "$SUITE/stderr/smtpd") ]]
+}
+
 @test "keyd gone or stuck fails the handshake within two seconds; the clear ports go on" {
 	suite_run
 	local keyd
+	wait_until every_worker_has_certificates
 	keyd=$(pid_of_part smtpd keyd)
 	kill -STOP "$keyd"
 	SECONDS=0
