@@ -24,7 +24,7 @@ conf() {
 	[ "$1" = pop3 ] || touch "$R$D/service/pop3d/down"; :
 }
 case $1 in
-start)	lab_root $P runit strace libgnutls30 libunbound8 libidn2-0 libpsl5 libcdb1 libcrypt1 libcurl3-gnutls dns-root-data || exit 1
+start)	lab_root $P runit strace libgnutls30 libunbound8 libidn2-0 libpsl5 libcdb1 libcrypt1 dns-root-data || exit 1
 	lab_up $P; [ -d "$R$D" ] || conf "$2" || exit 1
 	lab_exec $P sh -c "ulimit -n 20000; exec setsid runsvdir $D/service" >"$MB/ours.log" 2>&1 </dev/null &
 	lab_port $P 25 && { [ "$2" != pop3 ] || lab_port $P 110; } ;;
