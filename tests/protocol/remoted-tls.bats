@@ -184,7 +184,8 @@ teardown() { host_stop; }
 @test "a session that was verified is verified again when it is resumed" {
 	echo 'plain.example tls=verify' >"$SUITE/etc/site"
 	host_start "cert=$SUITE/right.pem"
-	JOBS=2 REMOTE_PAUSE_MS=5500 send_to plain.example
-	[[ $output == *"result 0 0 relayed"*"result 1 0 relayed"* ]]
+	# whether a server hands out a ticket in time, and takes it, is its own affair: one of three is enough
+	JOBS=4 REMOTE_PAUSE_MS=5500 send_to plain.example
+	[[ $output == *"result 0 0 relayed"*"result 1 0 relayed"*"result 2 0 relayed"*"result 3 0 relayed"* ]]
 	log_has ' resumed=yes verified=authority'
 }
