@@ -4,11 +4,11 @@
 #include "common/tls_dane.h"
 #include "common/tls_stream.h"
 #include "remoted/clear.h"
+#include "remoted/fact.h"
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
-static const struct exchange *exchange_of(const struct session *session)
+const struct exchange *security_exchange(const struct session *session)
 {
 	return &session->site->hosts.exchanges[session->order[session->place].exchange];
 }
@@ -42,7 +42,10 @@ void security_find(struct site_ask *ask, const char *domain, const struct sts_an
 	bool is_own;
 	size_t i;
 
-	*security = (struct security){ .wants_dane = security_wants_dane(&ask->route) && ask->hosts.is_secure, .sts = STS_NONE };
+	*security = (struct security){ 
+		.wants_dane = security_wants_dane(&ask->route) && ask->hosts.is_secure, .sts = STS_NONE,
+		.is_vouched = ask->route.is_exact || ask->hosts.is_secure,
+	};
 	if (answer && (answer->verdict == STS_TESTING || answer->verdict == STS_ENFORCE)) {
 		security->sts = answer->verdict;
 		for (i = 0; i < ask->hosts.exchange_count; i++)
@@ -51,55 +54,11 @@ void security_find(struct site_ask *ask, const char *domain, const struct sts_an
 	}
 	/* which hosts a policy leaves out, and a certificate for the domain itself, are the domain's own affair: not shared */
 	is_own = security->unlisted || takes_domain(&ask->route, security);
-	snprintf(manner, SECURITY_MANNER_MAX, "%s%s%s%s", security->wants_dane && !ask->route.is_exact ? " dane" : "",
+	snprintf(manner, SECURITY_MANNER_MAX, "%s%s%s%s", ask->route.is_exact ? "" : security->wants_dane ? " dane" : security->is_vouched ? " signed" : "",
 	         security->sts == STS_NONE ? "" : words[security->sts], is_own ? " of " : "", is_own ? domain : "");
 }
 
-/* ---- facts and the log ---- */
-
-static void put_records(const struct tlsa *tlsa, char *out, size_t size)
-{
-	const char *at = tlsa->records, *end = at + tlsa->length;
-	char record[300];
-	size_t length = 0;
-
-	*out = 0;
-	while (length < size && dane_next_text(&at, end, record, sizeof record))
-		length += (size_t)snprintf(out + length, size - length, "%s%s", length ? "\n" : "", record);
-}
-
-static const char *own_ip(const struct session *session, char *out)
-{
-	struct sockaddr_storage address;
-	socklen_t size = sizeof address;
-	struct address_ip ip;
-
-	if (session->stream.fd < 0 || getsockname(session->stream.fd, (struct sockaddr *)&address, &size) ||
-	    !ip_from_sockaddr((struct sockaddr *)&address, &ip, &(uint16_t){ 0 }))
-		return NULL;
-	return ip_text(&ip, out);
-}
-
-/* For the daily reports; only of hosts that the domain itself names (RFC 8460 1). */
-static void tell_fact(const struct session *session, enum tls_fact_result result, const char *reason)
-{
-	const struct exchange *exchange = exchange_of(session);
-	char own[NETWORK_TEXT_MAX], peer[NETWORK_TEXT_MAX], records[1001] = "";
-	struct tls_fact fact = {
-		.domain = session->domain, .mx = exchange->name, .result = result, .reason = reason, .policy = records,
-		.policy_type = session->site->security.sts != STS_NONE ? TLS_FACT_POLICY_STS : TLS_FACT_POLICY_NONE,
-		.sending_ip = own_ip(session, own), .receiving_ip = ip_text(&session->order[session->place].ip, peer),
-	};
-
-	if (session->site->route.is_exact || session->site->route.is_lmtp)
-		return;
-	if (session->site->security.wants_dane && exchange->tlsa_state != TLSA_NONE) {
-		fact.policy_type = TLS_FACT_POLICY_TLSA;
-		if (exchange->tlsa)
-			put_records(exchange->tlsa, records, sizeof records);
-	}
-	sts_tell_fact(&remoted.sts, &fact);
-}
+/* ---- the log ---- */
 
 static void start_line(struct log_line *line, const char *event, const struct session *session)
 {
@@ -188,11 +147,17 @@ static void note_refused(struct session *session, enum tls_fact_result fact, con
 	snprintf(session->trouble, sizeof session->trouble, "%s", why->text);
 	log_start(&line, "tls-refused");
 	log_text(&line, "id", session->job->id);
-	log_text(&line, "host", exchange_of(session)->name);
+	log_text(&line, "host", security_exchange(session)->name);
 	log_text(&line, "domain", session->domain);
 	log_why(&line, why);
 	log_end(&line);
-	tell_fact(session, fact, why->text);
+	fact_tell(session, fact, why->text);
+}
+
+/* RFC 8689 4.2.1: a certificate for a name that anybody may have put into the answer says nothing. */
+static bool is_vouched(const struct security *security)
+{
+	return security->is_vouched || security->sts == STS_ENFORCE;
 }
 
 void security_admit(struct session *session)
@@ -203,13 +168,19 @@ void security_admit(struct session *session)
 	session->is_relaxed = (session->job->flags & REMOTE_TLS_OPTIONAL) && !is_required(session);
 	if (session->site->route.path[0])
 		return;
+	if (is_required(session) && !is_vouched(&session->site->security)) {
+		snprintf(session->trouble_status, sizeof session->trouble_status, "5.7.30");
+		snprintf(session->trouble, sizeof session->trouble, "neither DNSSEC nor an MTA-STS policy vouches for the hosts of %s; "
+		         "the sender asked for REQUIRETLS", session->domain);
+		session->order_count = 0;
+	}
 	for (i = 0; i < session->order_count; i++) {
 		uint8_t index = session->order[i].exchange;
 		enum tls_fact_result fact;
 		struct why why = { 0 };
 
 		session->place = i;
-		if (judge_host(session, exchange_of(session), index, &fact, &why) == RESULT_OK) {
+		if (judge_host(session, security_exchange(session), index, &fact, &why) == RESULT_OK) {
 			session->order[kept++] = session->order[i];
 		} else if (!(told & 1u << index)) {
 			told |= 1u << index;
@@ -243,7 +214,7 @@ static void fail(struct session *session, enum tls_fact_result fact, const char 
 	log_text(&line, "then", may_go_clear ? "clear" : "another-host");
 	log_text(&line, "why", words);
 	log_end(&line);
-	tell_fact(session, fact, words);
+	fact_tell(session, fact, words);
 	note_trouble(session, status, is_lasting, words);
 	if (!may_go_clear) {
 		session_leave_host(session);
@@ -268,7 +239,7 @@ void security_lost(struct session *session, const char *words)
 
 static void start_handshake(struct session *session)
 {
-	const struct exchange *exchange = exchange_of(session);
+	const struct exchange *exchange = security_exchange(session);
 	const char *name = session->is_dane ? exchange->tlsa->base : exchange->name;	/* RFC 7672 8.1 */
 	char key[2 * DNS_NAME_MAX + NETWORK_TEXT_MAX + 64];
 	struct why why = { 0 };
@@ -288,7 +259,7 @@ bool security_connected(struct session *session)
 	struct demand demand = { TLS_LEVEL_NONE, "socket", false };
 
 	if (!site->route.path[0])
-		demand = demand_of(session, exchange_of(session));
+		demand = demand_of(session, security_exchange(session));
 	session->level = demand.level;
 	session->level_from = demand.from;
 	session->is_dane = demand.is_dane;
@@ -332,7 +303,7 @@ bool security_greeted(struct session *session)
 		session_wait(session, SESSION_STARTTLS);
 		return true;
 	}
-	tell_fact(session, TLS_FACT_STARTTLS_NOT_SUPPORTED, NULL);
+	fact_tell(session, TLS_FACT_STARTTLS_NOT_SUPPORTED, NULL);
 	if (session->level == TLS_LEVEL_MAY)
 		return false;
 	return leave_without(session, "4.7.4", true, "it does not offer STARTTLS");
@@ -375,7 +346,7 @@ static enum tls_fact_result fact_of(enum tls_fault fault)
 
 static enum result judge_dane(const struct session *session, struct tls_session *tls, struct judgement *judgement)
 {
-	const struct exchange *exchange = exchange_of(session);
+	const struct exchange *exchange = security_exchange(session);
 	struct dane_bytes chain[TLS_CHAIN_MAX];
 	char matched[DANE_MATCHED_MAX];
 	size_t count = 0;
@@ -396,7 +367,7 @@ static enum result judge_dane(const struct session *session, struct tls_session 
 
 static enum result judge_authority(const struct session *session, struct tls_session *tls, struct judgement *judgement)
 {
-	enum result result = tls_verify(tls, exchange_of(session)->name, &judgement->why);
+	enum result result = tls_verify(tls, security_exchange(session)->name, &judgement->why);
 
 	judgement->fact = fact_of(tls_fault(tls));
 	if (result != RESULT_OK && takes_domain(&session->site->route, &session->site->security) &&
@@ -453,7 +424,7 @@ static void shaken(struct session *session)
 		return;
 	}
 	log_success(session, tls, &judgement);
-	tell_fact(session, judgement.fact, judgement.why.text[0] ? judgement.why.text : NULL);
+	fact_tell(session, judgement.fact, judgement.why.text[0] ? judgement.why.text : NULL);
 	clear_forget(&address->ip, session->site->route.port);
 	session->is_encrypted = true;
 	session->is_verified = judgement.by[0] && session->level >= TLS_LEVEL_VERIFY;

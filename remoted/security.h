@@ -21,6 +21,8 @@ void security_find(struct site_ask *ask, const char *domain, const struct sts_an
 
 /* ---- of a session (session.c) ---- */
 
+const struct exchange *security_exchange(const struct session *session);	/* the one it is at */
+
 /* Before any address is tried: leaves out those of hosts that may get no mail now. What was found is the session's trouble. */
 void security_admit(struct session *session);
 /* Right after connecting. false: nothing to do, the greeting comes; true: the handshake has begun, or it failed. */

@@ -24,6 +24,7 @@ struct site {
 	struct hosts hosts;
 	struct security {
 		bool wants_dane;		/* TLSA records count: the names of the hosts are secure */
+		bool is_vouched;		/* DNSSEC, or the admin, says which the hosts are */
 		enum sts_verdict sts;		/* STS_NONE, STS_TESTING, STS_ENFORCE */
 		uint32_t unlisted;		/* exchanges that the MTA-STS policy does not name, a bit each */
 	} security;

@@ -211,7 +211,7 @@ REQUIRETLS=8 TLS_OPTIONAL=16
 
 @test "a message that requires TLS goes to a host that is verified and offers REQUIRETLS (RFC 8689 4.2.1)" {
 	host_start "cert=$SUITE/right.pem" requiretls
-	REMOTE_FLAGS=$REQUIRETLS send_to plain.example
+	REMOTE_STS='enforce mx.plain.example' REMOTE_FLAGS=$REQUIRETLS send_to plain.example
 	taken
 	log_has ' policy=verify from=requiretls '
 	host_saw '^tls MAIL FROM:<bob@client.example>.* REQUIRETLS$'
@@ -226,17 +226,31 @@ REQUIRETLS=8 TLS_OPTIONAL=16
 	run ! grep -q ' REQUIRETLS$' "$SUITE/host/commands"
 }
 
+@test "a certificate does not do where neither DNSSEC nor MTA-STS vouches for the hosts: 5.7.30 (RFC 8689 4.2.1)" {
+	local policy
+	host_start "cert=$SUITE/right.pem" requiretls
+	for policy in '' 'testing mx.plain.example'; do
+		REMOTE_STS=$policy REMOTE_FLAGS=$REQUIRETLS send_to plain.example
+		[[ $output == *"result 0 0 failed 5.7.30 "*"neither DNSSEC nor an MTA-STS policy vouches"* ]] || { echo "$output"; false; }
+	done
+	[[ ! -s $SUITE/host/commands ]]
+	REMOTE_FLAGS=$REQUIRETLS send_to none.signed.example	# signed: what is judged is the certificate
+	log_has ' policy=verify from=requiretls then=another-host'
+	REMOTE_FLAGS=$REQUIRETLS route_to x.example "smtp:[mx.plain.example]:$HOST_PORT"	# the admin vouches
+	taken
+}
+
 @test "and is reported where there is no such host: 5.7.30 (RFC 8689 4.2.1)" {
 	local manner
 	for manner in "cert=$SUITE/right.pem" "cert=$SUITE/untrusted.pem requiretls" ''; do
 		# shellcheck disable=SC2086	# two words
 		host_start $manner
-		REMOTE_FLAGS=$REQUIRETLS send_to plain.example
+		REMOTE_STS='enforce mx.plain.example' REMOTE_FLAGS=$REQUIRETLS send_to plain.example
 		[[ $output == *"result 0 0 failed 5.7.30 "*"REQUIRETLS"* ]] || { echo "$output"; false; }
 		nothing_went
 		host_stop
 	done
-	REMOTE_FLAGS=$REQUIRETLS send_to plain.example	# nobody there: later
+	REMOTE_STS='enforce mx.plain.example' REMOTE_FLAGS=$REQUIRETLS send_to plain.example	# nobody there: later
 	[[ $output == *"result 0 0 deferred 4.4.1 "* ]]
 }
 
