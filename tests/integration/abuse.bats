@@ -140,8 +140,8 @@ ended_by_timeout() { [[ $(grep -c 'session-end .*client=198.51.100.7 .*how=timeo
 		dawk_on "$name" update >/dev/null
 		on "$name" suite_run
 	done
-	send a alice@a.example someone@round.example
-	WAIT_SECONDS=40 wait_until on a delivered_to alice 1
+	send a alice@a.example someone@round.example	# the call-ahead goes round too: it ends after CALL_SECONDS
+	WAIT_SECONDS=80 wait_until on a delivered_to alice 1
 	grep -q 'someone@round.example' "$(on a message_of alice)"
 	grep -qE '5\.4\.6' "$(on a message_of alice)"
 	grep -qE 'refused .*status=5.4.6' "$PAIR"/?/stderr/smtpd

@@ -19,6 +19,7 @@ logins_know() {
 	sed -i '/^\(alice\|bob\)@/d' "$SUITE/etc/users"
 	$DAWK user add "$1" <<<"$2" >/dev/null
 }
+# A NUL is written \0000: behind \0 the first digits of a password would count as octal.
 base64_of() { printf '%b' "$1" | base64 -w0; }
 scram_client() {
 	local protocol=$1 port=$SMTPS_PORT

@@ -51,7 +51,7 @@ RIGHT='login=customer=17,a:open: sesame'
 
 @test "a refused login puts the mail off, says so loudly, and is not tried again with each message" {
 	host_start "cert=$SUITE/right.pem" "$RIGHT" auth=PLAIN
-	JOBS=5 REMOTE_PAUSE_MS=10 log_in secret=wrong
+	JOBS=5 REMOTE_PAUSE=10 log_in secret=wrong
 	log_has 'remoted login-failed host=mx.plain.example[127.0.0.1]:'
 	log_has ' login=wrong mechanism=PLAIN words="535 5.7.8 no" advice='
 	[[ $(grep -c 'deferred 4.7.8 .*login wrong: 535 5.7.8 no' <<<"$output") == 5 ]] || { echo "$output"; false; }

@@ -89,7 +89,7 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 			S: 220
 			C: EHLO client.example
 			S: 250
-			C: AUTH PLAIN $(base64_of "\0$name\0secret")
+			C: AUTH PLAIN $(base64_of "\0000$name\0000secret")
 			S: 235 2.7.0
 			C: QUIT
 			S: 221
@@ -479,7 +479,7 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 	tablet=$($DAWK user app-password add carol@local.example tablet)
 	[[ $phone =~ ^([a-z2-9]{4}-){4}[a-z2-9]{4}$ && $phone != "$tablet" ]]
 	suite_run
-	plain() { printf 'S: 220\nC: EHLO x\nS: 250\nC: AUTH PLAIN %s\nS: %s\n' "$(base64_of "\0carol\0$1")" "$2" | talk --timeout 30 --tls "$SMTPS_PORT"; }
+	plain() { printf 'S: 220\nC: EHLO x\nS: 250\nC: AUTH PLAIN %s\nS: %s\n' "$(base64_of "\0000carol\0000$1")" "$2" | talk --timeout 30 --tls "$SMTPS_PORT"; }
 	for secret in pencil "$phone" "$tablet"; do
 		plain "$secret" 235
 		plain "$secret" 235	# and from the cache

@@ -2,12 +2,13 @@
  * asks for the site, then sends the message in FILE (content as it lies there) COUNT times to the
  * recipients. Prints "site SITE" or "no-site VERDICT STATUS WORDS", then a line a recipient:
  * "result JOB INDEX VERDICT STATUS HOST WORDS". Ends by itself after two minutes. From the environment: REMOTE_FLAGS, the
- * flags of the jobs; REMOTE_LOGINS, a compiled table of logins, as the opener passes it on; REMOTE_PAUSE_MS:
- * each job waits for the last one's results, and so long; REMOTE_STS: there is a stsd, played here, that answers every
+ * flags of the jobs; REMOTE_LOGINS, a compiled table of logins, as the opener passes it on; REMOTE_PAUSE:
+ * each job waits for the last one's results, and so many milliseconds, or ("closed") until its connection is closed; REMOTE_STS: there is a stsd, played here, that answers every
  * question with it, "enforce PATTERN..", and prints what it hears: "fact DOMAIN POLICY-TYPE MX RESULT REASON". */
 #include "common/channel.h"
 #include "common/queue.h"
 #include "common/service.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,10 +201,41 @@ static void give_logins(struct channel *remoted, const char *path)
 	channel_flush(&opener, &why);
 }
 
-static void send_jobs(char **argv, const char *site, unsigned jobs, size_t recipients)
+static unsigned sockets_of(pid_t pid)
 {
-	const char *pause = getenv("REMOTE_PAUSE_MS");
-	unsigned job;
+	char path[64], target[64];
+	const struct dirent *entry;
+	unsigned count = 0;
+	DIR *folder;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	folder = opendir(path);
+	while (folder && (entry = readdir(folder))) {
+		ssize_t length = readlinkat(dirfd(folder), entry->d_name, target, sizeof target);
+		count += length > 7 && !memcmp(target, "socket:", 7);
+	}
+	if (folder)
+		closedir(folder);
+	return count;
+}
+
+/* SOCKETS: those that remoted had before it talked to a host. */
+static void rest(const char *pause, pid_t remoted, unsigned sockets)
+{
+	int tries = 0;
+
+	if (strcmp(pause, "closed")) {
+		usleep((useconds_t)strtoul(pause, NULL, 10) * 1000);
+		return;
+	}
+	while (sockets_of(remoted) > sockets && ++tries < 600)
+		usleep(100000);
+}
+
+static void send_jobs(char **argv, pid_t remoted, const char *site, unsigned jobs, size_t recipients)
+{
+	const char *pause = getenv("REMOTE_PAUSE");
+	unsigned job, sockets = sockets_of(remoted);
 
 	for (job = 0; job < jobs; job++) {
 		send_job(job, site, argv[3], argv[4], argv[5], argv + 7, recipients);
@@ -212,7 +244,7 @@ static void send_jobs(char **argv, const char *site, unsigned jobs, size_t recip
 		print_results(recipients);
 		fflush(stdout);
 		if (job + 1 < jobs)
-			usleep((useconds_t)strtoul(pause, NULL, 10) * 1000);
+			rest(pause, remoted, sockets);
 	}
 	if (!pause)
 		print_results(recipients * jobs);
@@ -242,7 +274,7 @@ int main(int argc, char **argv)
 	flags = getenv("REMOTE_FLAGS") ? (unsigned)strtoul(getenv("REMOTE_FLAGS"), NULL, 10) : 0;
 	jobs = (unsigned)strtoul(argv[6], NULL, 10);
 	if (ask_site(argv[3], site, sizeof site))
-		send_jobs(argv, site, jobs, (size_t)argc - 7);
+		send_jobs(argv, pids[1], site, jobs, (size_t)argc - 7);
 	channel_close(&remoted_control);
 	channel_close(&dnsd_control);
 	waitpid(pids[0], NULL, 0);
