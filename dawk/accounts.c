@@ -100,8 +100,8 @@ static enum result make(const struct account *account, struct why *why)
 enum result accounts_make(struct why *why)
 {
 	enum result result = RESULT_OK;
-	/* several at once would meet useradd's own lock, which does not wait */
-	int lock = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	/* Several at once would meet useradd's own lock, which does not wait. The folder's, since useradd replaces the files. */
+	int lock = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (lock >= 0)
 		flock(lock, LOCK_EX);
 	fflush(stdout);

@@ -113,3 +113,18 @@ init() { "$BIN/dawk" init "$SUITE/host" --domain local.example --domain two.exam
 	[ "$status" -ne 0 ]
 	[[ $output == *"$SUITE/none.conf"* && $output == *"dawk init"* ]]
 }
+
+@test "several dawk init at once make the missing accounts once" {
+	[[ $(id -u) == 0 ]] || return 0
+	mkdir "$SUITE/etc"
+	cp -a /etc/. "$SUITE/etc/"
+	sed -i '/^dawk[a-z]:/d' "$SUITE"/etc/{passwd,group,shadow,gshadow}
+	# shellcheck disable=SC2016
+	run -0 unshare -m bash -c 'mount --bind "$2/etc" /etc
+		for i in 1 2 3 4; do "$1/dawk" init "$2/$i" --domain local.example --smtp 127.0.0.1:2525 >"$2/out.$i" 2>&1 & pids+=($!)
+			until grep -q "^dawk[a-z]:" /etc/passwd; do kill -0 $! || break; done	# the first is at it: the files are replaced
+		done
+		for pid in "${pids[@]}"; do wait "$pid" || { cat "$2"/out.*; exit 1; }; done' - "$BIN" "$SUITE"
+	[[ $(grep -c '^dawk[a-z]:' "$SUITE/etc/passwd") == 9 ]]
+	[[ $(cat "$SUITE"/out.* | grep -c 'made the account') == 9 ]]
+}
