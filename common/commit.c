@@ -65,15 +65,15 @@ static void fail(struct committer *c, struct commit *commit, const char *what)
  * the pages and would say yes. */
 static void make_bytes_durable(struct committer *c, struct commit *const *batch, size_t count)
 {
-	bool is_done;
-	int error = 0;
+	struct durable files[BATCH_MAX];
 	size_t i;
 
-	is_done = durable_together(c->tmp, count, &error);
-	for (i = 0; !is_done && count > 1 && i < count; i++)
-		sync_file_range(batch[i]->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	for (i = 0; i < count; i++)
+		files[i] = (struct durable){ .fd = batch[i]->fd };
+	durable_make(files, count, true);
 	for (i = 0; i < count; i++) {
-		if (durable_finish(batch[i]->fd, is_done, error))
+		errno = files[i].error;
+		if (files[i].error)
 			fail(c, batch[i], "write out");
 		close(batch[i]->fd);
 		batch[i]->fd = -1;

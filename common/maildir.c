@@ -17,6 +17,7 @@ enum {
 	NAME_HOST_MAX = 100,
 	NAME_TRIES = 3,
 	SWEEP_AGE_SECONDS = 36 * 3600,
+	COMMIT_MAX = 256,
 };
 
 /* HOST as it may stand in a file name; ',' begins the sizes and ':' the flags. */
@@ -167,12 +168,13 @@ static enum result item_fail(struct maildir_item *item, const char *what)
 	return item->result = why_errno(&item->why, RESULT_RETRY, "%s %s", what, item->folder->path);
 }
 
-/* IS_DONE: it was synced with the others, which ended with ERROR. */
-static void item_sync(struct maildir_item *item, bool is_done, int error)
+/* ERROR: what came of making it durable. */
+static void item_synced(struct maildir_item *item, int error)
 {
 	item->result = RESULT_OK;
 	item->why = (struct why){ 0 };
-	if (durable_finish(item->fd, is_done, error))
+	errno = error;
+	if (error != 0)
 		item_fail(item, "sync a file in");
 	if (close(item->fd) != 0 && item->result == RESULT_OK)
 		item_fail(item, "close a file in");
@@ -195,14 +197,10 @@ static void item_rename(struct maildir_item *item)
 	item_fail(item, "put a file into");
 }
 
-static void item_sync_folder(struct maildir_item *item, uint64_t batch, bool is_done, int error)
+static void item_folder_synced(struct maildir_item *item)
 {
 	struct maildir_folder *folder = item->folder;
 
-	if (folder->synced_in != batch) {
-		folder->synced_in = batch;
-		folder->sync_errno = is_done ? error : fsync(folder->new) == 0 ? 0 : errno;
-	}
 	if (folder->sync_errno == 0)
 		return;
 	errno = folder->sync_errno;
@@ -221,26 +219,51 @@ static bool share_a_device(const struct maildir_item *items, size_t count)
 
 static void sync_files(struct maildir_item *items, size_t count)
 {
-	int error = 0;
-	bool is_done = share_a_device(items, count) && durable_together(items[0].fd, count, &error);
+	struct durable files[COMMIT_MAX];
 
-	/* all on their way first, so that the disk may take them side by side */
-	for (size_t i = 0; i < count && count > 1 && !is_done; i++)
-		(void)sync_file_range(items[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	for (size_t i = 0; i < count; i++)
-		item_sync(&items[i], is_done, error);
+		files[i] = (struct durable){ .fd = items[i].fd };
+	durable_make(files, count, share_a_device(items, count));
+	for (size_t i = 0; i < count; i++)
+		item_synced(&items[i], files[i].error);
 }
 
+/* Each once, whatever the number of its items. */
 static void sync_folders(struct maildir_item *items, size_t count, uint64_t batch)
 {
-	int error = 0;
-	bool is_done = share_a_device(items, count) && durable_together(items[0].folder->new, count, &error);
+	struct durable files[COMMIT_MAX];
+	struct maildir_folder *folders[COMMIT_MAX];
+	size_t used = 0;
 
 	for (size_t i = 0; i < count; i++) {
+		if (items[i].result != RESULT_OK || items[i].folder->synced_in == batch)
+			continue;
+		items[i].folder->synced_in = batch;
+		folders[used] = items[i].folder;
+		files[used++].fd = items[i].folder->new;
+	}
+	durable_make(files, used, share_a_device(items, count));
+	for (size_t i = 0; i < used; i++)
+		folders[i]->sync_errno = files[i].error;
+	for (size_t i = 0; i < count; i++) {
 		if (items[i].result == RESULT_OK)
-			item_sync_folder(&items[i], batch, is_done, error);
+			item_folder_synced(&items[i]);
 		else
 			item_abandon(&items[i]);
+	}
+}
+
+static void commit_some(struct maildir_item *items, size_t count, uint64_t batch)
+{
+	sync_files(items, count);
+	for (size_t i = 0; i < count; i++)
+		if (items[i].result == RESULT_OK)
+			item_rename(&items[i]);
+	sync_folders(items, count, batch);
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].folder != NULL)
+			maildir_folder_release(items[i].folder);
+		items[i].folder = NULL;
 	}
 }
 
@@ -248,19 +271,9 @@ void maildir_commit(struct maildir_item *items, size_t count)
 {
 	static uint64_t batch;
 
-	batch++;
-	if (count > 0)
-		sync_files(items, count);
-	for (size_t i = 0; i < count; i++)
-		if (items[i].result == RESULT_OK)
-			item_rename(&items[i]);
-	if (count > 0)
-		sync_folders(items, count, batch);
-	for (size_t i = 0; i < count; i++) {
-		if (items[i].folder != NULL)
-			maildir_folder_release(items[i].folder);
-		items[i].folder = NULL;
-	}
+	for (; count > COMMIT_MAX; items += COMMIT_MAX, count -= COMMIT_MAX)
+		commit_some(items, COMMIT_MAX, ++batch);
+	commit_some(items, count, ++batch);
 }
 
 void maildir_abandon(struct maildir_item *item)

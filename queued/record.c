@@ -1,5 +1,6 @@
 #include "queued/record.h"
 
+#include "common/durable.h"
 #include "common/state.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -114,8 +115,6 @@ static void write_state(struct recorder *r, struct record *record)
 		why_errno(&why, RESULT_RETRY, "unable to open state/%s", record->id);
 	if (record->fd < 0 || state_write(record->fd, record->lines.s, record->lines.len, record->due_us, &why) != RESULT_OK)
 		fail(record, &why);
-	else
-		sync_file_range(record->fd, 0, 0, SYNC_FILE_RANGE_WRITE);	/* so that the fsyncs below share their waits */
 }
 
 static void touch_state(struct recorder *r, struct record *record)
@@ -129,17 +128,37 @@ static void touch_state(struct recorder *r, struct record *record)
 	fail(record, &why);
 }
 
-static void sync_state(struct record *record)
+/* An fsync that failed is not tried again on the same file: see rewrite. */
+static void state_synced(struct record *record, int error)
 {
 	struct why why = { 0 };
 
-	if (record->fd < 0)
-		return;
-	if (!record->is_failed && state_sync(record->fd, &why) != RESULT_OK) {
+	if (error) {
+		errno = error;
+		why_errno(&why, RESULT_RETRY, "unable to make state/%s durable", record->id);
 		record->needs_rewrite = true;
 		fail(record, &why);
 	}
-	close(record->fd);
+}
+
+static void sync_states(struct record *batch)
+{
+	struct durable files[RECORD_BATCH_MAX];
+	struct record *record, *owners[RECORD_BATCH_MAX];
+	size_t i, count = 0;
+
+	for (record = batch; record; record = record->next) {
+		if (record->fd < 0 || record->is_failed)
+			continue;
+		owners[count] = record;
+		files[count++].fd = record->fd;
+	}
+	durable_make(files, count, true);
+	for (i = 0; i < count; i++)
+		state_synced(owners[i], files[i].error);
+	for (record = batch; record; record = record->next)
+		if (record->fd >= 0)
+			close(record->fd);
 }
 
 static bool sync_place(struct recorder *r, enum queue_place place, struct why *why)
@@ -159,8 +178,8 @@ static void append_lines(struct recorder *r, struct record *batch)
 
 	for (record = batch; record; record = record->next)
 		write_state(r, record);
+	sync_states(batch);
 	for (record = batch; record; record = record->next) {
-		sync_state(record);
 		touch_state(r, record);
 		is_new |= record->is_new_state && !record->is_failed;
 	}
