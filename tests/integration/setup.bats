@@ -64,7 +64,7 @@ fetch() { curl -s -S --max-time 20 -u alice@local.example:secret "pop3://127.0.0
 		send first
 		wait_until mails_are 1
 		echo "message-size-limit = 1M" >>/etc/dawk/dawk.conf
-		sv down /etc/dawk/service/queued
+		sv -w 60 stop /etc/dawk/service/queued	# down does not wait: it might still deliver
 		send second
 		old=$(sv status /etc/dawk/service/smtpd)
 		install | tee /tmp/said
