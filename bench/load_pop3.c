@@ -170,7 +170,9 @@ int mode_pop3(void)
 			if (cs[i].fd < 0 && cs[i].wake >= 0 && nissued < option.n) {
 				waiting = 1;
 				if (nconnecting < option.ramp && dial(&cs[i]) == 0) {
-					cs[i].user = option.first_user + nissued++ % option.users;
+					/* as many boxes as connections: one each, since a server may refuse a second session on one */
+					cs[i].user = option.first_user + (option.conns == option.users ? i : nissued) % option.users;
+					nissued++;
 					cs[i].bytes = 0, cs[i].failed = 0;
 					nconnecting++;
 				}
