@@ -63,6 +63,7 @@ static bool fill_input(void)
 	memmove(in->bytes, in->bytes + in->used, in->length - in->used);
 	in->length -= in->used;
 	in->used = 0;
+	session_read_ahead(&session);
 	do
 		got = recv(session.output.fd, in->bytes + in->length, sizeof in->bytes - in->length, 0);
 	while (got < 0 && errno == EINTR);

@@ -150,13 +150,53 @@ static void uidl(struct session *s, const struct argument *arguments)	/* RFC 193
 		uidl_row(s, "+OK ", m);
 }
 
+/* ---- messages ---- */
+
+static void drop_ahead(struct session *s)
+{
+	if (s->ahead.message)
+		close(s->ahead.fd);
+	s->ahead.message = NULL;
+}
+
+void session_read_ahead(struct session *s)
+{
+	struct session_ahead *ahead = &s->ahead;
+	struct message *next = ahead->last + 1;
+	struct why why;
+
+	if (!ahead->is_wanted)
+		return;
+	ahead->is_wanted = false;
+	if (next == s->drop.messages + s->drop.count || next->is_deleted ||
+	    maildrop_open_message(&s->drop, next, &ahead->fd, &why) != RESULT_OK)
+		return;
+	ahead->message = next;
+	content_read_ahead(ahead->fd, &ahead->content);
+}
+
+/* M, opened by now or before; *AHEAD: what was read of it, or NULL. */
+static enum result open_message(struct session *s, struct message *m, int *fd, const struct content_ahead **ahead)
+{
+	*ahead = NULL;
+	if (s->ahead.message != m) {
+		drop_ahead(s);
+		return maildrop_open_message(&s->drop, m, fd, &s->why);
+	}
+	*fd = s->ahead.fd;
+	*ahead = &s->ahead.content;
+	s->ahead.message = NULL;
+	return RESULT_OK;
+}
+
 /* A file that fails in the middle ends the session: no answer could say it any more. */
 static void send_message(struct session *s, struct message *m, struct content *content)
 {
+	const struct content_ahead *ahead;
 	enum result result;
 	int fd;
 
-	result = maildrop_open_message(&s->drop, m, &fd, &s->why);
+	result = open_message(s, m, &fd, &ahead);
 	if (result != RESULT_OK) {
 		output_format(&s->output, "-ERR %s%s\r\n", result == RESULT_END ? "" : "[SYS/TEMP] ",
 		              result == RESULT_END ? s->why.text : "unable to open the message");
@@ -166,7 +206,7 @@ static void send_message(struct session *s, struct message *m, struct content *c
 		say(s, "+OK message follows\r\n");
 	else
 		output_format(&s->output, "+OK %" PRIu64 " octets\r\n", m->octets);
-	if (content_send(fd, content, &s->output, &s->why) == RESULT_OK) {
+	if (content_send(fd, ahead, content, &s->output, &s->why) == RESULT_OK) {
 		content_end(content, &s->output);
 		s->retrieved += !content->is_top;
 	} else {
@@ -181,8 +221,11 @@ static void retr(struct session *s, const struct argument *arguments)	/* RFC 193
 	struct message *m = take_message(s, &arguments[0]);
 	struct content content = { 0 };
 
-	if (m)
-		send_message(s, m, &content);
+	if (!m)
+		return;
+	send_message(s, m, &content);
+	s->ahead.is_wanted = m == s->drop.messages || (s->ahead.last && m == s->ahead.last + 1);
+	s->ahead.last = m;
 }
 
 static void top(struct session *s, const struct argument *arguments)	/* RFC 1939 7 */

@@ -18,11 +18,21 @@ struct input {
  * a line, the rest of it is skipped. Pure. */
 enum result input_take_line(struct input *in, const char **line, size_t *length);
 
+/* Clients take one message after the other: the next one is opened, and its first block read, while this one is on its way. */
+struct session_ahead {
+	bool is_wanted;			/* the last answer was to RETR, of the first message or the one behind the last */
+	struct message *last;		/* that one */
+	struct message *message;	/* NULL: none is open */
+	int fd;
+	struct content_ahead content;
+};
+
 struct session {
 	const struct session_start *start;
 	struct maildrop drop;
 	struct input input;
 	struct output output;
+	struct session_ahead ahead;
 	bool is_over;		/* QUIT was answered, or too many errors */
 	const char *end;	/* for the log: how it ended */
 	uint32_t errors;
@@ -31,6 +41,8 @@ struct session {
 };
 
 void session_greet(struct session *session);
+/* Before a wait for the client, what was answered is sent: reads the message that will be asked for. */
+void session_read_ahead(struct session *session);
 /* Runs one command line and puts its answer. */
 void session_command(struct session *session, const char *line, size_t length);
 void session_bad_command(struct session *session, const char *words);

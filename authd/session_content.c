@@ -127,25 +127,41 @@ uint64_t content_octets_end(const struct content *content)
 	return content->line_bytes ? 2 : 0;
 }
 
-/* RESULT_END: end of file. */
-static enum result read_block(int fd, size_t *length, struct why *why)
+static ssize_t read_some(int fd, char bytes[CONTENT_BLOCK_BYTES])
 {
 	ssize_t got;
 
 	do
-		got = read(fd, block, sizeof block);
+		got = read(fd, bytes, CONTENT_BLOCK_BYTES);
 	while (got < 0 && errno == EINTR);
+	return got;
+}
+
+/* RESULT_END: end of file. */
+static enum result read_block(int fd, size_t *length, struct why *why)
+{
+	ssize_t got = read_some(fd, block);
+
+	*length = got > 0 ? (size_t)got : 0;
 	if (got < 0)
 		return why_errno(why, RESULT_RETRY, "read the message");
-	*length = (size_t)got;
 	return got ? RESULT_OK : RESULT_END;
 }
 
-enum result content_send(int fd, struct content *content, struct output *output, struct why *why)
+void content_read_ahead(int fd, struct content_ahead *ahead)
+{
+	ssize_t got = read_some(fd, ahead->bytes);
+
+	ahead->length = got > 0 ? (size_t)got : 0;
+}
+
+enum result content_send(int fd, const struct content_ahead *ahead, struct content *content, struct output *output, struct why *why)
 {
 	enum result result;
 	size_t length;
 
+	if (ahead && (!content_put(content, output, ahead->bytes, ahead->length) || output->is_broken))
+		return RESULT_OK;
 	while ((result = read_block(fd, &length, why)) == RESULT_OK)
 		if (!content_put(content, output, block, length) || output->is_broken)
 			return RESULT_OK;

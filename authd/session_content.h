@@ -43,8 +43,14 @@ void content_end(const struct content *content, struct output *output);
 uint64_t content_octets(struct content *content, const char *bytes, size_t length);
 uint64_t content_octets_end(const struct content *content);
 
-/* Sends the file at FD; stops early for TOP. RESULT_RETRY: it can't be read to its end. */
-enum result content_send(int fd, struct content *content, struct output *output, struct why *why);
+/* The first bytes of a file, read before they are asked for. */
+struct content_ahead { size_t length; char bytes[CONTENT_BLOCK_BYTES]; };
+/* Reads them from FD. What goes wrong shows again when the rest is read. */
+void content_read_ahead(int fd, struct content_ahead *ahead);
+
+/* Sends what was read AHEAD of the file at FD, where that is not NULL, then the rest; stops early for TOP. RESULT_RETRY:
+ * it can't be read to its end. */
+enum result content_send(int fd, const struct content_ahead *ahead, struct content *content, struct output *output, struct why *why);
 /* The size of the file at FD as POP3 counts it. */
 enum result content_measure(int fd, uint64_t *octets, struct why *why);
 

@@ -192,6 +192,38 @@ three_messages() {
 	delivered_to alice 1
 }
 
+@test "messages are right in whatever order they are taken, also the one that was read ahead" {
+	for i in 1 2 3 4 5 6; do printf 'Subject: %d\n\n%d%70000s\n' $i $i end | put "new/179530000$i.M1P1.host"; done
+	begin
+	run -0 /usr/bin/python3 - "$POP3_PORT" "$box" <<-'EOF'
+		import os, poplib, sys
+		box = sys.argv[2]
+		def text(i):
+		    return [b"Subject: %d" % i, b"", b"%d" % i + b"end".rjust(70000)]
+		poplib._MAXLINE = 100000
+		pop = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=30)
+		pop.user("alice"); pop.pass_("secret")
+		for i in (1, 2, 4, 3, 3, 4, 5, 6, 6, 1, 2, 5):
+		    assert pop.retr(i)[1] == text(i), i
+		for i in range(1, 5):	# as most clients do
+		    assert pop.retr(i)[1] == text(i), i
+		    pop.dele(i)
+		os.rename(box + "/new/1795300005.M1P1.host", box + "/cur/1795300005.M1P1.host:2,S")
+		assert pop.top(5, 0)[1] == text(5)[:2]
+		assert pop.retr(5)[1] == text(5)
+		pop.rset()
+		pop.retr(1), pop.dele(2)
+		try:
+		    pop.retr(2)
+		    raise SystemExit("retrieved what is marked as deleted")
+		except poplib.error_proto as e:
+		    assert e.args[0].startswith(b"-ERR"), e
+		assert pop.retr(3)[1] == text(3)
+		pop.quit()
+	EOF
+	[[ $(find "$box" -type f -name '179*' | wc -l) == 5 ]]
+}
+
 @test "UIDLs stay when flags change, and are short whatever the file name is (RFC 1939 7)" {
 	long=1795300009.M1P1.$(printf 'h%.0s' {1..120})
 	three_messages
