@@ -6,8 +6,8 @@
 #ifndef COMMON_DNS_H
 #define COMMON_DNS_H
 
-#include "channel.h"
 #include "network.h"
+#include "questions.h"
 
 enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
 enum { DNS_QUERIES_MAX = 20000, DNS_NAME_MAX = 255, DNS_PATIENCE_MS = 60000 };
@@ -23,20 +23,11 @@ struct dns_answer {		/* valid during the call of done */
 };
 
 struct dns_query {
-	uint64_t serial;	/* 0: not under way */
-	struct dns_query *next;	/* the client's own */
-	struct timer patience;
-	struct dns_client *client;
+	struct question question;
 	void (*done)(struct dns_query *query, const struct dns_answer *answer);
 };
 
-struct dns_client {
-	struct channel channel;
-	struct loop *loop;
-	uint64_t last_serial;
-	size_t count;
-	struct dns_query *waiting[1024];	/* by serial */
-};
+struct dns_client { struct questions questions; };
 
 /* Zeroes CLIENT; every ask is answered DNS_LATER until dns_client_join. */
 void dns_client_init(struct dns_client *client, struct loop *loop);

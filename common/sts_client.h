@@ -6,7 +6,7 @@
 #ifndef COMMON_STS_CLIENT_H
 #define COMMON_STS_CLIENT_H
 
-#include "channel.h"
+#include "questions.h"
 
 enum { STS_QUERIES_MAX = 5000, STS_PATIENCE_MS = 100000, STS_ID_MAX = 32 };
 
@@ -20,20 +20,11 @@ struct sts_answer {		/* valid during the call of done */
 };
 
 struct sts_query {
-	uint64_t serial;	/* 0: not under way */
-	struct sts_query *next;	/* the client's own */
-	struct timer patience;
-	struct sts_client *client;
+	struct question question;
 	void (*done)(struct sts_query *query, const struct sts_answer *answer);
 };
 
-struct sts_client {
-	struct channel channel;
-	struct loop *loop;
-	uint64_t last_serial;
-	size_t count;
-	struct sts_query *waiting[256];	/* by serial */
-};
+struct sts_client { struct questions questions; };
 
 /* Zeroes CLIENT; every ask is answered STS_LATER until sts_client_join. */
 void sts_client_init(struct sts_client *client, struct loop *loop);

@@ -116,7 +116,7 @@ void names_stop(struct names *names)
 	if (!names)
 		return;
 	channel_close(&names->control);
-	channel_close(&names->dns.channel);
+	channel_close(&names->dns.questions.channel);
 	if (names->dnsd > 0) {
 		kill(names->dnsd, SIGKILL);
 		waitpid(names->dnsd, NULL, 0);

@@ -25,7 +25,7 @@ static struct timer sweep;
 
 /* ---- where does it go? ---- */
 
-struct question {
+struct site_question {
 	struct site_ask ask;
 	uint64_t serial;	/* of queued's question */
 	struct job *job;	/* or a job whose site this process does not know (it was started anew) */
@@ -49,7 +49,7 @@ static void tell_site(uint64_t serial, const struct site *site, int verdict, con
 
 static void site_found(struct site_ask *ask, struct site *site, int verdict, const char *status, const char *words)
 {
-	struct question *question = container_of(ask, struct question, ask);
+	struct site_question *question = container_of(ask, struct site_question, ask);
 
 	if (!question->job) {
 		tell_site(question->serial, site, verdict, status, words);
@@ -64,7 +64,7 @@ static void site_found(struct site_ask *ask, struct site *site, int verdict, con
 
 static void ask_site(const char *next_hop, uint64_t serial, struct job *job)
 {
-	struct question *question = calloc(1, sizeof *question);
+	struct site_question *question = calloc(1, sizeof *question);
 
 	if (question) {
 		question->serial = serial;

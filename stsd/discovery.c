@@ -175,7 +175,7 @@ static void start_more(void)
 /* Our own resolver is gone, or not there yet: that says nothing of the domain. */
 static bool is_resolver_away(struct discovery *discovery)
 {
-	if (dns->channel.fd >= 0)
+	if (dns->questions.channel.fd >= 0)
 		return false;
 	tell_all(discovery, cache_is_valid(discovery->entry) ? discovery->entry : NULL, "the resolver is not running");
 	end(discovery);

@@ -154,7 +154,7 @@ int main(int argc, char **argv)
 	sts_client_join(&client, ours[1], &why);
 	while (fgets(line, sizeof line, stdin))
 		obey();
-	channel_flush(&client.channel, &why);
+	channel_flush(&client.questions.channel, &why);
 	end(&dnsd);
 	return end(&stsd);
 }
