@@ -97,7 +97,7 @@ $(B)/tool/%.so: tests/tool/%.c
 	$(CC) $(STANDARD) -O1 -g $(WARN) -shared -fPIC -o $@ $< -ldl
 
 # Fuzz targets: each tests/fuzz/NAME.c is a program, linked with the objects of its first line. `make fuzz TIME=seconds`
-# builds them by clang and runs each for so long, FUZZ="NAME .." these alone.
+# builds them by clang and runs each for so long, FUZZ="NAME .." these alone; `make fuzz-afl` does the same by AFL++.
 TIME ?= 60
 FUZZ ?= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 define fuzzer
@@ -109,7 +109,10 @@ $(foreach f,$(FUZZ),$(eval $(call fuzzer,$(f))))
 fuzzers: $(FUZZ:%=$(B)/fuzz/%)
 fuzz:
 	@$(MAKE) -s --no-print-directory B=$(B)/clang CC=clang WARN=-Wall SANITIZE=fuzzer-no-link,address,undefined fuzzers
-	@tests/tool/fuzz $(B)/clang/fuzz $(TIME) $(FUZZ)
+	@tests/tool/fuzz libfuzzer $(B)/clang/fuzz $(TIME) $(FUZZ)
+fuzz-afl:
+	@$(MAKE) -s --no-print-directory B=$(B)/afl CC=afl-clang-fast WARN=-Wall SANITIZE=address,undefined fuzzers
+	@tests/tool/fuzz afl $(B)/afl/fuzz $(TIME) $(FUZZ)
 
 # The load generator is a tool, not a daemon: without the warnings about conversions.
 BENCH_FLAGS = $(STANDARD) -O2 -g -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla -pthread
@@ -157,5 +160,5 @@ clean:
 dist-clean: clean
 	rm -rf $(DEPS) build
 
-.PHONY: all clean unit units crash check lint fuzz fuzzers bench demo setup install uninstall dist-clean print-flags
+.PHONY: all clean unit units crash check lint fuzz fuzz-afl fuzzers bench demo setup install uninstall dist-clean print-flags
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
