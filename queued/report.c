@@ -70,6 +70,18 @@ static bool append_folded(stralloc *out, const char *text, size_t column, const 
 	return is_good && text_append_string(out, "\r\n");
 }
 
+/* The name of another host, as that or remoted gave it. */
+static bool append_host(stralloc *out, const char *host)
+{
+	bool is_good = true;
+
+	for (; *host && is_good; host++) {
+		char c = *host > ' ' && *host < 0x7f ? *host : '?';
+		is_good = text_append(out, &c, 1);
+	}
+	return is_good;
+}
+
 static bool append_field(stralloc *out, const char *name, const char *value, bool utf8)
 {
 	return text_append_string(out, name) && text_append_string(out, ": ") &&
@@ -184,7 +196,7 @@ static bool append_named(stralloc *out, const struct report_recipient *to)
 	if (state_is_final(to->event) && to->event != STATE_FAILED)
 		return is_good && append_folded(out, success_words(to->event), 4, "    ", false) && text_append_string(out, "\r\n");
 	if (*to->host)
-		is_good = is_good && text_append_format(out, "%s said: ", to->host);
+		is_good = is_good && append_host(out, to->host) && text_append_string(out, " said: ");
 	return is_good && append_folded(out, *to->words ? to->words : "no reason was given", 4 + strlen(to->host), "    ", true) &&
 	       append_advice(out, to) && text_append_string(out, "\r\n");
 }
@@ -267,7 +279,7 @@ static bool append_recipient(stralloc *out, const struct report *r, const struct
 	                                  is_ascii(to->address) ? "rfc822" : "utf-8", to->address, action(to->event), to->status);
 
 	if (*to->host)
-		is_good = is_good && text_append_format(out, "Remote-MTA: dns; %s\r\n", to->host);
+		is_good = is_good && text_append_string(out, "Remote-MTA: dns; ") && append_host(out, to->host) && text_append_string(out, "\r\n");
 	if (*to->words && (to->event == STATE_FAILED || to->event == STATE_DEFERRED))
 		is_good = is_good && text_append_format(out, "Diagnostic-Code: %s; ", *to->host ? "smtp" : "X-dawk") &&
 		          append_folded(out, to->words, 24, " ", utf8);

@@ -138,6 +138,15 @@ static void hostile_words(void)
 }
 
 /* RFC 6533 */
+static void hostile_host(void)
+{
+	prepare();
+	recipients[1].host = "mx.example.net\r\nX-Injected: yes";
+	CHECK(lines_are_good(build()));
+	CHECK(!strstr(head.s, "\r\nX-Injected"));
+	CHECK(has("\r\nRemote-MTA: dns; mx.example.net??X-Injected:?yes\r\n"));
+}
+
 static void international(void)
 {
 	prepare();
@@ -182,6 +191,7 @@ int main(void)
 	UNIT_RUN(other_kinds);
 	UNIT_RUN(envelope_id);
 	UNIT_RUN(hostile_words);
+	UNIT_RUN(hostile_host);
 	UNIT_RUN(international);
 	UNIT_RUN(third_part);
 	stralloc_free(&head);
