@@ -90,6 +90,16 @@ void loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events)
 		watch->events = events;
 }
 
+void loop_watch_last(struct loop *loop, struct watch *watch)
+{
+	struct epoll_event event = { .events = watch->events, .data.ptr = watch };
+
+	if (watch->fd < 0)
+		return;
+	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+	epoll_ctl(loop->epoll, EPOLL_CTL_ADD, watch->fd, &event);
+}
+
 /* pending is the watch's place in the batch, so that its event can be struck out in constant time. */
 void loop_unwatch(struct loop *loop, struct watch *watch)
 {

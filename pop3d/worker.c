@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-	ACCEPT_BATCH = 32, NO_DESCRIPTORS_MS = 500, AUTHD_PATIENCE_MS = 1000,
+	ACCEPT_BATCH = 4, NO_DESCRIPTORS_MS = 500, AUTHD_PATIENCE_MS = 1000,
 	RESERVED_DESCRIPTORS = CHANNEL_DESCRIPTORS_MAX + 56,	/* sessions of one read from authd, and our own */
 };
 
@@ -79,9 +79,10 @@ static void listener_ready(struct watch *watch, uint32_t events)
 			log_failure("short-of-descriptors", &why);
 			stop_listening(false);
 		} else if (errno == EAGAIN) {
-			return;
+			break;
 		}
 	}
+	loop_watch_last(worker.loop, watch);
 }
 
 static void listen_now(struct timer *timer)

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum {
-	ACCEPTS_PER_WAKE = 16,		/* more are left to the other workers */
+	ACCEPTS_PER_WAKE = 4,		/* more are left to the other workers */
 	ACCEPT_PAUSE_MS = 1000,		/* when descriptors have run out */
 	ENDING_MS = 8000,		/* the opener kills after ten seconds */
 };
@@ -125,6 +125,7 @@ static void listener_ready(struct watch *watch, uint32_t events)
 	for (int i = 0; i < ACCEPTS_PER_WAKE && watch->fd >= 0; i++)
 		if (!listener_accept(container_of(watch, struct watched, watch)))
 			break;
+	loop_watch_last(worker.loop, watch);
 }
 
 /* ---- start and end ---- */

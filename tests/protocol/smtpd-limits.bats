@@ -173,3 +173,24 @@ start()    { SUITE_SERVICES=smtpd suite_start "$@"; }
 	wait
 	grep -q '^421 4.3.2' "$SUITE/idle.out"
 }
+@test "connections go round the workers, in smtpd and in pop3d" {
+	SUITE_SERVICES="smtpd pop3d" suite_start --set 'smtpd-workers = 2' --set 'pop3d-workers = 2'
+	for name in smtpd pop3d; do
+		mapfile -t workers < <(sed -n 's/.*started part=worker .* pid=\([0-9]*\).*/\1/p' "$SUITE/stderr/$name")
+		[[ ${#workers[@]} == 2 ]]
+		run -0 /usr/bin/python3 - "$([[ $name == smtpd ]] && echo "$SMTP_PORT" || echo "$POP3_PORT")" "${workers[@]}" <<-'EOF'
+			import os, socket, sys
+			def open_files():
+			    return [len(os.listdir("/proc/%s/fd" % pid)) for pid in sys.argv[2:]]
+			def client():
+			    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 30)
+			    assert s.recv(1000)
+			    return s
+			first = client()	# the workers are ready
+			before = open_files()
+			held = [client() for _ in range(24)]
+			more = [now - then for now, then in zip(open_files(), before)]
+			assert sum(more) == 24 and min(more) >= 4, more
+		EOF
+	done
+}
