@@ -135,8 +135,11 @@ static void pull_trigger(struct committer *c, struct commit *const *batch, size_
 	}
 }
 
+/* Messages, or one of what is none. */
 static size_t take_batch(struct committer *c, struct commit **batch)
 {
+	struct commit *next;
+	bool is_alone = false;
 	size_t count = 0;
 
 	pthread_mutex_lock(&c->lock);
@@ -145,9 +148,10 @@ static size_t take_batch(struct committer *c, struct commit **batch)
 		pthread_cond_wait(&c->more, &c->lock);
 		c->is_idle = false;
 	}
-	while (c->submitted.first && count < BATCH_MAX) {
-		batch[count++] = c->submitted.first;
-		c->submitted.first = c->submitted.first->next;
+	while ((next = c->submitted.first) && count < BATCH_MAX && !is_alone && (count == 0 || !next->run)) {
+		is_alone = next->run != NULL;
+		batch[count++] = next;
+		c->submitted.first = next->next;
 	}
 	if (!c->submitted.first)
 		list_clear(&c->submitted);
@@ -178,9 +182,13 @@ static void *commit_all(void *argument)
 	size_t count;
 
 	while ((count = take_batch(c, batch))) {
-		make_bytes_durable(c, batch, count);
-		make_names_durable(c, batch, count);
-		pull_trigger(c, batch, count);
+		if (batch[0]->run) {
+			batch[0]->run(batch[0]);
+		} else {
+			make_bytes_durable(c, batch, count);
+			make_names_durable(c, batch, count);
+			pull_trigger(c, batch, count);
+		}
 		give_back(c, batch, count);
 	}
 	return NULL;

@@ -1,7 +1,7 @@
 /* Group commit of new queue files, away from the event loop: a thread makes all files that are
  * complete at the moment durable (fsync each), then renames them from tmp/ to new/ (never
- * replacing), then fsyncs new/ once for all; then they are answered. Used by smtpd workers and by
- * queued for reports and list parts.
+ * replacing), then fsyncs new/ once for all; then they are answered. Used by smtpd workers, also for
+ * other files that wait for the disk, and by queued for reports and list parts.
  *
  * If everything stops here: before the fsync, nothing stands in new/ and nobody was told; between
  * rename and directory fsync, the message may or may not be there: the client got no answer and
@@ -18,6 +18,8 @@
 struct commit {
 	char id[QUEUE_ID_LENGTH + 1];
 	int fd;				/* of tmp/ID, complete; closed by the committer */
+	void (*run)(struct commit *commit);	/* NULL: it is a message. Else it is called in the thread instead, sets result and
+					 * why, and nothing is done with id and fd */
 	enum result result;		/* RESULT_OK: durable in new/; RESULT_RETRY: not known to be, tmp/ID is gone; WHY */
 	struct why why;
 	struct commit *next;		/* the committer's own */

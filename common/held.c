@@ -31,6 +31,16 @@ enum result held_open(const struct configuration *conf, int *fd, struct why *why
 	return errno == ENOENT ? RESULT_END : why_errno(why, RESULT_RETRY, "open %s", path);
 }
 
+static bool folder_sync(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool is_durable = fd >= 0 && fsync(fd) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return is_durable;
+}
+
 enum result held_make(const struct configuration *conf, uid_t owner, gid_t group, int *fd, struct why *why)
 {
 	char path[PATH_SIZE];
@@ -41,11 +51,15 @@ enum result held_make(const struct configuration *conf, uid_t owner, gid_t group
 	result = held_open(conf, fd, why);
 	if (result != RESULT_OK)
 		return result == RESULT_END ? why_set(why, RESULT_RETRY, "make %s: it is gone again", path) : result;
-	if (owner == (uid_t)-1 || fchown(*fd, owner, group) == 0)
-		return RESULT_OK;
-	why_errno(why, RESULT_RETRY, "give %s to the workers of smtpd", path);
-	close(*fd);
-	return RESULT_RETRY;
+	if (owner != (uid_t)-1 && fchown(*fd, owner, group) != 0)
+		result = why_errno(why, RESULT_RETRY, "give %s to the workers of smtpd", path);
+	else if (!folder_sync(conf->queue))
+		result = why_errno(why, RESULT_RETRY, "make it durable that there is a folder %s", path);
+	if (result != RESULT_OK) {
+		close(*fd);
+		*fd = -1;
+	}
+	return result;
 }
 
 /* FNV-1a: for names that are too long to stand as they are. */
@@ -117,8 +131,14 @@ static enum result held_write(int fd, const struct held *held, struct why *why)
 	return why_errno(why, RESULT_RETRY, "note why %s is held", held->address);
 }
 
+/* A name that was found may be another's who has not come to its fsync. */
+static enum result held_already(int fd, const char *address, struct why *why)
+{
+	return fsync(fd) == 0 ? RESULT_END : why_errno(why, RESULT_RETRY, "make it durable that %s is held", address);
+}
+
 /* What matters is the name: a file whose text could not be written stays. */
-enum result held_add(int fd, const struct held *held, bool is_durable, struct why *why)
+enum result held_add(int fd, const struct held *held, struct why *why)
 {
 	char name[HELD_NAME_MAX + 1];
 	enum result result;
@@ -127,9 +147,9 @@ enum result held_add(int fd, const struct held *held, bool is_durable, struct wh
 	held_name(held->address, name);
 	file = openat(fd, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (file < 0)
-		return errno == EEXIST ? RESULT_END : why_errno(why, RESULT_RETRY, "hold %s", held->address);
+		return errno == EEXIST ? held_already(fd, held->address, why) : why_errno(why, RESULT_RETRY, "hold %s", held->address);
 	result = held_write(file, held, why);
-	if (result == RESULT_OK && is_durable && (fsync(file) != 0 || fsync(fd) != 0))
+	if (fsync(file) != 0 || fsync(fd) != 0)
 		result = why_errno(why, RESULT_RETRY, "make it durable that %s is held", held->address);
 	close(file);
 	return result;
@@ -138,11 +158,15 @@ enum result held_add(int fd, const struct held *held, bool is_durable, struct wh
 enum result held_remove(int fd, const char *address, struct why *why)
 {
 	char name[HELD_NAME_MAX + 1];
+	bool was_held;
 
 	held_name(address, name);
-	if (unlinkat(fd, name, 0) != 0)
-		return errno == ENOENT ? RESULT_END : why_errno(why, RESULT_RETRY, "release %s", address);
-	return fsync(fd) == 0 ? RESULT_OK : why_errno(why, RESULT_RETRY, "make it durable that %s is released", address);
+	was_held = unlinkat(fd, name, 0) == 0;
+	if (!was_held && errno != ENOENT)
+		return why_errno(why, RESULT_RETRY, "release %s", address);
+	if (fsync(fd) != 0)
+		return why_errno(why, RESULT_RETRY, "make it durable that %s is released", address);
+	return was_held ? RESULT_OK : RESULT_END;
 }
 
 /* ---- reading ---- */

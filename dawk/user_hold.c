@@ -56,7 +56,7 @@ static int hold(const struct configuration *conf, int argc, char **argv)
 	if (result == RESULT_OK)
 		result = held_make(conf, geteuid() == 0 ? owner.uid : (uid_t)-1, owner.gid, &fd, &why);
 	if (result == RESULT_OK)
-		result = held_add(fd, &held, true, &why);
+		result = held_add(fd, &held, &why);
 	if (fd >= 0)
 		close(fd);
 	if (result == RESULT_END)

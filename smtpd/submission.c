@@ -3,8 +3,8 @@
 #include "common/held.h"
 #include "common/log.h"
 #include "common/senders.h"
+#include "hold.h"
 #include "mailboxes.h"
-#include "notice.h"
 #include "usage.h"
 #include <stdio.h>
 #include <string.h>
@@ -158,36 +158,13 @@ static enum reply say_held(struct session *s)
 	return SAY_DEFERRED;
 }
 
-/* Puts it on disk that the account is held. Who does so first, of all workers, tells its owner and the postmaster. */
-static void account_hold(struct session *s, const char *reason)
-{
-	struct held held = { .by = "smtpd", .since_us = time_real_us() };
-	struct log_line line;
-	struct why why;
-
-	snprintf(held.address, sizeof held.address, "%s", s->user);
-	snprintf(held.reason, sizeof held.reason, "%s", reason);
-	enum result result = held_add(s->worker->opening->held, &held, false, &why);
-	log_user(&line, s, result == RESULT_RETRY ? "unable-to-hold" : "account-held");
-	log_text(&line, "reason", reason);
-	if (result == RESULT_RETRY)
-		log_why(&line, &why);
-	if (result != RESULT_END)
-		log_end(&line);
-	if (result == RESULT_RETRY && held_look(s->worker->opening->held, s->user, NULL) != RESULT_OK)
-		return;
-	usage_note_held(s->worker->opening->usage, s->user, now_seconds(s));
-	if (result != RESULT_END)
-		notice_held(s->worker, s->user, reason);
-}
-
 static void account_trip(struct session *s, const struct usage_verdict *verdict)
 {
 	char reason[HELD_REASON_MAX + 1];
 
 	snprintf(reason, sizeof reason, "%u %s within %s, %u are the limit (user-%s)", verdict->count, limit_words[verdict->limit].counted,
 	         limit_words[verdict->limit].window, verdict->most, user_limit_names[verdict->limit]);
-	account_hold(s, reason);
+	hold_account(s, reason, false);
 }
 
 /* SAY_OK, or what the command is answered. */
@@ -237,7 +214,7 @@ static enum reply judge_message(struct session *s)
 	if (was_released)
 		log_released(s);
 	if (verdict.outcome == USAGE_HELD && verdict.is_news)	/* the disk was full, or the worker died over it */
-		account_hold(s, "what it sent before; the log of smtpd says more");
+		hold_account(s, "what it sent before; the log of smtpd says more", true);
 	return usage_reply(s, &verdict);
 }
 

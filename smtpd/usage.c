@@ -16,7 +16,7 @@ enum {
 	USUAL_HOURS = 24,		/* over which what is usual is an average */
 	USUAL_FACTOR = 4,
 	NEWS_SECONDS = 600,		/* a limit that is reached over and over is told so often */
-	HOLD_SECONDS = 10,		/* in which a hold gets to the disk */
+	HOLD_SECONDS = 10,		/* in which a hold gets to the disk, and is told */
 };
 
 enum { COUNT_MESSAGES, COUNT_RECIPIENTS, COUNTS };
@@ -34,9 +34,10 @@ struct usage_entry {
 	uint64_t told_seconds[USER_LIMITS];	/* when a limit was told last; 0: never */
 	struct network_seen networks[USAGE_NETWORKS_MAX];
 	uint64_t known[2][KNOWN_WORDS];	/* [0] is being filled */
-	uint64_t tripped_seconds;
+	uint64_t tripped_seconds;	/* or when it was asked for again that this be told */
 	uint32_t known_count;
 	bool is_held, is_on_disk;	/* the breaker's word; the admin has seen it there, and may take it back */
+	bool is_untold;			/* a worker is at it, or has died over it */
 };
 
 struct usage {
@@ -266,7 +267,7 @@ static struct usage_verdict judge_hold(struct usage_entry *entry, enum user_limi
 {
 	if (most == 0 || count <= most)
 		return is_free;
-	entry->is_held = true;
+	entry->is_held = entry->is_untold = true;
 	entry->tripped_seconds = entry->used_seconds;
 	return (struct usage_verdict){ .outcome = USAGE_TRIPPED, .limit = limit, .count = count, .most = most };
 }
@@ -333,10 +334,18 @@ static uint32_t strangers_most(const struct usage_entry *entry, uint32_t most)
 
 static void entry_release(struct usage_entry *entry)
 {
-	entry->is_held = entry->is_on_disk = false;
+	entry->is_held = entry->is_on_disk = entry->is_untold = false;
 	memset(entry->strangers, 0, sizeof entry->strangers);
 	memset(entry->refusals, 0, sizeof entry->refusals);
 	memset(entry->networks, 0, sizeof entry->networks);
+}
+
+static bool is_overdue(struct usage_entry *entry, uint64_t now_seconds)
+{
+	if (!entry->is_untold || now_seconds - entry->tripped_seconds < HOLD_SECONDS)
+		return false;
+	entry->tripped_seconds = now_seconds;
+	return true;
 }
 
 struct usage_verdict usage_message(struct usage *usage, const char *user, uint64_t now_seconds, const struct usage_limits *limits,
@@ -354,7 +363,7 @@ struct usage_verdict usage_message(struct usage *usage, const char *user, uint64
 		entry_release(entry);
 	if (is_held)
 		entry->is_held = entry->is_on_disk = true;
-	verdict.is_news = !entry->is_on_disk && now_seconds - entry->tripped_seconds >= HOLD_SECONDS;
+	verdict.is_news = is_overdue(entry, now_seconds);
 	if (!entry->is_held)
 		verdict = judge_hold(entry, USER_NETWORKS_HOUR, note_network(entry, network, now_seconds), limits->most[USER_NETWORKS_HOUR]);
 	if (verdict.outcome == USAGE_FREE)
@@ -425,6 +434,7 @@ void usage_note_held(struct usage *usage, const char *user, uint64_t now_seconds
 	if (!entry)
 		return;
 	entry->is_held = entry->is_on_disk = true;
+	entry->is_untold = false;
 	pthread_mutex_unlock(lock);
 }
 

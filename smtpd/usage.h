@@ -37,7 +37,7 @@ struct usage_verdict {
 	uint32_t count, most;
 	uint32_t wait_seconds;	/* until the limit lets one through again */
 	bool is_news;		/* of a limit: it was not reached a moment ago, so that it is worth a log line; of a hold, in
-				 * usage_message: it should stand on disk by now, and does not */
+				 * usage_message: it should have been told by now (usage_note_held), and was not. Said every ten seconds */
 };
 
 /* USER: the address that logged in, NUL-ended. NOW_SECONDS: of the monotonic clock, the same in all workers.
@@ -52,7 +52,7 @@ struct usage_verdict usage_recipient(struct usage *usage, const char *user, uint
                                      const char *recipient, bool is_first);
 /* A recipient or a message of this user's was refused for good. */
 struct usage_verdict usage_refusal(struct usage *usage, const char *user, uint64_t now_seconds, const struct usage_limits *limits);
-/* That USER is held stands on disk now. */
+/* That USER is held stands on disk now, and is being told. */
 void usage_note_held(struct usage *usage, const char *user, uint64_t now_seconds);
 /* Is the account held, as far as the counters know? */
 bool usage_is_held(struct usage *usage, const char *user, uint64_t now_seconds);

@@ -44,7 +44,7 @@ struct worker {
 	struct dns_client dns;
 	struct session *sessions;	/* all, linked */
 	size_t session_count;
-	size_t orphan_count;		/* commits under way whose client is gone */
+	size_t orphan_count;		/* commits under way that no client waits for */
 	bool is_ending;
 	uint64_t session_seed;
 	struct meaning_of meaning;	/* of the recipient at hand */

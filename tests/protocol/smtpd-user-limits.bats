@@ -73,10 +73,9 @@ restarted() { [[ $(grep -c 'started part=worker' "$SUITE/stderr/smtpd") -eq 4 ]]
 		printf 'C: MAIL FROM:<alice@local.example>\nS: 450 4.7.1 mail of alice@local.example is held\n'
 	} | submit alice
 	for attempt in 1 2 3; do run -0 say_mail alice '450 4.7.1 mail of alice@local.example is held'; done
-	[[ $(held_files) == "$SUITE/queue/held/alice@local.example" ]]
-	[[ $(grep -c 'account-held ' "$SUITE/stderr/smtpd") -eq 1 ]]
-	logged smtpd 'account-held session=.* user=alice@local.example reason="6 recipients it had not written to before within an hour, 5 are the limit \(user-strangers-hour\)"'
+	wait_until logged smtpd 'account-held session=.* user=alice@local.example reason="6 recipients it had not written to before within an hour, 5 are the limit \(user-strangers-hour\)"'
 	wait_until logged smtpd 'accepted .*session=notice .*recipients=2'
+	[[ $(held_files) == "$SUITE/queue/held/alice@local.example" && $(grep -c 'account-held ' "$SUITE/stderr/smtpd") -eq 1 ]]
 	[[ $(messages_to alice@local.example | wc -l) -eq 1 && $(messages_to alice@local.example) == "$(messages_to postmaster@local.example)" ]]
 	file=$(messages_to alice@local.example)
 	grep -qx 'from ' "$file"
@@ -90,6 +89,7 @@ restarted() { [[ $(grep -c 'started part=worker' "$SUITE/stderr/smtpd") -eq 4 ]]
 @test "a held account stays held over a restart, and goes on after dawk user release, its counters at zero" {
 	make_and_run --set 'user-strangers-hour = 3'
 	run -1 send_to alice to{1..9}@remote.example
+	wait_until notices_are 1
 	run -0 $DAWK user held
 	[[ $output == "alice@local.example "*" by smtpd: 4 recipients it had not written to before"* ]]
 	SUITE_SERVICES=smtpd suite_restart smtpd
@@ -132,7 +132,7 @@ notices_are() { [[ $(grep -c 'accepted .*session=notice' "$SUITE/stderr/smtpd") 
 	for i in 1 2 3; do run -0 say_mail alice 250 --source "127.0.$i.7"; done
 	run -0 say_mail alice 250 --source 127.0.1.99
 	run -0 say_mail alice '450 4.7.1 mail of alice@local.example is held' --source 127.0.4.1
-	logged smtpd 'account-held .*client=127.0.4.1 user=alice@local.example reason="4 networks it came from within an hour, 3 are the limit \(user-networks-hour\)"'
+	wait_until logged smtpd 'account-held .*client=127.0.4.1 user=alice@local.example reason="4 networks it came from within an hour, 3 are the limit \(user-networks-hour\)"'
 	run -0 say_mail alice '450 4.7.1' --source 127.0.1.7
 }
 
@@ -146,7 +146,7 @@ notices_are() { [[ $(grep -c 'accepted .*session=notice' "$SUITE/stderr/smtpd") 
 		printf 'C: MAIL FROM:<alice@local.example>\nS: 250\nC: RCPT TO:<nobody@local.example>\nS: 550\n'
 		printf 'C: RCPT TO:<bob@local.example>\nS: 450 4.7.1 mail of alice@local.example is held\n'
 	} | submit alice
-	logged smtpd 'account-held .*reason="5 refused recipients and messages within an hour, 4 are the limit \(user-refusals-hour\)"'
+	wait_until logged smtpd 'account-held .*reason="5 refused recipients and messages within an hour, 4 are the limit \(user-refusals-hour\)"'
 }
 
 @test "limits can be off, and the values and kinds are checked" {
@@ -178,7 +178,7 @@ notices_are() { [[ $(grep -c 'accepted .*session=notice' "$SUITE/stderr/smtpd") 
 	chown root: "$SUITE/queue/held" && chmod 555 "$SUITE/queue/held"
 	run -1 send_to alice to{1..3}@remote.example
 	[[ $output == *"450 4.7.1 mail of alice@local.example is held"* && -z $(held_files) ]]
-	logged smtpd 'unable-to-hold .*user=alice@local.example reason="3 recipients .*" why="hold alice@local.example: Permission denied"'
+	wait_until logged smtpd 'unable-to-hold .*user=alice@local.example reason="3 recipients .*" why="hold alice@local.example: Permission denied"'
 	for attempt in 1 2 3; do run -0 say_mail alice '450 4.7.1 mail of alice@local.example is held'; done
 	chown dawks: "$SUITE/queue/held" && chmod 700 "$SUITE/queue/held"
 	wait_until say_mail_writes_it

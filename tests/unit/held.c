@@ -2,6 +2,7 @@
 #include "common/held.h"
 #include "unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -9,6 +10,30 @@
 
 static char folder[64], path[128];
 static int held = -1;
+
+/* Our own fsync: what came to the disk in which order, and what the disk refuses. */
+static char synced[16];
+static char refused;
+
+int fsync(int fd)
+{
+	struct stat st;
+	char kind = !fstat(fd, &st) && S_ISDIR(st.st_mode) ? 'd' : 'f';
+
+	if (strlen(synced) + 1 < sizeof synced)
+		synced[strlen(synced)] = kind;
+	errno = EIO;
+	return kind == refused ? -1 : 0;
+}
+
+static const char *take_synced(void)
+{
+	static char taken[sizeof synced];
+
+	memcpy(taken, synced, sizeof taken);
+	memset(synced, 0, sizeof synced);
+	return taken;
+}
 
 static void names_are_safe_and_unlike_each_other(void)
 {
@@ -50,8 +75,8 @@ static void an_account_is_held_until_it_is_released(void)
 	int number = 0;
 
 	CHECK(held_look(held, "alice@a.example", &why) == RESULT_END);
-	CHECK(held_add(held, &facts, true, &why) == RESULT_OK);
-	CHECK(held_add(held, &facts, false, &why) == RESULT_END);
+	CHECK(held_add(held, &facts, &why) == RESULT_OK);
+	CHECK(held_add(held, &facts, &why) == RESULT_END);
 	CHECK(held_look(held, "alice@a.example", &why) == RESULT_OK);
 	CHECK(held_look(held, "bob@a.example", &why) == RESULT_END);
 	CHECK(held_read(held, "alice@a.example", &found, &why) == RESULT_OK);
@@ -65,6 +90,41 @@ static void an_account_is_held_until_it_is_released(void)
 	CHECK(held_remove(held, "alice@a.example", &why) == RESULT_OK);
 	CHECK(held_remove(held, "alice@a.example", &why) == RESULT_END);
 	CHECK(held_look(held, "alice@a.example", &why) == RESULT_END);
+}
+
+/* First the file, then its name; who finds the name there can't know whether its maker came so far. */
+static void what_is_said_is_durable(void)
+{
+	struct held facts = { .address = "alice@a.example", .by = "root", .reason = "y" };
+	struct why why;
+
+	take_synced();
+	CHECK(held_add(held, &facts, &why) == RESULT_OK);
+	CHECK_STRING(take_synced(), "fd");
+	CHECK(held_add(held, &facts, &why) == RESULT_END);
+	CHECK_STRING(take_synced(), "d");
+	CHECK(held_remove(held, facts.address, &why) == RESULT_OK);
+	CHECK_STRING(take_synced(), "d");
+	CHECK(held_remove(held, facts.address, &why) == RESULT_END);
+	CHECK_STRING(take_synced(), "d");
+}
+
+/* An fsync that fails is not asked again, and nothing is said to be durable. */
+static void a_disk_that_refuses_is_told(void)
+{
+	struct held facts = { .address = "alice@a.example", .by = "root", .reason = "y" };
+	struct why why;
+
+	for (refused = 'd'; refused <= 'f'; refused = (char)(refused + 2)) {
+		CHECK(held_add(held, &facts, &why) == RESULT_RETRY && why.errno_value == EIO);
+		CHECK_STRING(take_synced(), refused == 'd' ? "fd" : "f");
+		CHECK(held_look(held, facts.address, &why) == RESULT_OK);	/* for the moment */
+		CHECK(held_add(held, &facts, &why) == (refused == 'd' ? RESULT_RETRY : RESULT_END));
+		CHECK(held_remove(held, facts.address, &why) == (refused == 'd' ? RESULT_RETRY : RESULT_OK));
+		CHECK(held_remove(held, facts.address, &why) == (refused == 'd' ? RESULT_RETRY : RESULT_END));
+		take_synced();
+	}
+	refused = 0;
 }
 
 static void put(const char *name, const char *text)
@@ -110,10 +170,17 @@ int main(void)
 	snprintf(path, sizeof path, "%s/held", folder);
 	UNIT_RUN(names_are_safe_and_unlike_each_other);
 	CHECK(held_open(&conf, &other, &why) == RESULT_END);
+	refused = 'd';
+	CHECK(held_make(&conf, (uid_t)-1, (gid_t)-1, &other, &why) == RESULT_RETRY && other == -1);
+	refused = 0;
+	take_synced();
 	CHECK(held_make(&conf, (uid_t)-1, (gid_t)-1, &held, &why) == RESULT_OK);
+	CHECK_STRING(take_synced(), "d");
 	CHECK(held_make(&conf, (uid_t)-1, (gid_t)-1, &other, &why) == RESULT_OK && close(other) == 0);
 	CHECK(held_open(&conf, &other, &why) == RESULT_OK && close(other) == 0);
 	UNIT_RUN(an_account_is_held_until_it_is_released);
+	UNIT_RUN(what_is_said_is_durable);
+	UNIT_RUN(a_disk_that_refuses_is_told);
 	UNIT_RUN(odd_files_hold_and_tell_nothing);
 	close(held);
 	CHECK(rmdir(path) == 0 && rmdir(folder) == 0);

@@ -123,11 +123,16 @@ static void many_strangers_hold_an_account(void)
 	CHECK(verdict.outcome == USAGE_HELD && !verdict.is_news && !was_released);
 	verdict = usage_message(usage, user, START + 90000, &limits, 0, false, &was_released);
 	CHECK(verdict.outcome == USAGE_HELD && verdict.is_news && !was_released);
-	usage_note_held(usage, user, START + 90000);
-	verdict = usage_message(usage, user, START + 90000, &limits, 0, true, &was_released);
+	/* one at a time is at it */
+	CHECK(!usage_message(usage, user, START + 90005, &limits, 0, false, &was_released).is_news);
+	/* it is there, and who made it died before he told: that it is told is asked for all the same */
+	verdict = usage_message(usage, user, START + 90010, &limits, 0, true, &was_released);
+	CHECK(verdict.outcome == USAGE_HELD && verdict.is_news && !was_released);
+	usage_note_held(usage, user, START + 90010);
+	verdict = usage_message(usage, user, START + 90100, &limits, 0, true, &was_released);
 	CHECK(verdict.outcome == USAGE_HELD && !verdict.is_news && !was_released);
-	CHECK(usage_message(usage, user, START + 90000, &limits, 0, false, &was_released).outcome == USAGE_FREE && was_released);
-	CHECK(recipient(START + 90000, &limits, 100, true) == USAGE_FREE);
+	CHECK(usage_message(usage, user, START + 90100, &limits, 0, false, &was_released).outcome == USAGE_FREE && was_released);
+	CHECK(recipient(START + 90100, &limits, 100, true) == USAGE_FREE);
 }
 
 static void a_release_starts_at_zero(void)
