@@ -1,6 +1,7 @@
 # Clocks that jump (tests/tool/odd_clock.c), and limits of minutes tried in seconds by them.
 load ../lib/suite
 load ../lib/locald
+load ../lib/tls
 
 setup() {
 	locald_make --set 'retry = 1h'
@@ -23,6 +24,29 @@ is_deferred() { [[ $(find "$SUITE/queue/cur" -type f | wc -l) -eq 1 ]]; }
 is_out() { [[ $(grep -c '^Subject: wait' "$SUITE/switch/out" 2>/dev/null) -eq 1 ]]; }
 wait_mail() { printf 'Subject: wait\n\nhello\n' | send_message bob@client.example later@local.example; }
 hello() { printf 'Subject: hi\n\nhello\n' | send_message bob@client.example alice@local.example; }
+
+# ticket NAME: a first session keeps what it got. resumes NAME: the next session does without the rest, is_whole: it does not.
+ticket() { tls_client "$SMTPS_PORT" -sess_out "$SUITE/$1" | grep -q '^New, TLS'; }
+resumes() { tls_client "$SMTPS_PORT" -sess_in "$SUITE/$1" | grep -q '^Reused, TLS'; }
+is_whole() { tls_client "$SMTPS_PORT" -sess_in "$SUITE/$1" | grep -q '^New, TLS'; }
+ticket_resumes() { ticket "$1" && resumes "$1" && resumes "$1" && resumes "$1" && resumes "$1"; }
+
+# The opener looks at the clock every five seconds, for the certificates' sake; a worker may have the new key a moment before the other.
+@test "the key of TLS tickets is a new one every twelve hours: an older ticket costs a whole handshake, a fresh one resumes" {
+	local name half_days=0
+	read -r SMTPS_PORT <<<"$("$TOOLS/free-ports.py" 1)"
+	printf 'listen-submissions = 127.0.0.1:%s\nsmtpd-workers = 2\n' "$SMTPS_PORT" >>"$SUITE/etc/dawk.conf"
+	SUITE_SERVICES=smtpd run_wrong
+	for name in one two three; do
+		wait_until ticket_resumes "$name"
+		half_days=$((half_days + 1))
+		jump 0 $((half_days * 12 * 3600))
+		wait_until is_whole "$name"
+	done
+	wait_until ticket_resumes four
+	for name in one two three one two three; do is_whole "$name"; done
+	"$TOOLS/free-ports.py" --release "$SMTPS_PORT"
+}
 
 @test "a clock that jumps a month ahead bounces nothing by itself; what waited is due, and delivered" {
 	run_wrong
