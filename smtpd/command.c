@@ -3,6 +3,7 @@
 #include "auth.h"
 #include "policy.h"
 #include "submission.h"
+#include "verify.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,11 +42,6 @@ static enum reply helo(struct session *s, const char *arg, size_t length)
 	return reply;
 }
 
-static bool may_expand(const struct session *s)
-{
-	return network_list_contains(&s->worker->conf->expn_networks, &s->ip);
-}
-
 /* RFC 8689 2: only where the message has not been in clear; a socket of this host is as good as TLS. */
 static bool may_require_tls(const struct session *s)
 {
@@ -64,7 +60,7 @@ static enum reply ehlo(struct session *s, const char *arg, size_t length)
 		              "LIMITS MAILMAX=%d RCPTMAX=%u\n%s%s%s%sHELP", conf->hostname,
 		              (unsigned long long)conf->message_size_limit_bytes, SESSION_MESSAGES_MAX, conf->recipient_limit,
 		              auth_offer(s, logins), session_offers_tls(s) ? "STARTTLS\n" : "",
-		              may_require_tls(s) ? "REQUIRETLS\n" : "", may_expand(s) ? "EXPN\n" : "");	/* RFC 5321 3.5.2 */
+		              may_require_tls(s) ? "REQUIRETLS\n" : "", verify_may_expand(s) ? "EXPN\n" : "");	/* RFC 5321 3.5.2 */
 	return reply;
 }
 
@@ -249,71 +245,6 @@ static enum reply http(struct session *s, const char *arg, size_t length)
 {
 	(void)s, (void)arg, (void)length;
 	return SAY_NOT_HTTP;
-}
-
-/* The argument of VRFY and EXPN: a name, or an address with or without brackets. */
-static enum reply take_name(struct session *s, const char *arg, size_t length, struct address *address)
-{
-	struct why words = { .errno_value = 0 };
-	size_t used;
-
-	if (length == 0 || address_parse_path(arg, length, address, &used, &words) != RESULT_OK || address->length == 0) {
-		session_words(s, "%s", *words.text ? words.text : "an address is needed");
-		return SAY_SYNTAX;
-	}
-	resolve(s->worker->resolver, address, &s->worker->meaning, &words);
-	return SAY_OK;
-}
-
-static enum reply vrfy(struct session *s, const char *arg, size_t length)	/* RFC 5321 3.5, 7.3 */
-{
-	struct address address;
-
-	if (!s->worker->conf->vrfy)
-		return SAY_NO_VRFY;
-	enum reply reply = take_name(s, arg, length, &address);
-	if (reply != SAY_OK)
-		return reply;
-	switch (s->worker->meaning.meaning) {
-	case MEANS_MAILBOX:
-	case MEANS_ALIAS:
-		session_words(s, *address.domain ? "<%s>" : "<%s@%s>", address.text, s->worker->conf->domains.items[0]);
-		return SAY_VERIFIED;
-	case MEANS_UNKNOWN:
-		return s->worker->meaning.maybe_system ? SAY_NO_VRFY : SAY_NO_SUCH_RECIPIENT;
-	default:
-		return SAY_NO_VRFY;
-	}
-}
-
-/* One line a member; programs and paths are nobody's business. */
-static enum reply show_members(struct session *s)
-{
-	const struct meaning_of *meaning = &s->worker->meaning;
-	const char *at = meaning->members, *end = at + meaning->members_length, *member;
-	char *words = s->worker->words;
-	size_t used = 0, length;
-
-	while (alias_next_member(&at, end, &member, &length)) {
-		if (length == 0 || *member == '|' || *member == '/' || used + length + 4 > REPLY_WORDS_MAX / 2)
-			continue;
-		used += (size_t)snprintf(words + used, REPLY_WORDS_MAX - used, "%s<%.*s>", used ? "\n" : "", (int)length, member);
-	}
-	return used ? SAY_VERIFIED : SAY_NO_VRFY;
-}
-
-static enum reply expn(struct session *s, const char *arg, size_t length)	/* RFC 5321 3.5, 7.3 */
-{
-	struct address address;
-
-	if (!may_expand(s))
-		return SAY_NO_EXPN;
-	enum reply reply = take_name(s, arg, length, &address);
-	if (reply != SAY_OK)
-		return reply;
-	if (s->worker->meaning.meaning == MEANS_ALIAS)
-		return s->worker->meaning.count <= EXPAND_MEMBERS_MAX ? show_members(s) : SAY_NO_VRFY;
-	return s->worker->meaning.meaning == MEANS_UNKNOWN ? SAY_NO_SUCH_RECIPIENT : SAY_NO_VRFY;
 }
 
 static enum reply help(struct session *s, const char *arg, size_t length);

@@ -22,6 +22,8 @@
 	R(VERB,               250, "2.0.0",  GO_ON,    "as verbose as ever") \
 	R(NO_VRFY,            252, "2.5.2",  GO_ON,    "send a message and see") \
 	R(VERIFIED,           250, "2.1.5",  GO_ON,    "%") \
+	R(VRFY_IN_UTF8,       252, "2.6.8",  GO_ON,    "the name is in UTF-8: say SMTPUTF8 behind it") \
+	R(EXPN_IN_UTF8,       550, "5.6.8",  GO_ON,    "members are in UTF-8: say SMTPUTF8 behind the name") \
 	R(NO_EXPN,            502, "5.7.0",  GO_ON,    "lists are not shown to you") \
 	R(UNKNOWN_COMMAND,    500, "5.5.1",  GO_ON,    "command not known") \
 	R(LINE_TOO_LONG,      500, "5.5.2",  GO_ON,    "line too long") \

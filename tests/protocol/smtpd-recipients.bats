@@ -11,6 +11,8 @@ setup_file() {
 		list@local.example: alice@local.example, bob@local.example
 		owner-list@local.example: bob@local.example
 		prog@local.example: |/bin/true
+		zoë@local.example: alice@local.example
+		"two words"@local.example: alice@local.example
 		@second.example: alice@local.example
 	EOF
 	cat >>"$SUITE/etc/relay-recipients" <<-'EOF'
@@ -174,6 +176,55 @@ recipients() { sed -n '/^recipient /,/^Received:/p' "$SUITE"/queue/new/* | sed '
 		S: 252 2.5.2
 		C: VRFY
 		S: 501 5.5.4
+		C: VRFY alice@second.example
+		S: 250 2.1.5 <alice@second.example>
+		C: VRFY prog
+		S: 250 2.1.5 <prog@local.example>
+	EOF
+}
+@test "VRFY: one name or address, in quotes with blanks in it, and no second word but SMTPUTF8 (RFC 5321 4.1.1.6, RFC 6531 3.7.4.2)" {
+	run -0 talk smtpd <<-'EOF'
+		S: 220
+		C: VRFY alice nobody
+		S: 501 5.5.4 syntax error: one name or address
+		C: VRFY Alice Doe <alice@local.example>
+		S: 501 5.5.4
+		C: VRFY <alice@local.example> bob
+		S: 501 5.5.4
+		C: VRFY <alice@local.example>bob
+		S: 501 5.5.4
+		C: VRFY <alice@local.example
+		S: 501 5.5.4
+		C: VRFY "alice
+		S: 501 5.5.4
+		C: VRFY <>
+		S: 501 5.5.4 syntax error: a name or an address is needed
+		C: VRFY "two words"
+		S: 250 2.1.5 <"two words"@local.example>
+		C: VRFY "two words"@local.example
+		S: 250 2.1.5 <"two words"@local.example>
+		C: VRFY "three short words"
+		S: 550 5.1.1
+		C: VRFY "alice"
+		S: 250 2.1.5 <alice@local.example>
+		C: VRFY "alice@local.example"
+		S: 250 2.1.5 <alice@local.example>
+		C: VRFY "nobody@local.example"
+		S: 550 5.1.1
+		C: VRFY "alice@local.example"@local.example
+		S: 550 5.1.1
+		C: VRFY alice SMTPUTF8
+		S: 250 2.1.5 <alice@local.example>
+		C: VRFY "alice@local.example"  smtputf8
+		S: 250 2.1.5 <alice@local.example>
+		C: VRFY alice SMTPUTF8 SMTPUTF8
+		S: 501 5.5.4
+		C: VRFY alice SMTPUTF8=1
+		S: 501 5.5.4
+		C: VRFY zoë
+		S: 252 2.6.8
+		C: VRFY zoë SMTPUTF8
+		S: 250 2.1.5 <zoë@local.example>
 	EOF
 }
 @test "access: a client's network is refused with the table's words, its address allowed: the most particular key wins" {

@@ -5,6 +5,7 @@ setup_file() {
 	export SUITE_SERVICES=smtpd
 	suite_make --set 'expn-networks = 127.0.0.2/32' --set 'bare-newline = reject'
 	echo 'team@local.example: alice@local.example, bob@local.example, carol@far.example' >>"$SUITE/etc/aliases"
+	echo 'accents@local.example: alice@local.example, zoë@far.example' >>"$SUITE/etc/aliases"
 	$DAWK update && suite_run
 }
 teardown_file() { suite_stop; }
@@ -147,6 +148,12 @@ teardown_file() { suite_stop; }
 		S: 250 2.0.0
 		C: VRFY alice
 		S: 252 2.5.2
+		C: VRFY nobody@local.example SMTPUTF8
+		S: 252 2.5.2
+		C: VRFY
+		S: 501 5.5.4
+		C: VRFY two words
+		S: 501 5.5.4
 		C: EXPN team
 		S: 502 5.7.0
 		C: QUIT
@@ -263,6 +270,15 @@ teardown_file() { suite_stop; }
 		S+ 250 2.1.5 <carol@far.example>
 		C: EXPN nobody@local.example
 		S: 550 5.1.1
+		C: EXPN team nobody
+		S: 501 5.5.4
+		C: EXPN "team@local.example" SMTPUTF8
+		S: 250-2.1.5 <alice@local.example>
+		C: EXPN accents
+		S: 550 5.6.8
+		C: EXPN accents SMTPUTF8
+		S: 250-2.1.5 <alice@local.example>
+		S+ 250 2.1.5 <zoë@far.example>
 	EOF
 }
 
