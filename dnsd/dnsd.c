@@ -29,17 +29,13 @@ struct query {
 	char name[DNS_NAME_MAX + 1];
 };
 
-struct client {
-	struct channel channel;
-	struct client *next;
-};
+struct client { struct channel channel; };
 
 static struct loop *loop;
 static struct resolver_context *resolver;
 static struct watch answers, plain_answers;
 static struct timer probe_timer, start_timer, tick_timer;
 static bool is_open;	/* look-ups wait at the start until the forwarder is known, PROBE_PATIENCE_MS at most */
-static struct client *clients;
 static struct query *first_waiting, **last_waiting = &first_waiting;
 static struct query *in_flight[IN_FLIGHT_MAX];	/* in no order */
 static size_t in_flight_count, fresh_count, waiting_count;
@@ -188,7 +184,7 @@ static void asked(struct channel *channel, struct frame *f)
 
 static void lost(struct channel *channel, const struct why *why)
 {
-	struct client *client = container_of(channel, struct client, channel), **at;
+	struct client *client = container_of(channel, struct client, channel);
 	struct query *query;
 	size_t i;
 
@@ -199,10 +195,6 @@ static void lost(struct channel *channel, const struct why *why)
 	for (i = 0; i < in_flight_count; i++)
 		if (in_flight[i]->client == client)
 			in_flight[i]->client = NULL;
-	for (at = &clients; *at && *at != client; at = &(*at)->next)
-		;
-	if (*at)
-		*at = client->next;
 	free(client);
 }
 
@@ -220,10 +212,7 @@ static void greet(const char *peer, unsigned index, int fd)
 	if (channel_open(&client->channel, loop, fd, asked, lost, &why) != RESULT_OK) {
 		service_link_failed(&why);
 		free(client);
-		return;
 	}
-	client->next = clients;
-	clients = client;
 }
 
 static void ended(void)

@@ -10,13 +10,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-struct client {
-	struct channel channel;
-	struct client *next;
-};
+struct client { struct channel channel; };
 
 static struct loop *loop;
-static struct client *clients;
 
 static void send_frame(struct channel *channel, enum wire_type type, const struct wire_value *values)
 {
@@ -102,13 +98,9 @@ static void client_frame(struct channel *channel, struct frame *f)
 
 static void lost(struct channel *channel, const struct why *why)
 {
-	struct client *client = container_of(channel, struct client, channel), **at;
+	struct client *client = container_of(channel, struct client, channel);
 
 	(void)why;
-	for (at = &clients; *at && *at != client; at = &(*at)->next)
-		;
-	if (*at)
-		*at = client->next;
 	free(client);
 }
 
@@ -126,10 +118,7 @@ static void greet(const char *peer, unsigned index, int fd)
 	if (channel_open(&client->channel, loop, fd, strcmp(peer, "opener") ? client_frame : opener_frame, lost, &why) != RESULT_OK) {
 		service_link_failed(&why);
 		free(client);
-		return;
 	}
-	client->next = clients;
-	clients = client;
 }
 
 static void ended(void)
