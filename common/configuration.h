@@ -88,7 +88,7 @@ struct configuration {
 	struct text_list tls_certificate, tls_key;
 	bool mta_sts;
 	char *mta_sts_authorities;	/* PEM file */
-	char *tls_report_contact;	/* address; empty: the postmaster of the first domain */
+	char *tls_report_contact;	/* address; NULL: the postmaster of the first domain */
 	uint32_t tls_tickets;		/* enum listener_bit: whose clients get session tickets */
 	uint32_t tls_handshake_timeout_seconds;
 	char *users, *secrets, *aliases, *routes, *site, *access, *relay_recipients;	/* absolute paths of the sources */

@@ -283,6 +283,19 @@ static bool read_characters(struct value *value, void *field)
 	return *(char **)field || no_memory(value);
 }
 
+/* It stands in headers and in DNS names of other hosts' making: without bytes above 0x7f. */
+static bool read_address(struct value *value, void *field)
+{
+	struct address address;
+
+	if (*value->text == '\0')
+		return true;
+	if (address_parse(value->text, strlen(value->text), &address, NULL) != RESULT_OK || !*address.domain || address.needs_smtputf8)
+		return all_wrong(value);
+	*(char **)field = strdup(address.text);
+	return *(char **)field || no_memory(value);
+}
+
 static bool read_size(struct value *value, void *field)
 {
 	uint64_t bytes;
@@ -396,6 +409,7 @@ static const struct {
 	[VALUE_PATHS] = { "paths separated by blanks", read_paths, release_list },
 	[VALUE_RESOLVER] = { "system, or ADDRESS or ADDRESS@PORT of name servers", read_resolver, release_list },
 	[VALUE_CHARACTERS] = { "separator characters like +", read_characters, release_text },
+	[VALUE_ADDRESS] = { "an address like postmaster@example.org", read_address, release_text },
 	[VALUE_SIZE] = { "a size like 64k or 50M", read_size, NULL },
 	[VALUE_NUMBER] = { "a number", read_number, NULL },
 	[VALUE_SECONDS] = { "a time like 30s, 15m, 4h or 5d", read_seconds, NULL },

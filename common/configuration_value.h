@@ -18,6 +18,7 @@ enum value_type {
 	VALUE_PATHS,		/* struct text_list: absolute; may be empty */
 	VALUE_RESOLVER,		/* struct text_list: "system" is empty */
 	VALUE_CHARACTERS,	/* char *: may be empty */
+	VALUE_ADDRESS,		/* char *: an address with its domain; NULL for nothing */
 	VALUE_SIZE,		/* uint64_t, bytes */
 	VALUE_NUMBER,		/* uint32_t */
 	VALUE_SECONDS,		/* uint32_t */

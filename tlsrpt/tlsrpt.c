@@ -175,18 +175,12 @@ static enum result read_facts(const struct folder *folder, const char *day, stru
 }
 
 /* The contact of the configuration, or the postmaster. */
-static enum result find_contact(struct run *run, struct why *why)
+static void find_contact(struct run *run)
 {
-	const char *set = run->conf->tls_report_contact;
-	struct address address;
-
-	if (!set || !*set)
-		snprintf(run->contact, sizeof run->contact, "postmaster@%s", run->conf->domains.items[0]);
-	else if (address_parse(set, strlen(set), &address, why) != RESULT_OK || !*address.domain || address.needs_smtputf8)
-		return why_set(why, RESULT_NEVER, "%s: tls-report-contact: expected an address, found \"%.100s\"", run->conf->file, set);
+	if (run->conf->tls_report_contact)
+		snprintf(run->contact, sizeof run->contact, "%s", run->conf->tls_report_contact);
 	else
-		snprintf(run->contact, sizeof run->contact, "%s", address.text);
-	return RESULT_OK;
+		snprintf(run->contact, sizeof run->contact, "postmaster@%s", run->conf->domains.items[0]);
 }
 
 static int report_day(const struct configuration *conf, const struct wish *wish)
@@ -195,12 +189,10 @@ static int report_day(const struct configuration *conf, const struct wish *wish)
 	struct folder folder;
 	struct facts facts = { .text = NULL };
 	struct why why = { 0 };
-	enum result result = find_contact(&run, &why);
+	enum result result = folder_open(conf, &folder, &why);
 	int code;
 
-	if (result != RESULT_OK)
-		return command_fail("tlsrpt", EX_CONFIG, "%s", why.text);
-	result = folder_open(conf, &folder, &why);
+	find_contact(&run);
 	if (result == RESULT_OK)
 		result = read_facts(&folder, wish->day, &facts, &why);
 	if (result == RESULT_END)

@@ -44,7 +44,7 @@ static void defaults_suit(void)
 	CHECK(conf->retry.count == 7 && conf->retry.items[0] == 300 && conf->retry.items[6] == 4 * 3600);
 	CHECK(conf->queue_lifetime_seconds == 5 * 86400 && conf->delay_warning_seconds == 4 * 3600);
 	CHECK(conf->bare_newline == BARE_NEWLINE_REJECT && conf->quota_policy == QUOTA_DEFER && !conf->vrfy && !conf->system_users);
-	CHECK(conf->checkpassword == NULL && conf->smtpd_workers > 0 && conf->pop3d_workers > 0 && conf->local_concurrency == 200);
+	CHECK(conf->checkpassword == NULL && conf->tls_report_contact == NULL && conf->smtpd_workers > 0 && conf->pop3d_workers > 0 && conf->local_concurrency == 200);
 	CHECK_STRING(conf->run_directory, "/run/dawk");
 	CHECK_STRING(conf->listen_local, "/run/dawk/submit");
 	CHECK_STRING(conf->subaddress, "+");
@@ -77,6 +77,7 @@ static void settings_are_read(void)
 		"vrfy=yes\n"
 		"bare-newline = normalize\n"
 		"subaddress = +#\n"
+		"tls-report-contact = TLS-reports@Mail.Example\n"
 		"smtpd-workers = 3\r\n");
 	char path[PATH_MAX];
 
@@ -96,6 +97,7 @@ static void settings_are_read(void)
 	CHECK_STRING(conf->users, path);
 	CHECK(conf->vrfy && conf->bare_newline == BARE_NEWLINE_NORMALIZE && conf->smtpd_workers == 3);
 	CHECK_STRING(conf->subaddress, "+#");
+	CHECK_STRING(conf->tls_report_contact, "TLS-reports@mail.example");
 	configuration_free(conf);
 }
 
@@ -120,6 +122,7 @@ static void errors_name_file_line_and_what_was_expected(void)
 		{ "queue =\n", ":1: queue: ", "a path" },
 		{ "hostname = a b\n", ":1: hostname: ", "a host name" },
 		{ "resolver = here\n", ":1: resolver: ", "found \"here\"" },
+		{ "tls-report-contact = postmaster\n", ":1: tls-report-contact: ", "an address like" },
 		{ "tls-key = a.pem\n", ": tls-key: ", "as many files" },
 		{ "vrfy = no # x\nvrfy = no x\n", ":2: vrfy: ", "yes or no" },
 	};
