@@ -211,14 +211,15 @@ enum {
 	F(REMOTE_RECIPIENT, NOTIFY, NUMBER, 0)
 
 /* A private key, PEM in the descriptor's file, of the opener's set GENERATION; keyd drops every key
- * that is neither of it nor of the set KEEP. PURPOSE: enum key_purpose. NAME: the file, for the log.
- * Told: VERDICT: enum sign_verdict, KEY: what it is asked by, the SHA-256 of its public key (SPKI). */
+ * that is neither of it nor of the set KEEP. PURPOSE: enum key_purpose. NAME: the file, for the log; empty: the
+ * opener says itself what came of it.
+ * Told: VERDICT: enum sign_verdict, KEY: what it is asked by, the SHA-256 of its public key (SPKI). TYPE: enum key_type. */
 #define WIRE_KEY_OPEN(F) \
 	F(KEY_OPEN, GENERATION, NUMBER, 0) F(KEY_OPEN, KEEP, NUMBER, 0) F(KEY_OPEN, PURPOSE, NUMBER, 0) \
 	F(KEY_OPEN, INDEX, NUMBER, 0) F(KEY_OPEN, NAME, BYTES, WIRE_PATH_LENGTH_MAX)
 #define WIRE_KEY_TELL(F) \
 	F(KEY_TELL, GENERATION, NUMBER, 0) F(KEY_TELL, INDEX, NUMBER, 0) F(KEY_TELL, VERDICT, NUMBER, 0) \
-	F(KEY_TELL, KEY, BYTES, WIRE_KEY_ID_MAX) F(KEY_TELL, WORDS, BYTES, 256)
+	F(KEY_TELL, KEY, BYTES, WIRE_KEY_ID_MAX) F(KEY_TELL, TYPE, NUMBER, 0) F(KEY_TELL, WORDS, BYTES, 256)
 /* One signature. ALGORITHM: enum sign_algorithm; DATA: the hash, of just its length, or for Ed25519
  * what is signed. */
 #define WIRE_SIGN_ASK(F) \
@@ -310,6 +311,7 @@ enum delivery_verdict {
 };
 
 enum key_purpose { KEY_TLS = 1, KEY_DKIM };	/* a key has one, for ever: a signature made for one can't serve the other */
+enum key_type { KEY_RSA = 1, KEY_ECDSA, KEY_ED25519 };
 enum sign_verdict { SIGN_OK = 1, SIGN_UNKNOWN /* key */, SIGN_REFUSED /* algorithm, length, purpose */, SIGN_FAILED };
 enum sign_algorithm {
 	SIGN_ECDSA_SHA256 = 1, SIGN_ECDSA_SHA384, SIGN_ECDSA_SHA512,	/* any curve, TLS 1.2 */

@@ -1,5 +1,5 @@
 /* keyd: private keys and nothing else. Its opener hands it key files as open descriptors; others ask
- * it for signatures. No message of its pipes carries a key. A helper: smtpd and pop3d start it. keyd(8). */
+ * it for signatures. No message of its pipes carries a key. A helper: smtpd, pop3d and tlsrpt start it. keyd(8). */
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/service.h"
@@ -28,10 +28,12 @@ static void log_key(const struct frame *f, const struct key_facts *facts, enum r
 {
 	struct log_line line;
 
+	if (!f->value[KEY_OPEN_NAME].length)
+		return;
 	log_start(&line, result == RESULT_OK ? "key-loaded" : "key-refused");
 	log_bytes(&line, "file", f->value[KEY_OPEN_NAME].bytes, f->value[KEY_OPEN_NAME].length);
 	log_text(&line, "purpose", f->value[KEY_OPEN_PURPOSE].number == KEY_DKIM ? "dkim" : "tls");
-	log_text(&line, "type", facts->type);
+	log_text(&line, "type", facts->type_name);
 	if (facts->bits)
 		log_number(&line, "bits", facts->bits);
 	log_why(&line, why);
@@ -41,7 +43,7 @@ static void log_key(const struct frame *f, const struct key_facts *facts, enum r
 static void open_key(struct channel *channel, const struct frame *f)
 {
 	uint64_t generation = f->value[KEY_OPEN_GENERATION].number, purpose = f->value[KEY_OPEN_PURPOSE].number;
-	struct key_facts facts = { .type = NULL };
+	struct key_facts facts = { .type_name = NULL };
 	struct why why = { 0 };
 	enum result result = RESULT_NEVER;
 
@@ -57,6 +59,7 @@ static void open_key(struct channel *channel, const struct frame *f)
 		[KEY_TELL_INDEX] = WIRE_NUMBER(f->value[KEY_OPEN_INDEX].number),
 		[KEY_TELL_VERDICT] = WIRE_NUMBER(result == RESULT_OK ? SIGN_OK : SIGN_REFUSED),
 		[KEY_TELL_KEY] = WIRE_BYTES((const char *)facts.id, result == RESULT_OK ? sizeof facts.id : 0),
+		[KEY_TELL_TYPE] = WIRE_NUMBER(facts.type),
 		[KEY_TELL_WORDS] = WIRE_BYTES(why.text, strlen(why.text)),
 	};
 	send_frame(channel, FRAME_KEY_TELL, values);
@@ -140,7 +143,7 @@ int main(int argc, char **argv)
 {
 	static const char usage[] =
 		"usage: keyd [-c FILE]\n"
-		"Makes signatures with private keys over pipes; started by smtpd and pop3d, not by hand.\n";
+		"Makes signatures with private keys over pipes; started by smtpd, pop3d and tlsrpt, not by hand.\n";
 	struct configuration *conf;
 	struct why why = { 0 };
 	enum result result;

@@ -56,16 +56,29 @@ static enum result find_id(gnutls_privkey_t private, struct key_facts *facts, st
 	return error < 0 ? why_set(why, RESULT_NEVER, "%s", gnutls_strerror(error)) : RESULT_OK;
 }
 
+/* 0: one that is not used. */
+static enum key_type type_of(gnutls_pk_algorithm_t type)
+{
+	switch (type) {
+	case GNUTLS_PK_RSA:           return KEY_RSA;
+	case GNUTLS_PK_ECDSA:         return KEY_ECDSA;
+	case GNUTLS_PK_EDDSA_ED25519: return KEY_ED25519;
+	default:                      return 0;
+	}
+}
+
 static enum result judge(struct key *key, struct why *why)
 {
 	unsigned least = key->purpose == KEY_DKIM ? KEYS_RSA_BITS_LEAST_DKIM : KEYS_RSA_BITS_LEAST;
 
 	key->type = (gnutls_pk_algorithm_t)gnutls_privkey_get_pk_algorithm(key->private, &key->facts.bits);
-	key->facts.type = gnutls_pk_get_name(key->type);
-	if (key->type == GNUTLS_PK_RSA && key->facts.bits < least)
+	key->facts.type_name = gnutls_pk_get_name(key->type);
+	key->facts.type = type_of(key->type);
+	if (key->facts.type == KEY_RSA && key->facts.bits < least)
 		return why_set(why, RESULT_NEVER, "an RSA key of %u bits is too short, %u are the least", key->facts.bits, least);
-	if (key->type != GNUTLS_PK_RSA && key->type != GNUTLS_PK_ECDSA && key->type != GNUTLS_PK_EDDSA_ED25519)
-		return why_set(why, RESULT_NEVER, "a key of type %s; ECDSA, Ed25519 and RSA are used", key->facts.type);
+	if (!key->facts.type || (key->facts.type == KEY_ECDSA && key->purpose == KEY_DKIM))	/* RFC 8301, RFC 8463 */
+		return why_set(why, RESULT_NEVER, "a key of type %s; %sEd25519 and RSA are used", key->facts.type_name,
+		               key->purpose == KEY_DKIM ? "" : "ECDSA, ");
 	return find_id(key->private, &key->facts, why);
 }
 

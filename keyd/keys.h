@@ -16,7 +16,8 @@ enum {
 
 struct key_facts {
 	unsigned char id[WIRE_KEY_ID_MAX];	/* SHA-256 of the public key (SPKI) */
-	const char *type;
+	enum key_type type;
+	const char *type_name;
 	unsigned bits;
 };
 

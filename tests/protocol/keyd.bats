@@ -50,7 +50,7 @@ make_certificate() {
 	run -0 ask "open 1 1 1 $SUITE/ec.key" "open 1 1 1 $SUITE/ed.key" "open 1 1 1 $SUITE/rsa.key" \
 		"sign 1 4 $ec $(hash_of text sha256)" "sign 1 7 $ed $(printf text | od -An -tx1 | tr -d ' ')" \
 		"sign 1 8 $rsa $(hash_of text sha256)" "sign 1 13 $rsa $(hash_of text sha512)"
-	[[ ${lines[0]} == "told 1 $ec"* && ${lines[1]} == "told 1 $ed"* && ${lines[2]} == "told 1 $rsa"* ]]
+	[[ ${lines[0]} == "told 1 $ec 2" && ${lines[1]} == "told 1 $ed 3" && ${lines[2]} == "told 1 $rsa 1" ]]
 	printf text >"$SUITE/text"
 	for i in 3 4 5 6; do
 		[[ ${lines[$i]} == 'signed 1 '* ]]
@@ -70,7 +70,22 @@ make_certificate() {
 		"sign 1 4 $key $hash"
 	[[ ${lines[1]} == "signed 3 " && ${lines[2]} == "signed 3 " && ${lines[3]} == "signed 3 " && ${lines[4]} == "signed 3 " ]]
 	[[ ${lines[6]} == "signed 2 " && ${lines[7]} == lost ]]
-	[[ ${lines[8]} == "told 3  the same key serves TLS and DKIM"* && ${lines[9]} == "signed 1 "* ]]
+	[[ ${lines[8]} == "told 3  "* && ${lines[9]} == "signed 1 "* ]]
+}
+
+@test "for DKIM there are RSA keys of 1024 bits and Ed25519, no others (RFC 8301, RFC 8463)" {
+	local rsa ed
+	rsa=$(make_key rsa -algorithm RSA -pkeyopt rsa_keygen_bits:1024)
+	ed=$(make_key ed -algorithm ed25519)
+	make_key short -algorithm RSA -pkeyopt rsa_keygen_bits:768 >/dev/null
+	make_key ec -algorithm EC -pkeyopt ec_paramgen_curve:P-256 >/dev/null
+	run -0 ask "open 1 1 2 $SUITE/rsa.key" "open 1 1 2 $SUITE/ed.key" "open 1 1 2 $SUITE/short.key" "open 1 1 2 $SUITE/ec.key" \
+		"sign 2 8 $rsa $(hash_of text sha256)" "sign 2 7 $ed $(hash_of text sha256)" "sign 1 7 $ed 00" \
+		"open 1 1 1 $SUITE/ed.key"
+	[[ ${lines[0]} == "told 1 $rsa 1" && ${lines[1]} == "told 1 $ed 3" ]]
+	[[ ${lines[2]} == *"768 bits is too short, 1024 are the least" && ${lines[3]} == *"Ed25519 and RSA are used" && ${lines[3]} != *ECDSA,* ]]
+	[[ ${lines[4]} == "signed 1 "* && ${lines[5]} == "signed 1 "* && ${lines[6]} == "signed 3 " ]]
+	[[ ${lines[7]} == "told 3  the same key serves TLS and DKIM"* ]]
 }
 
 @test "keyd takes keys from its opener alone" {

@@ -1,6 +1,6 @@
 /* Talks to keyd as its opener and as a worker would: key_ask KEYD CONF, then commands from standard
  * input, each answered by a line:
- *	open GENERATION KEEP PURPOSE FILE	-> told VERDICT KEY-IN-HEX WORDS
+ *	open GENERATION KEEP PURPOSE FILE	-> told VERDICT KEY-IN-HEX WORDS (or its TYPE)
  *	sign PURPOSE ALGORITHM KEY DATA		-> signed VERDICT SIGNATURE (all in hex)
  *	smuggle FILE				a key on the worker's link; nothing is answered
  *	garbage					-> lost (the worker's link; a fresh one follows)
@@ -71,7 +71,10 @@ static void open_key(char **word)
 	}
 	printf("told %llu ", (unsigned long long)f.value[KEY_TELL_VERDICT].number);
 	print_hex(&f.value[KEY_TELL_KEY]);
-	printf(" %.*s\n", (int)f.value[KEY_TELL_WORDS].length, f.value[KEY_TELL_WORDS].bytes);
+	if (f.value[KEY_TELL_VERDICT].number == SIGN_OK)
+		printf(" %llu\n", (unsigned long long)f.value[KEY_TELL_TYPE].number);
+	else
+		printf(" %.*s\n", (int)f.value[KEY_TELL_WORDS].length, f.value[KEY_TELL_WORDS].bytes);
 }
 
 static void sign(char **word)
