@@ -35,8 +35,8 @@ sendmail_SRC = $(wildcard dawk/sendmail*.c)
 dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c remoted/rules.c remoted/tlsa.c \
 	authd/scram.c authd/digest.c stsd/folder.c stsd/store.c stsd/policy.c
 # It asks the DNS as dawk does, and submits as sendmail does.
-tlsrpt_SRC = $(wildcard tlsrpt/*.c) stsd/record.c stsd/facts_file.c stsd/store.c stsd/folder.c dawk/names.c dawk/say.c dawk/sendmail_smtp.c \
-	$(filter remoted/%,$(dawk_SRC))
+tlsrpt_SRC = $(wildcard tlsrpt/*.c) stsd/record.c stsd/facts_file.c stsd/store.c stsd/folder.c dawk/names.c dawk/helper.c dawk/say.c \
+	dawk/sendmail_smtp.c $(filter remoted/%,$(dawk_SRC))
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
 all: $(PROGRAMS:%=$(B)/bin/%)

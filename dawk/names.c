@@ -1,9 +1,6 @@
 #include "names.h"
 
-#include "command.h"
-#include "common/service.h"
-#include <fcntl.h>
-#include <limits.h>
+#include "helper.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,49 +26,13 @@ static struct names *searching;
 
 /* ---- dnsd ---- */
 
-static void names_exec(const char *program, const char *file, int control)
-{
-	if (control == SERVICE_CONTROL)
-		fcntl(control, F_SETFD, 0);
-	else
-		dup2(control, SERVICE_CONTROL);
-	execl(program, program, "-c", file, (char *)NULL);
-	_exit(EX_UNAVAILABLE);
-}
-
-static enum result names_spawn(struct names *names, const char *file, struct why *why)
-{
-	char program[PATH_MAX + 8], directory[PATH_MAX];
-	int ends[2];
-	enum result result = command_programs_directory(directory, sizeof directory, why);
-
-	if (result != RESULT_OK || (result = channel_pair(ends, why)) != RESULT_OK)
-		return result;
-	snprintf(program, sizeof program, "%s/dnsd", directory);
-	names->dnsd = fork();
-	if (names->dnsd == 0)
-		names_exec(program, file, ends[1]);
-	close(ends[1]);
-	if (names->dnsd < 0) {
-		close(ends[0]);
-		return why_errno(why, RESULT_RETRY, "start dnsd");
-	}
-	return channel_open(&names->control, NULL, ends[0], NULL, NULL, why);
-}
-
 /* Hands dnsd its end of a pipe to us, as an opener does. */
 static enum result names_join(struct names *names, struct why *why)
 {
-	struct wire_value values[CHANNEL_FIELDS] = { [CHANNEL_PEER] = WIRE_STRING("dawk") };
-	int ends[2];
-	enum result result = channel_pair(ends, why);
+	int fd;
+	enum result result = helper_link(&names->control, "dawk", &fd, why);
 
-	if (result != RESULT_OK)
-		return result;
-	result = dns_client_join(&names->dns, ends[0], why);
-	if (result == RESULT_OK)
-		result = channel_send(&names->control, FRAME_CHANNEL, values, ends[1], why);
-	return result == RESULT_OK ? channel_flush(&names->control, why) : result;
+	return result == RESULT_OK ? dns_client_join(&names->dns, fd, why) : result;
 }
 
 static void names_end(struct timer *timer)
@@ -98,7 +59,7 @@ enum result names_start(const struct configuration *conf, unsigned patience_ms, 
 	dns_client_init(&names->dns, names->loop);
 	result = hosts_know_self(conf, why);
 	if (result == RESULT_OK)
-		result = names_spawn(names, conf->file, why);
+		result = helper_start("dnsd", conf->file, &names->control, &names->dnsd, why);
 	if (result == RESULT_OK)
 		result = names_join(names, why);
 	if (result == RESULT_OK && !loop_set_timer(names->loop, &names->patience, patience_ms, names_end))
