@@ -24,6 +24,7 @@ enum {
 	TLS_NAME_MAX = 255,
 	TLS_NAMES_MAX = 1000,		/* of one certificate */
 	TLS_CERTIFICATE_FILE_MAX = 262144,
+	TLS_PUBLIC_KEY_MAX = 2200,	/* SPKI of RSA with 16384 bits */
 	TLS_CHAIN_MAX = 16,
 	TLS_SIDE_BY_SIDE_MAX = 8,	/* certificates for one name: an ECDSA and an RSA one, rarely more */
 	TLS_CACHE_SESSIONS = 1024,	/* of a client, for resumption */
@@ -123,7 +124,7 @@ void tls_log(const struct tls_session *session, struct log_line *line);
 /* The tls-exporter channel binding (RFC 9266). RESULT_NEVER: none (TLS 1.2 without extended master secret). */
 enum result tls_binding(const struct tls_session *session, unsigned char binding[TLS_BINDING_SIZE], struct why *why);
 
-/* ---- certificates (tls_certificate.c) ---- */
+/* ---- certificates and keys (tls_certificate.c, tls_key.c) ---- */
 
 struct tls_certificate {
 	unsigned char key_id[WIRE_KEY_ID_MAX];		/* SHA-256 of the public key: what keyd calls it */
@@ -138,6 +139,12 @@ struct tls_certificate {
 enum result tls_certificate_read(const char *pem, size_t length, struct tls_certificate *certificate, struct why *why);
 /* The key_id of a private key, for the admin's command. RESULT_NEVER: no key without a passphrase. */
 enum result tls_private_key_id(const char *pem, size_t length, unsigned char key_id[WIRE_KEY_ID_MAX], struct why *why);
+/* The public half of a private key, as a DKIM key record holds it: of RSA its SPKI (DER, RFC 6376 3.6.1), of Ed25519 the bare
+ * 32 bytes (RFC 8463 4.2), of others nothing. RESULT_NEVER: no key without a passphrase. */
+struct tls_public_key { enum key_type type; unsigned bits; size_t length; unsigned char bytes[TLS_PUBLIC_KEY_MAX]; };
+enum result tls_public_key(const char *pem, size_t length, struct tls_public_key *key, struct why *why);
+/* A new RSA key of BITS, as PEM in a malloc'd, NUL-ended string that the caller wipes and frees. */
+enum result tls_rsa_key_make(unsigned bits, char **key, struct why *why);
 /* A new ECDSA P-256 key and a certificate for HOSTNAME signed by itself, as PEM in malloc'd, NUL-ended
  * strings that the caller frees (and wipes, the key). */
 enum result tls_certificate_make(const char *hostname, unsigned days, char **certificate, char **key, struct why *why);

@@ -164,30 +164,17 @@ static int fill_certificate(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, co
 	return error < 0 ? error : gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0);
 }
 
-static char *as_string(gnutls_datum_t *datum)
-{
-	char *string = malloc((size_t)datum->size + 1);
-
-	if (string) {
-		memcpy(string, datum->data, datum->size);
-		string[datum->size] = 0;
-	}
-	explicit_bzero(datum->data, datum->size);
-	gnutls_free(datum->data);
-	return string;
-}
-
 static int export(gnutls_x509_crt_t crt, gnutls_x509_privkey_t private, char **certificate, char **key)
 {
 	gnutls_datum_t crt_pem = { 0 }, key_pem = { 0 };
 	int error = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &crt_pem);
 
 	if (error >= 0)
-		*certificate = as_string(&crt_pem);
+		*certificate = tls_as_string(&crt_pem);
 	if (error >= 0)
 		error = gnutls_x509_privkey_export2_pkcs8(private, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &key_pem);
 	if (error >= 0)
-		*key = as_string(&key_pem);
+		*key = tls_as_string(&key_pem);
 	return error < 0 || (*certificate && *key) ? error : GNUTLS_E_MEMORY_ERROR;
 }
 

@@ -25,6 +25,8 @@ struct tls_session {
 
 /* As why_set with the words of GnuTLS's ERROR. */
 enum result tls_why(struct why *why, enum result result, const char *what, int error);
+/* DATUM as a malloc'd, NUL-ended string, or NULL; what it held is wiped and freed. */
+char *tls_as_string(gnutls_datum_t *datum);
 
 /* A session on FD without credentials. FLAGS: GNUTLS_SERVER or GNUTLS_CLIENT and more. */
 enum result tls_session_make(int fd, unsigned flags, gnutls_priority_t priority, struct tls_session **session, struct why *why);
