@@ -33,7 +33,7 @@ stsd_SRC = $(wildcard stsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
 # dawk explains where mail goes as remoted finds it out, and makes the keys that authd checks.
 dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c remoted/rules.c remoted/tlsa.c \
-	authd/scram.c authd/digest.c stsd/folder.c stsd/store.c stsd/policy.c
+	authd/scram.c authd/digest.c stsd/folder.c stsd/store.c stsd/policy.c tlsrpt/sender.c
 # It asks the DNS as dawk does, and submits as sendmail does.
 tlsrpt_SRC = $(wildcard tlsrpt/*.c) stsd/record.c stsd/facts_file.c stsd/store.c stsd/folder.c dawk/names.c dawk/helper.c dawk/say.c \
 	dawk/sendmail_smtp.c $(filter remoted/%,$(dawk_SRC))
@@ -68,7 +68,7 @@ pop3d_LIBS = $(TLS_LIBS)
 dnsd_LIBS = -lunbound
 remoted_LIBS = $(TLS_LIBS) -lnettle
 stsd_LIBS = $(TLS_LIBS)
-tlsrpt_LIBS = $(TLS_LIBS) -lz
+tlsrpt_LIBS = $(TLS_LIBS) -lnettle -lz
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 # Unit drivers: each tests/unit/NAME.c is a program, linked with the objects of its first line.

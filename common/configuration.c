@@ -97,6 +97,8 @@ static const struct name names[] = {
 	{ "mta-sts", VALUE_YES_NO, AT(mta_sts), 0, 0, "yes", "outbound: MTA-STS policies are followed (RFC 8461)" },
 	{ "mta-sts-authorities", VALUE_PATH, AT(mta_sts_authorities), 0, 0, "/etc/ssl/certs/ca-certificates.crt", "PEM file of who may vouch for the hosts of policies" },
 	{ "tls-report-contact", VALUE_ADDRESS, AT(tls_report_contact), 0, 0, "", "sender of reports of TLS; empty: postmaster of the first domain" },
+	{ "tls-report-key", VALUE_PATH_OR_NONE, AT(tls_report_key), 0, 0, "none", "PEM file of the key that signs reports of TLS that go by mail" },
+	{ "tls-report-selector", VALUE_HOSTNAME, AT(tls_report_selector), 0, 0, "tlsrpt", "its name in the DNS: NAME._domainkey below the domain of tls-report-contact" },
 	{ "tls-tickets", VALUE_LISTENER_NAMES, AT(tls_tickets), 0, 0, "smtp submission submissions pop3 pop3s", "listeners whose clients may resume TLS sessions by tickets" },
 	{ "tls-handshake-timeout", VALUE_SECONDS, AT(tls_handshake_timeout_seconds), 1, DAY, "30s", "time a client has for its TLS handshake" },
 	{ "users", VALUE_PATH, AT(users), 0, 0, "users", "table of mailboxes" },

@@ -89,6 +89,8 @@ struct configuration {
 	bool mta_sts;
 	char *mta_sts_authorities;	/* PEM file */
 	char *tls_report_contact;	/* address; NULL: the postmaster of the first domain */
+	char *tls_report_key;		/* PEM file; NULL: reports go unsigned */
+	char *tls_report_selector;	/* RFC 6376 3.1 */
 	uint32_t tls_tickets;		/* enum listener_bit: whose clients get session tickets */
 	uint32_t tls_handshake_timeout_seconds;
 	char *users, *secrets, *aliases, *routes, *site, *access, *relay_recipients;	/* absolute paths of the sources */

@@ -40,7 +40,8 @@ static const struct command {
 	{ "audit", command_audit, true, "[--json] [LOG..]",
 	  "prove from the logs and the queue that no message went without a word" },
 	{ "status", command_status, true, "[--json]", "what runs, what waits, what fails" },
-	{ "tlsrpt", command_tlsrpt, true, "[--day YYYY-MM-DD] [--show] [DOMAIN..]", "make and send the daily reports of TLS to other domains" },
+	{ "tlsrpt", command_tlsrpt, true, "[--day YYYY-MM-DD] [--show] [DOMAIN..]\n       tlsrpt --make-key|--record",
+	  "make and send the daily reports of TLS to other domains; the key that signs them" },
 	{ "privileges", command_privileges, false, "", "which program may do what" },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

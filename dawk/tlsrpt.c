@@ -1,5 +1,6 @@
 /* dawk tlsrpt: the daily reports of TLS to other domains. The work is done by a program of its own. */
 #include "command.h"
+#include "tlsrpt_key.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -8,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int command_tlsrpt(struct configuration *conf, int argc, char **argv)
+static int run_program(struct configuration *conf, int argc, char **argv)
 {
 	char directory[PATH_MAX], program[PATH_MAX + 8];
 	char **arguments = calloc((size_t)argc + 3, sizeof *arguments);
@@ -28,4 +29,17 @@ int command_tlsrpt(struct configuration *conf, int argc, char **argv)
 	execv(program, arguments);
 	free(arguments);
 	return command_fail("tlsrpt", EX_UNAVAILABLE, "unable to run %s: %s", program, strerror(errno));
+}
+
+/* What has to do with the key alone, and with nobody's network, is done here. */
+int command_tlsrpt(struct configuration *conf, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		bool makes = !strcmp(argv[i], "--make-key");
+		if ((makes || !strcmp(argv[i], "--record")) && argc > 2)
+			return command_usage("tlsrpt", "%s goes with nothing else", argv[i]);
+		if (makes || !strcmp(argv[i], "--record"))
+			return makes ? tlsrpt_key_make(conf) : tlsrpt_key_print_record(conf);
+	}
+	return run_program(conf, argc, argv);
 }

@@ -121,7 +121,7 @@ static enum result submit(const struct parcel *parcel, const struct address *to,
 	return result;
 }
 
-enum result send_by_mail(const struct parcel *parcel, const char *uri, struct why *why)
+enum result send_by_mail(const struct parcel *parcel, const char *uri, struct signer *signer, struct why *why)
 {
 	struct address to;
 	stralloc content = { 0 };
@@ -129,6 +129,8 @@ enum result send_by_mail(const struct parcel *parcel, const char *uri, struct wh
 
 	if (result == RESULT_OK)
 		result = write_message(parcel, &to, &content, why);
+	if (result == RESULT_OK)
+		result = signer_sign(signer, &content, why);
 	if (result == RESULT_OK)
 		result = submit(parcel, &to, &content, why);
 	stralloc_free(&content);

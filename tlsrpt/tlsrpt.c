@@ -1,6 +1,6 @@
 /* tlsrpt: makes the daily reports of TLS to other domains (RFC 8460) and sends them. `dawk tlsrpt` runs it; it is a
- * program of its own because it talks to strangers' hosts. Called by root it gives its rights up for those of stsd's account first. */
-#include "common/address.h"
+ * program of its own because it talks to strangers' hosts. Called by root it hands its key to keyd, then
+ * gives its rights up for those of stsd's account, before it reads anything. */
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "dawk/command.h"
@@ -30,13 +30,16 @@ struct wish {
 struct run {
 	const struct configuration *conf;
 	const struct wish *wish;
+	const struct sender *sender;
+	struct signer *signer;
 	struct names *names;
 	struct sent sent;
-	char contact[ADDRESS_MAX + 1];
-	unsigned sent_count, failed_count, unwanted_count;
+	unsigned sent_count, failed_count, unwanted_count, unsigned_count;
 };
 
-static const char usage[] = "usage: dawk [-c FILE] tlsrpt [--day YYYY-MM-DD] [--show] [DOMAIN ..]\n";
+static const char usage[] =
+	"usage: dawk [-c FILE] tlsrpt [--day YYYY-MM-DD] [--show] [DOMAIN ..]\n"
+	"       dawk [-c FILE] tlsrpt --make-key|--record\n";
 
 /* ---- one report ---- */
 
@@ -67,14 +70,16 @@ static void send_to(struct run *run, const struct parcel *parcel, const char *ur
 
 	if (sent_holds(&run->sent, report->domain, uri))
 		return;
-	if (!strncmp(uri, "mailto:", 7))
-		result = send_by_mail(parcel, uri, &why);
+	bool is_mail = !strncmp(uri, "mailto:", 7);
+	if (is_mail)
+		result = send_by_mail(parcel, uri, run->signer, &why);
 	else
 		result = send_by_https(parcel, uri, run->names, &why);
 	say(report, uri, result, &why);
 	if (result == RESULT_OK && sent_add(&run->sent, report->domain, uri, &why) != RESULT_OK)
 		command_fail("tlsrpt", EX_IOERR, "%s: a further run may send this one again", why.text);
 	*(result == RESULT_OK ? &run->sent_count : &run->failed_count) += 1;
+	run->unsigned_count += result == RESULT_OK && is_mail && !run->signer->pid;
 }
 
 /* RESULT_OK: URIS says where to; RESULT_END: nobody wants it; RESULT_RETRY: WHY. */
@@ -124,7 +129,7 @@ static void send_report(struct run *run, const struct report *report)
 static void take_all(struct run *run, const struct facts *facts)
 {
 	struct report report = {
-		.organization = run->conf->domains.items[0], .contact = run->contact,
+		.organization = run->conf->domains.items[0], .contact = run->sender->address,
 		.day = run->wish->day, .hostname = run->conf->hostname,
 	};
 	size_t at = 0;
@@ -156,6 +161,9 @@ static int send_all(struct run *run, const struct folder *folder, const struct f
 	names_stop(run->names);
 	sent_close(&run->sent);
 	printf("%s: %u sent, %u not sent, %u domains want none\n", run->wish->day, run->sent_count, run->failed_count, run->unwanted_count);
+	if (run->unsigned_count)
+		printf("%u went by mail without a signature, so receivers may ignore them (RFC 8460 3): set tls-report-key, then run "
+		       "`dawk tlsrpt --make-key`\n", run->unsigned_count);
 	return run->failed_count ? EX_TEMPFAIL : EX_OK;
 }
 
@@ -174,25 +182,15 @@ static enum result read_facts(const struct folder *folder, const char *day, stru
 	return result;
 }
 
-/* The contact of the configuration, or the postmaster. */
-static void find_contact(struct run *run)
+static int report_day(const struct configuration *conf, const struct wish *wish, const struct sender *sender, struct signer *signer)
 {
-	if (run->conf->tls_report_contact)
-		snprintf(run->contact, sizeof run->contact, "%s", run->conf->tls_report_contact);
-	else
-		snprintf(run->contact, sizeof run->contact, "postmaster@%s", run->conf->domains.items[0]);
-}
-
-static int report_day(const struct configuration *conf, const struct wish *wish)
-{
-	struct run run = { .conf = conf, .wish = wish, .sent.fd = -1 };
+	struct run run = { .conf = conf, .wish = wish, .sender = sender, .signer = signer, .sent.fd = -1 };
 	struct folder folder;
 	struct facts facts = { .text = NULL };
 	struct why why = { 0 };
 	enum result result = folder_open(conf, &folder, &why);
 	int code;
 
-	find_contact(&run);
 	if (result == RESULT_OK)
 		result = read_facts(&folder, wish->day, &facts, &why);
 	if (result == RESULT_END)
@@ -219,6 +217,27 @@ static enum result drop_rights(struct why *why)
 	if (setgroups(0, NULL) || setresgid(identity.gid, identity.gid, identity.gid) || setresuid(identity.uid, identity.uid, identity.uid))
 		return why_errno(why, RESULT_STOP, "unable to become uid %u", (unsigned)identity.uid);
 	return RESULT_OK;
+}
+
+/* A key that is not fit ends the run before anything is sent: nothing goes unsigned that should not. */
+static int run(const struct configuration *conf, const struct wish *wish)
+{
+	struct sender sender;
+	struct signer signer = { .control.fd = -1, .keyd.fd = -1 };
+	struct why why = { 0 };
+	enum result result = sender_find(conf, &sender, &why);
+	int code;
+
+	if (result == RESULT_OK && !wish->shows)
+		result = signer_start(&signer, conf, &sender, &why);
+	if (result != RESULT_OK)
+		return command_fail("tlsrpt", result == RESULT_NEVER ? EX_CONFIG : command_code(result), "%s", why.text);
+	if (drop_rights(&why) == RESULT_OK)
+		code = report_day(conf, wish, &sender, &signer);
+	else
+		code = command_fail("tlsrpt", EX_OSERR, "%s", why.text);
+	signer_stop(&signer);
+	return code;
 }
 
 /* false: the call was wrong, or it was for help: *CODE. */
@@ -272,9 +291,7 @@ int main(int argc, char **argv)
 		return fflush(stdout) ? EX_IOERR : code;
 	if (configuration_load(wish.file, &conf, &why) != RESULT_OK)
 		return command_fail("tlsrpt", EX_CONFIG, "%s", why.text);
-	if (drop_rights(&why) != RESULT_OK)
-		return command_fail("tlsrpt", EX_OSERR, "%s", why.text);
-	code = report_day(conf, &wish);
+	code = run(conf, &wish);
 	configuration_free(conf);
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return code;

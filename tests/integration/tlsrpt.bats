@@ -214,3 +214,156 @@ for i in range(9000):
 	run -0 tlsrpt --day 2026-11-13
 	[[ $output == *'sent to mailto:alice@them.example'* ]]
 }
+
+# ---- signatures: RFC 8460 3, RFC 6376 ----
+
+CONTACT=tls-reports@us.example
+
+# sign_with KEY-FILE: settings of "us" for the runs that follow
+sign_with() {
+	local conf=$PAIR/us/etc/dawk.conf
+	sed -i '/^tls-report-/d' "$conf"
+	printf 'tls-report-contact = %s\ntls-report-key = %s\ntls-report-selector = 2026._tls\n' "$CONTACT" "$1" >>"$conf"
+}
+make_key() { (umask 077 && openssl genpkey -out "$PAIR/$1.key" "${@:2}" 2>/dev/null); }
+empty_mailbox() { on them messages_of "$1" | xargs -r rm; }
+# arrives DAY USER: a report of that day is sent to USER, who has no other mail
+arrives() {
+	empty_mailbox "$2"
+	facts "$1" <<<'5 them.example sts version:+STSv1 - success - - -'
+	run -0 tlsrpt --day "$1"
+	[[ $output == *"sent to mailto:$2@them.example"* ]]
+	wait_until has_mail "$2" 1
+}
+record() { tlsrpt --record >"$PAIR/record"; }
+verifies() { "$TOOLS/dkim-verify.py" "$1" "$PAIR/record"; }
+is_alive() { [[ -e /proc/$1 && $(awk '/^State:/ { print $2 }' "/proc/$1/status") != Z ]]; }
+child_of() { pgrep -P "$1" -x "$2"; }
+uid_of() { awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$1/status"; }
+
+@test "without a key reports go unsigned, and the run says so, once" {
+	arrives 2026-11-11 alice
+	[[ $(grep -c 'without a signature' <<<"$output") == 1 && $output == *"1 went by mail without a signature"*"set tls-report-key, then run"* ]]
+	run -1 grep -qi '^DKIM-Signature:' "$(on them message_of alice)"
+	run -78 tlsrpt --record
+	[[ $output == *"has no tls-report-key"* ]]
+	run -78 tlsrpt --make-key
+}
+
+@test "--make-key makes an RSA key for its owner alone, never over one, and prints the record that --record prints" {
+	sign_with "$PAIR/us/keys of mail/rsa.key"
+	run -0 tlsrpt --make-key
+	local made=$output
+	[[ $made == '2026._tls._domainkey.us.example. TXT "v=DKIM1; k=rsa; s=tlsrpt; p='* ]]
+	[[ $(stat -c '%a %F' "$PAIR/us/keys of mail/rsa.key") == '600 regular file' && $(stat -c %a "$PAIR/us/keys of mail") == 700 ]]
+	[[ $(ls -A "$PAIR/us/keys of mail") == rsa.key ]]
+	openssl pkey -in "$PAIR/us/keys of mail/rsa.key" -noout -text | grep -q '(2048 bit'
+	run -0 tlsrpt --record
+	[[ $output == "$made" ]]
+	python3 - "$made" "$(openssl pkey -in "$PAIR/us/keys of mail/rsa.key" -pubout -outform DER | base64 -w 0)" <<-'PY'
+		import re, sys
+		strings = re.findall(r'"([^"]*)"', sys.argv[1])
+		assert len(strings[0]) == 255 and max(map(len, strings)) == 255, strings
+		assert "".join(strings) == "v=DKIM1; k=rsa; s=tlsrpt; p=" + sys.argv[2], strings
+	PY
+	local sum
+	sum=$(sha256sum <"$PAIR/us/keys of mail/rsa.key")
+	run -73 tlsrpt --make-key
+	[[ $output == *"is there already"* && $(sha256sum <"$PAIR/us/keys of mail/rsa.key") == "$sum" ]]
+	run -64 tlsrpt --make-key --day 2026-11-11
+	run -64 tlsrpt them.example --record
+}
+
+@test "reports by mail are signed with RSA, as python3-dkim sees it, and nothing in them may change (RFC 6376)" {
+	sign_with "$PAIR/us/keys of mail/rsa.key"
+	record
+	arrives 2026-11-10 alice
+	[[ $output != *"without a signature"* && $output != *key-loaded* ]]
+	local mail
+	mail=$(on them message_of alice)
+	run -0 verifies "$mail"
+	[[ $output == *$'\n'a=rsa-sha256$'\n'* && $output == *c=relaxed/relaxed* && $output == *d=us.example* && $output == *s=2026._tls* ]]
+	[[ $output == *$'\n'h=From:From:* && $output == *TLS-Report-Domain:TLS-Report-Domain* && $output == *Content-Type* && $output == *$'\n't=[0-9]* ]]
+	[[ $output != *$'\n'l=* ]]
+	run -0 awk '{ sub(/\r$/, "") } length > 78 && /^\t/' "$mail"
+	[[ -z $output ]]
+	sed 's/5 went well/6 went well/' "$mail" >"$PAIR/altered"
+	run -1 verifies "$PAIR/altered"
+	sed 's/^Subject: Report/Subject: report/' "$mail" >"$PAIR/altered"
+	run -1 verifies "$PAIR/altered"
+	{ echo 'From: <somebody@else.example>'; cat "$mail"; } >"$PAIR/altered"
+	run -1 verifies "$PAIR/altered"
+	{ echo 'X-Trace: added on the way'; cat "$mail"; } >"$PAIR/altered"
+	run -0 verifies "$PAIR/altered"
+}
+
+@test "and with Ed25519 (RFC 8463)" {
+	make_key ed -algorithm ed25519
+	sign_with "$PAIR/ed.key"
+	record
+	[[ $(<"$PAIR/record") == '2026._tls._domainkey.us.example. TXT "v=DKIM1; k=ed25519; s=tlsrpt; p='*'="' ]]
+	arrives 2026-11-09 alice
+	local mail
+	mail=$(on them message_of alice)
+	run -0 verifies "$mail"
+	[[ $output == *a=ed25519-sha256* ]]
+	sed 's/5 went well/6 went well/' "$mail" >"$PAIR/altered"
+	run -1 verifies "$PAIR/altered"
+}
+
+@test "a key that is not fit ends the run with words (sysexits 78), and nothing goes out unsigned" {
+	local day=2026-11-08 ed=$PAIR/ed.key name
+	facts $day <<<'5 them.example sts version:+STSv1 - success - - -'
+	make_key ec -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+	make_key short -algorithm RSA -pkeyopt rsa_keygen_bits:768
+	(umask 077 && openssl pkey -in "$ed" -aes256 -passout pass:x -out "$PAIR/sealed.key" && echo nothing >"$PAIR/no.key")
+	install -m 640 "$ed" "$PAIR/open.key"
+	declare -A words=([missing]='unable to open' [ec]='Ed25519 and RSA' [short]='too short' [sealed]=passphrase [no]='no private key' [open]='others may read')
+	for name in missing ec short sealed no open; do
+		sign_with "$PAIR/$name.key"
+		run -78 tlsrpt --day $day
+		[[ $output == *"tls-report-key: "*"$name.key"* && $output == *"${words[$name]}"* && ${#lines[@]} == 1 ]]
+		[[ $name == short ]] || run -78 tlsrpt --record
+	done
+	sign_with "$PAIR"
+	run -78 tlsrpt --day $day
+	[[ $output == *"is not a file"* ]]
+	CONTACT='tls@[127.0.0.2]' sign_with "$ed"
+	run -78 tlsrpt --day $day
+	[[ ! -s $PAIR/us/state/sts/sent/$day ]]
+	sign_with "$ed"
+	arrives $day alice
+	run -0 verifies "$(on them message_of alice)"
+}
+
+@test "a keyd that fails costs no report its signature: it waits for the next run (sysexits 75)" {
+	sign_with "$PAIR/ed.key"
+	facts 2026-11-07 <<<'5 them.example sts version:+STSv1 - success - - -'
+	mkdir "$PAIR/bin"
+	cp "$BIN/tlsrpt" "$BIN/dawk" "$BIN/dnsd" "$PAIR/bin/"
+	ln -s /bin/false "$PAIR/bin/keyd"
+	run -75 in_net timeout 60 "$PAIR/bin/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day 2026-11-07
+	[[ $output == *"keyd has ended"* && ! -s $PAIR/us/state/sts/sent/2026-11-07 ]]
+}
+
+@test "the key is in keyd alone, which ends with tlsrpt; tlsrpt has no rights by then" {
+	sign_with "$PAIR/ed.key"
+	facts 2026-11-06 <<<'1 waits.example no-policy-found - - success - - -'
+	{ cat "$PAIR/names"; echo '_smtp._tls.waits.example silent'; } | pair_names
+	in_net_background waiting "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day 2026-11-06
+	local pid keyd fd needle
+	pid=$(<"$PAIR/pids/waiting")
+	wait_until child_of "$pid" dnsd
+	keyd=$(child_of "$pid" keyd)
+	wait_until eval "[[ \$(uid_of $keyd) == '$(id -u dawkk) $(id -u dawkk) $(id -u dawkk) $(id -u dawkk)' ]]"
+	[[ $(uid_of "$pid") == "$(id -u dawkt) $(id -u dawkt) $(id -u dawkt) $(id -u dawkt)" ]]
+	needle=$(openssl pkey -in "$PAIR/ed.key" -text -noout | sed -n '/priv:/,/pub:/p' | grep '^ ' | tr -d ' :\n')
+	[[ ${#needle} == 64 ]]
+	for fd in /proc/"$pid"/fd/* /proc/"$keyd"/fd/*; do
+		[[ $(readlink "$fd") != *.key* ]]
+	done
+	"$TOOLS/memory-holds.py" "$keyd" "$needle"
+	run -1 "$TOOLS/memory-holds.py" "$pid" "$needle"
+	kill -KILL "$pid"
+	wait_until eval "! is_alive $keyd"
+}
