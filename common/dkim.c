@@ -116,9 +116,13 @@ static bool append_reduced(stralloc *out, const char *at, const char *end)
 
 bool dkim_append_relaxed_field(stralloc *out, const char *field, size_t length)
 {
-	const char *end = field + length, *colon = memchr(field, ':', length);
+	const char *end, *colon;
 	size_t start = out->len;
 
+	if (!length)
+		return true;
+	end = field + length;
+	colon = memchr(field, ':', length);
 	if (!append_reduced(out, field, colon ? colon : end))
 		return false;
 	if (out->len > start)
