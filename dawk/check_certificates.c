@@ -2,6 +2,7 @@
 #include "cert.h"
 #include "check.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +70,23 @@ static void check_key(struct check *check, const char *path)
 	              (unsigned)st.st_mode & 07777);
 }
 
+/* One that `dawk tlsrpt` would stop at. */
+static void check_report_key(struct check *check, const char *path)
+{
+	char mend[PATH_MAX + 32];
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		if (errno == ENOENT)
+			check_finding(check, "`dawk tlsrpt --make-key` makes it", "%s is not there, so no reports of TLS are sent (tls-report-key)", path);
+		return;
+	}
+	snprintf(mend, sizeof mend, "chmod 600 %s", path);
+	if (st.st_mode & 077)
+		check_finding(check, mend, "%s is a private key, and others may read or write it (mode %04o), so no reports of TLS are sent", path,
+		              (unsigned)st.st_mode & 07777);
+}
+
 void check_certificates(struct check *check)
 {
 	const struct configuration *conf = check->conf;
@@ -81,4 +99,6 @@ void check_certificates(struct check *check)
 		check_hint("a certificate signs itself: mail programs ask their users whether to trust it; INSTALL says how to get another");
 	for (size_t i = 0; i < conf->tls_key.count; i++)
 		check_key(check, conf->tls_key.items[i]);
+	if (conf->tls_report_key)
+		check_report_key(check, conf->tls_report_key);
 }

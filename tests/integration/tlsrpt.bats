@@ -325,6 +325,11 @@ uid_of() { awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$1/status"; }
 		[[ $output == *"tls-report-key: "*"$name.key"* && $output == *"${words[$name]}"* && ${#lines[@]} == 1 ]]
 		[[ $name == short ]] || run -78 tlsrpt --record
 	done
+	run dawk_on us check
+	[[ $output == *"open.key is a private key, and others may read"*"chmod 600 $PAIR/open.key"* ]]
+	sign_with "$PAIR/missing.key"
+	run dawk_on us check
+	[[ $output == *"missing.key is not there, so no reports"*"tlsrpt --make-key"* ]]
 	sign_with "$PAIR"
 	run -78 tlsrpt --day $day
 	[[ $output == *"is not a file"* ]]
@@ -353,6 +358,7 @@ uid_of() { awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$1/status"; }
 	in_net_background waiting "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day 2026-11-06
 	local pid keyd fd needle
 	pid=$(<"$PAIR/pids/waiting")
+	disown "$pid"
 	wait_until child_of "$pid" dnsd
 	keyd=$(child_of "$pid" keyd)
 	wait_until eval "[[ \$(uid_of $keyd) == '$(id -u dawkk) $(id -u dawkk) $(id -u dawkk) $(id -u dawkk)' ]]"
