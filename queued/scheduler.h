@@ -18,7 +18,7 @@
 #include "common/configuration.h"
 #include "common/resolve.h"
 #include "queued/message.h"
-#include "queued/record.h"
+#include "queued/recorder.h"
 #include "queued/sender.h"
 #include "queued/site.h"
 #include "queued/waiting.h"
