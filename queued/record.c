@@ -28,7 +28,7 @@ static enum result rewrite(struct recording *r, struct record *record, struct wh
 
 	snprintf(name, sizeof name, "%s~", record->id);
 	old = openat(r->queue.place[QUEUE_STATE], record->id, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	result = old < 0 ? RESULT_OK : state_read(old, &text, why);
+	result = old < 0 ? RESULT_OK : state_read(old, &text, NULL, why);
 	if (old >= 0)
 		close(old);
 	fd = openat(r->queue.place[QUEUE_STATE], name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
