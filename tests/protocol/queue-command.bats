@@ -221,6 +221,29 @@ many() {
 	[[ $(times) == "$before" ]]
 }
 
+@test "an act on many messages waits for the disk a few times, not once for each" {
+	many 600
+	owners() { stat -c %u:%g "$SUITE"/queue/*/1k* | sort | uniq -c; }
+	before=$(owners)
+	waits() {	# ACT, its words, where they are then
+		run -0 strace -f -qq -e trace=fsync,fdatasync,syncfs,sync -e signal=none -o "$SUITE/trace" $DAWK queue "$1" --older 0s --yes
+		[[ $(grep -c " $2\$" <<<"$output") -eq 600 ]]
+		(($(grep -cE '(fsync|syncfs|sync)\(' "$SUITE/trace") < 12))
+		[[ -z $3 ]] || [[ $(find "$SUITE/queue/$3" -type f | wc -l) -eq 600 ]]
+	}
+	waits hold 'is held' hold
+	touch -d 'next week' "$SUITE/queue/state"/*
+	waits release 'is due at once' cur
+	[[ -z $(find "$SUITE/queue/state" -type f -newermt '+1 hour') ]]
+	touch -d 'next week' "$SUITE/queue/state"/*
+	waits retry 'is due at once' cur
+	[[ -z $(find "$SUITE/queue/state" -type f -newermt '+1 hour') ]]
+	[[ $(owners) == "$before" ]]
+	waits remove 'is removed'
+	queue_is_empty
+	[[ $(sort -u "$SUITE/queue/removed" | wc -l) -eq 600 ]]
+}
+
 @test "status says what does not run and counts what waits (sysexits 69)" {
 	message new $second bob@client.example zoe@near.example
 	message cur $first carol@client.example dan@far.example
