@@ -31,9 +31,9 @@ remoted_SRC = $(wildcard remoted/*.c)
 dnsd_SRC = $(wildcard dnsd/*.c)
 stsd_SRC = $(wildcard stsd/*.c)
 sendmail_SRC = $(wildcard dawk/sendmail*.c)
-# dawk explains where mail goes as remoted finds it out, and makes the keys that authd checks.
+# dawk explains where mail goes as remoted finds it out, makes the keys that authd checks, and changes the queue as queued does.
 dawk_SRC = $(filter-out $(sendmail_SRC),$(wildcard dawk/*.c)) remoted/hosts.c remoted/route.c remoted/rules.c remoted/tlsa.c \
-	authd/scram.c authd/digest.c stsd/folder.c stsd/store.c stsd/policy.c tlsrpt/sender.c
+	authd/scram.c authd/digest.c stsd/folder.c stsd/store.c stsd/policy.c tlsrpt/sender.c queued/record.c
 # It asks the DNS as dawk does, and submits as sendmail does.
 tlsrpt_SRC = $(wildcard tlsrpt/*.c) stsd/record.c stsd/facts_file.c stsd/store.c stsd/folder.c dawk/names.c dawk/helper.c dawk/say.c \
 	dawk/sendmail_smtp.c $(filter remoted/%,$(dawk_SRC))

@@ -1,5 +1,5 @@
 /* Many files made durable together: several fsyncs at a time, so that they share the journal's commits and the flushes of
- * the disk's cache, or one syncfs in place of them all, where that is wise. Used by commit.c, maildir.c, queued/record.c.
+ * the disk's cache, or one syncfs in place of them all, where that is wise. Used by commit.c, maildir.c, queued/record.c, dawk/queue_disk.c.
  *
  * It is wise on a file system that holds the system's own data or mail, and not other people's copies and backups,
  * which a syncfs would have to wait for: the configuration's `sync` says so, or the look at the file system does. One

@@ -38,6 +38,16 @@ void queue_id_make(char id[QUEUE_ID_LENGTH + 1])
 	id[QUEUE_ID_LENGTH] = 0;
 }
 
+/* What a digit is worth, and one: 0 is none. In ASCII they lie as in id_digits, without i, l, o and u. */
+static unsigned worth(char digit)
+{
+	static const unsigned char letters[26] = { 11, 12, 13, 14, 15, 16, 17, 18, 0, 19, 20, 0, 21, 22, 0, 23, 24, 25, 26, 27, 0, 28, 29, 30, 31, 32 };
+
+	if (digit >= '0' && digit <= '9')
+		return (unsigned)(digit - '0') + 1;
+	return digit >= 'a' && digit <= 'z' ? letters[digit - 'a'] : 0;
+}
+
 bool queue_id_is_valid(const char *id, size_t length)
 {
 	size_t i;
@@ -45,7 +55,7 @@ bool queue_id_is_valid(const char *id, size_t length)
 	if (length != QUEUE_ID_LENGTH)
 		return false;
 	for (i = 0; i < length; i++)
-		if (!id[i] || !strchr(id_digits, id[i]))
+		if (!worth(id[i]))
 			return false;
 	return true;
 }
@@ -56,8 +66,9 @@ uint64_t queue_id_time_us(const char *id)
 	int i;
 
 	for (i = 0; i < ID_TIME_DIGITS; i++) {
-		const char *digit = strchr(id_digits, id[i]);
-		time = time << 5 | (uint64_t)(digit ? digit - id_digits : 0);
+		unsigned digit = worth(id[i]);
+
+		time = time << 5 | (digit ? digit - 1 : 0);
 	}
 	return time;
 }
@@ -102,6 +113,14 @@ enum result queue_open(const char *path, unsigned places, struct queue_directori
 		}
 	}
 	return RESULT_OK;
+}
+
+int queue_open_file(int directory, const char *id)
+{
+	static const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int fd = openat(directory, id, flags | O_NOATIME);
+
+	return fd < 0 && errno == EPERM ? openat(directory, id, flags) : fd;	/* EPERM: it is neither ours nor are we root */
 }
 
 /* The writer's end opens while a reader of our own holds the FIFO open; afterwards it lives on

@@ -100,6 +100,9 @@ struct queue_directories { int root, place[QUEUE_PLACES]; int trigger; };	/* -1 
 /* Opens the places of the bit set PLACES (1 << QUEUE_TMP ...) below PATH for openat and fsync.
  * RESULT_NEVER: WHY names the path and says what makes it (`dawk init`, `make setup`). */
 enum result queue_open(const char *path, unsigned places, struct queue_directories *queue, struct why *why);
+/* Opens file ID of DIRECTORY, a place, for reading; follows no link, waits for no FIFO. -1: errno says why. Looking leaves
+ * no trace: the time of a state lies ahead of that of its last access, so that relatime would have each look write an inode. */
+int queue_open_file(int directory, const char *id);
 /* The FIFO. Writer: non-blocking, write end only, works without a reader. Reader: both ends. */
 enum result queue_open_trigger(const char *path, bool is_reader, struct queue_directories *queue, struct why *why);
 /* Makes a queue with its directories, owners and modes (DESIGN.md 3); existing parts are mended.

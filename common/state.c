@@ -214,13 +214,15 @@ bool state_next_line(const char **at, const char *end, struct state_line *line)
 	return false;
 }
 
-enum result state_read(int fd, stralloc *text, struct why *why)
+enum result state_read(int fd, stralloc *text, uint64_t *due_us, struct why *why)
 {
 	struct stat st;
 
 	text->len = 0;
 	if (fstat(fd, &st) < 0)
 		return why_errno(why, RESULT_RETRY, "unable to look at a state file");
+	if (due_us)
+		*due_us = (uint64_t)st.st_mtim.tv_sec * 1000000 + (uint64_t)st.st_mtim.tv_nsec / 1000;
 	if (st.st_size > STATE_FILE_MAX)
 		return why_set(why, RESULT_NEVER, "a state file of %lld bytes", (long long)st.st_size);
 	if (!stralloc_ready(text, (size_t)st.st_size + 1))

@@ -69,9 +69,9 @@ bool state_append_line(stralloc *text, const struct state_line *line);
 /* The next good line of [*at, end); others are passed over. false: no more. LINE points into the bytes. */
 bool state_next_line(const char **at, const char *end, struct state_line *line);
 
-/* Reads the whole file behind FD; replaces TEXT. RESULT_OK; RESULT_RETRY: no memory, I/O error;
- * RESULT_NEVER: over STATE_FILE_MAX. */
-enum result state_read(int fd, stralloc *text, struct why *why);
+/* Reads the whole file behind FD; replaces TEXT; *DUE_US (unless NULL) becomes its mtime. RESULT_OK; RESULT_RETRY: no memory,
+ * I/O error; RESULT_NEVER: over STATE_FILE_MAX. */
+enum result state_read(int fd, stralloc *text, uint64_t *due_us, struct why *why);
 
 /* Appends LENGTH bytes at TEXT (whole lines) to the file behind FD, opened O_RDWR, on a fresh line, and
  * sets its mtime to DUE_US (0: it stays what it was). Not durable yet: state_sync. RESULT_OK; RESULT_RETRY: WHY;

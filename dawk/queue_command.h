@@ -10,6 +10,7 @@
 
 struct queue_filter {
 	const char *to, *from, *reason;	/* parts of them, in whatever case; NULL: all */
+	const char *domain;		/* the whole of it, of a recipient that is left */
 	uint64_t age_us;		/* at least so old */
 	unsigned places;		/* 1 << QUEUE_NEW ..; 0: all */
 };
@@ -36,7 +37,7 @@ void queue_tell_row(struct queue_teller *teller, const char *row, size_t length)
  * RESULT_RETRY, RESULT_NEVER with WHY. */
 enum result queue_control(const struct configuration *conf, const char *verb, char *const *arguments, int count,
                           struct queue_teller *teller, int *code, struct why *why);
-/* The same on disk, while none runs. Returns an exit code. */
+/* The same on disk, while none runs: some at a time, which are durable before they are told of. Returns an exit code. */
 int queue_act_on_disk(const struct configuration *conf, const char *verb, char *const *arguments, int count, struct queue_teller *teller);
 
 #endif

@@ -12,7 +12,9 @@
 
 enum {
 	ANSWER_PATIENCE_MS = 60000,
-	AT_A_TIME = 50,		/* commands without an answer: queued makes what comes together durable together */
+	/* Commands without an answer: queued makes what comes together durable together, and looks once for all of it among
+	 * what waits. So that much comes together, the next are sent when half of them are answered. */
+	AT_A_TIME = 2000,
 };
 
 static enum result reach(const struct configuration *conf, int *fd, struct why *why)
@@ -80,7 +82,8 @@ enum result queue_control(const struct configuration *conf, const char *verb, ch
 		return result;
 	result = channel_open(&channel, NULL, fd, NULL, NULL, why);
 	for (int sent = 0, answered = 0; answered < count && result == RESULT_OK; answered++) {
-		for (; sent < count && sent - answered < AT_A_TIME && result == RESULT_OK; sent++)
+		int most = sent - answered <= AT_A_TIME / 2 ? AT_A_TIME : 0;
+		for (; sent < count && sent - answered < most && result == RESULT_OK; sent++)
 			result = send_command(&channel, verb, arguments[sent], why);
 		if (result == RESULT_OK)
 			result = take_answer(&channel, teller, code, why);

@@ -2,6 +2,7 @@
 #include "command.h"
 #include "queue_command.h"
 #include "queue_view.h"
+#include "readers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,8 +18,8 @@ struct listing {
 	stralloc *ids;			/* gathered in place of rows, unless NULL */
 	struct view view;
 	stralloc reason;
-	uint64_t now_us, seen, shown, failed;
-	struct why why;
+	uint64_t now_us;
+	struct readers_tally all;
 };
 
 static bool holds(const char *text, const char *part)
@@ -36,6 +37,18 @@ static bool any_recipient_holds(const struct view *view, const char *part)
 	return false;
 }
 
+static bool any_recipient_is_at(const struct view *view, const char *domain)
+{
+	if (!domain)
+		return true;
+	for (uint32_t i = 0; i < view->envelope.recipient_count; i++) {
+		const char *at = view->done.s[i] ? NULL : strrchr(view->envelope.recipients[i].address, '@');
+		if (at && !strcasecmp(at + 1, domain))
+			return true;
+	}
+	return false;
+}
+
 static uint64_t age_us(const struct listing *listing)
 {
 	const struct view *view = &listing->view;
@@ -47,10 +60,8 @@ static bool is_wanted(const struct listing *listing)
 {
 	const struct queue_filter *filter = listing->filter;
 	const struct view *view = &listing->view;
-	if (filter->places && !(filter->places & 1u << view->place))
-		return false;
 	return age_us(listing) >= filter->age_us && holds(view->envelope.from, filter->from) &&
-	       any_recipient_holds(view, filter->to) && holds(listing->reason.s, filter->reason);
+	       any_recipient_holds(view, filter->to) && any_recipient_is_at(view, filter->domain) && holds(listing->reason.s, filter->reason);
 }
 
 /* The last trouble, NUL-ended. */
@@ -82,98 +93,137 @@ static const char *first_left(const struct view *view)
 	return "-";
 }
 
-static void print_row(const struct listing *listing)
+static void print_row(const struct listing *listing, FILE *out)
 {
 	const struct view *view = &listing->view;
 	char age[VIEW_WORD_MAX], size[VIEW_WORD_MAX], next[VIEW_WORD_MAX];
-	printf("%s %-8s %7s %6s %7s  <%s> -> ", view->id, view_place_word(view->place), view_age(age_us(listing), age),
+	fprintf(out, "%s %-8s %7s %6s %7s  <%s> -> ", view->id, view_place_word(view->place), view_age(age_us(listing), age),
 	       view_size(view->bytes, size), next_attempt(listing, next), view->envelope.from ? view->envelope.from : "?");
 	if (view->left)
-		printf("<%s>", first_left(view));
+		fprintf(out, "<%s>", first_left(view));
 	else
-		fputs(view->is_readable ? "nobody" : "?", stdout);
+		fputs(view->is_readable ? "nobody" : "?", out);
 	if (view->left > 1)
-		printf(" and %u more", view->left - 1);
+		fprintf(out, " and %u more", view->left - 1);
 	if (listing->reason.len)
-		printf("  (%.*s)", (int)listing->reason.len, listing->reason.s);
-	putchar('\n');
+		fprintf(out, "  (%.*s)", (int)listing->reason.len, listing->reason.s);
+	fputc('\n', out);
 }
 
-static void print_json_text(const char *name, const char *value)
+static void print_json_text(FILE *out, const char *name, const char *value)
 {
-	printf(",\"%s\":", name);
+	fprintf(out, ",\"%s\":", name);
 	if (value)
-		json_string(stdout, value, strlen(value));
+		json_string(out, value, strlen(value));
 	else
-		fputs("null", stdout);
+		fputs("null", out);
 }
 
-static void print_json_row(const struct listing *listing)
+static void print_json_row(const struct listing *listing, FILE *out)
 {
 	const struct view *view = &listing->view;
 	bool is_first = true;
-	printf("%s{\"id\":\"%s\",\"place\":\"%s\",\"age_seconds\":%llu,\"size_bytes\":%llu", listing->shown ? ",\n" : "",
-	       view->id, view_place_word(view->place), (unsigned long long)(age_us(listing) / 1000000), (unsigned long long)view->bytes);
-	print_json_text("from", view->envelope.from);
-	printf(",\"recipients_left\":%u,\"recipients\":[", view->left);
+	fprintf(out, "{\"id\":\"%s\",\"place\":\"%s\",\"age_seconds\":%llu,\"size_bytes\":%llu", view->id,
+	        view_place_word(view->place), (unsigned long long)(age_us(listing) / 1000000), (unsigned long long)view->bytes);
+	print_json_text(out, "from", view->envelope.from);
+	fprintf(out, ",\"recipients_left\":%u,\"recipients\":[", view->left);
 	for (uint32_t i = 0; i < view->envelope.recipient_count; i++) {
 		const char *address = view->envelope.recipients[i].address;
 		if (view->done.s[i])
 			continue;
 		if (!is_first)
-			putchar(',');
-		json_string(stdout, address, strlen(address));
+			fputc(',', out);
+		json_string(out, address, strlen(address));
 		is_first = false;
 	}
-	putchar(']');
+	fputc(']', out);
 	if (view->place == QUEUE_HOLD || view->place == QUEUE_CORRUPT)
-		fputs(",\"next_attempt_seconds\":null", stdout);
+		fputs(",\"next_attempt_seconds\":null", out);
 	else
-		printf(",\"next_attempt_seconds\":%llu", (unsigned long long)(view->due_us > listing->now_us ?
-		       (view->due_us - listing->now_us) / 1000000 : 0));
-	print_json_text("reason", listing->reason.len ? listing->reason.s : NULL);
-	putchar('}');
+		fprintf(out, ",\"next_attempt_seconds\":%llu", (unsigned long long)(view->due_us > listing->now_us ?
+		        (view->due_us - listing->now_us) / 1000000 : 0));
+	print_json_text(out, "reason", listing->reason.len ? listing->reason.s : NULL);
+	fputc('}', out);
 }
 
-static bool take(void *context, enum queue_place place, const char *id)
+static void write_found(const struct listing *listing, const char *id, FILE *out, const struct readers_tally *tally)
+{
+	if (listing->ids)
+		fwrite(id, 1, QUEUE_ID_LENGTH + 1, out);
+	else if (!listing->is_json)
+		print_row(listing, out);
+	else if (tally->shown)
+		fputs(",\n", out);
+	if (!listing->ids && listing->is_json)
+		print_json_row(listing, out);
+}
+
+/* In a reader. */
+static void look(void *context, enum queue_place place, const char *id, FILE *out, struct readers_tally *tally)
 {
 	struct listing *listing = context;
 	struct why why = { 0 };
+	if (listing->filter->places && !(listing->filter->places & 1u << place)) {
+		tally->seen++;
+		return;
+	}
 	enum result result = view_read(&listing->view, listing->queue, place, id, &why);
 	if (result == RESULT_END)
-		return true;
-	listing->seen++;
+		return;
+	tally->seen++;
 	if (result != RESULT_OK || !find_reason(listing)) {
-		listing->failed++;
-		if (!*listing->why.text)
-			listing->why = why;
-		return true;
+		if (!tally->failed++)
+			tally->why = why;
+	} else if (is_wanted(listing)) {
+		write_found(listing, id, out, tally);
+		tally->shown++;
 	}
-	if (!is_wanted(listing))
+}
+
+/* The caller's part: what a reader found. */
+static bool take(void *context, const char *bytes, size_t length, const struct readers_tally *tally)
+{
+	struct listing *listing = context;
+	struct readers_tally *all = &listing->all;
+	all->seen += tally->seen;
+	if (tally->failed && !all->failed)
+		all->why = tally->why;
+	all->failed += tally->failed;
+	if (!tally->shown)
 		return true;
 	if (listing->ids) {
-		listing->shown++;
-		return text_append(listing->ids, id, QUEUE_ID_LENGTH) && text_append(listing->ids, "", 1);
+		all->shown += tally->shown;
+		return text_append(listing->ids, bytes, length);
 	}
-	if (listing->is_json)
-		print_json_row(listing);
-	else
-		print_row(listing);
-	if (++listing->shown <= ROWS_AT_ONCE)
+	if (listing->is_json && all->shown)
+		fputs(",\n", stdout);
+	fwrite(bytes, 1, length, stdout);
+	all->shown += tally->shown;
+	if (all->shown <= ROWS_AT_ONCE)
 		fflush(stdout);
 	return !ferror(stdout);
 }
 
+static enum result look_through(struct listing *listing, struct why *why)
+{
+	const struct readers_job job = { look, take, listing };
+	enum result result = readers_walk(listing->queue, &job, why);
+	view_free(&listing->view);
+	stralloc_free(&listing->reason);
+	return result;
+}
+
 static void print_end(const struct listing *listing)
 {
+	const struct readers_tally *all = &listing->all;
 	if (listing->is_json)
-		printf("%s]\n", listing->shown ? "\n" : "");
-	else if (!listing->seen)
+		printf("%s]\n", all->shown ? "\n" : "");
+	else if (!all->seen)
 		printf("nothing waits\n");
-	else if (listing->shown != listing->seen)
-		printf("%llu of %llu messages\n", (unsigned long long)listing->shown, (unsigned long long)listing->seen);
+	else if (all->shown != all->seen)
+		printf("%llu of %llu messages\n", (unsigned long long)all->shown, (unsigned long long)all->seen);
 	else
-		printf("%llu message%s\n", (unsigned long long)listing->shown, listing->shown == 1 ? "" : "s");
+		printf("%llu message%s\n", (unsigned long long)all->shown, all->shown == 1 ? "" : "s");
 }
 
 enum result queue_match(const struct configuration *conf, const struct queue_filter *filter, struct queue_matches *matches, struct why *why)
@@ -183,13 +233,11 @@ enum result queue_match(const struct configuration *conf, const struct queue_fil
 	enum result result = view_open_queue(conf, &queue, why);
 	if (result != RESULT_OK)
 		return result;
-	result = view_walk(&queue, take, &listing, why);
+	result = look_through(&listing, why);
 	view_close_queue(&queue);
-	view_free(&listing.view);
-	stralloc_free(&listing.reason);
 	matches->count = matches->ids.len / (QUEUE_ID_LENGTH + 1);
-	matches->seen = listing.seen;
-	if (result == RESULT_OK && matches->count != listing.shown)
+	matches->seen = listing.all.seen;
+	if (result == RESULT_OK && matches->count != listing.all.shown)
 		return why_set(why, RESULT_RETRY, "out of memory for the messages that match");
 	return result;
 }
@@ -204,14 +252,12 @@ int queue_list(const struct configuration *conf, const struct queue_filter *filt
 		return command_fail("queue", why.errno_value == EACCES ? EX_NOPERM : EX_OSFILE, "%s", why.text);
 	if (is_json)
 		putchar('[');
-	result = view_walk(&queue, take, &listing, &why);
+	result = look_through(&listing, &why);
 	print_end(&listing);
 	view_close_queue(&queue);
-	view_free(&listing.view);
-	stralloc_free(&listing.reason);
 	if (result != RESULT_OK)
 		return command_fail_why("queue", result, &why);
-	if (listing.failed)
-		return command_fail("queue", EX_IOERR, "%llu messages could not be read: %s", (unsigned long long)listing.failed, listing.why.text);
+	if (listing.all.failed)
+		return command_fail("queue", EX_IOERR, "%llu messages could not be read: %s", (unsigned long long)listing.all.failed, listing.all.why.text);
 	return EX_OK;
 }

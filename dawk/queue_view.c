@@ -41,16 +41,33 @@ void view_free(struct view *view)
 /* A state is appended to while we read; its lines are whole, or passed over. */
 static enum result read_state(struct view *view, const struct queue_directories *queue, struct why *why)
 {
-	struct stat status;
 	view->state.len = 0;
 	view->due_us = 0;
-	int fd = openat(queue->place[QUEUE_STATE], view->id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = queue_open_file(queue->place[QUEUE_STATE], view->id);
 	if (fd < 0)
 		return errno == ENOENT ? RESULT_OK : why_errno(why, RESULT_RETRY, "unable to open the state of %s", view->id);
-	enum result result = state_read(fd, &view->state, why);
-	if (result == RESULT_OK && fstat(fd, &status) == 0)
-		view->due_us = (uint64_t)status.st_mtim.tv_sec * 1000000 + (uint64_t)status.st_mtim.tv_nsec / 1000;
+	enum result result = state_read(fd, &view->state, &view->due_us, why);
 	close(fd);
+	return result;
+}
+
+static void note_trouble(struct view *view, const struct state_line *line)
+{
+	if (line->event != STATE_DEFERRED && line->event != STATE_FAILED)
+		return;
+	view->last = *line;
+	view->has_last = true;
+}
+
+enum result view_read_trouble(struct view *view, const struct queue_directories *queue, const char *id, struct why *why)
+{
+	struct state_line line;
+	memcpy(view->id, id, QUEUE_ID_LENGTH + 1);
+	view->has_last = false;
+	enum result result = read_state(view, queue, why);
+	const char *at = view->state.s, *end = at + view->state.len;
+	while (result == RESULT_OK && at && state_next_line(&at, end, &line))
+		note_trouble(view, &line);
 	return result;
 }
 
@@ -67,10 +84,7 @@ static enum result weigh_state(struct view *view, struct why *why)
 		view->done.s[i] = view->envelope.recipients[i].is_expanded;
 	view->has_last = false;
 	while (at && state_next_line(&at, end, &line)) {
-		if (line.event == STATE_DEFERRED || line.event == STATE_FAILED) {
-			view->last = line;
-			view->has_last = true;
-		}
+		note_trouble(view, &line);
 		if (line.event != STATE_SITES && state_is_final(line.event) && line.index < count)
 			view->done.s[line.index] = 1;
 	}
@@ -87,7 +101,7 @@ enum result view_read(struct view *view, const struct queue_directories *queue, 
 	view->place = place;
 	memcpy(view->id, id, QUEUE_ID_LENGTH);
 	view->id[QUEUE_ID_LENGTH] = 0;
-	int fd = openat(queue->place[place], view->id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = queue_open_file(queue->place[place], view->id);
 	if (fd < 0 && errno == ENOENT)
 		return RESULT_END;
 	if (fd < 0)

@@ -26,6 +26,8 @@ struct view {
 /* Reads message ID in PLACE over what VIEW (zeroed before the first time) held. RESULT_OK; RESULT_END: it
  * is not there (any more). One that can't be read is RESULT_OK without is_readable. */
 enum result view_read(struct view *view, const struct queue_directories *queue, enum queue_place place, const char *id, struct why *why);
+/* Its state alone: state, due_us, has_last and last of VIEW. RESULT_OK, also when it has none. */
+enum result view_read_trouble(struct view *view, const struct queue_directories *queue, const char *id, struct why *why);
 void view_free(struct view *view);
 
 /* Opens the places that hold messages and their states. RESULT_NEVER with WHY; errno_value EACCES: not the caller's to see. */

@@ -203,7 +203,7 @@ static bool take(void *context, enum queue_place place, const char *id)
 		census->oldest_us[place] = arrived;
 	if ((place == QUEUE_CUR || place == QUEUE_HOLD) && census->looked_at < LOOK_MAX) {
 		census->looked_at++;
-		if (view_read(&census->view, census->queue, place, id, NULL) == RESULT_OK && census->view.has_last)
+		if (view_read_trouble(&census->view, census->queue, id, NULL) == RESULT_OK && census->view.has_last)
 			count_reason(census);
 	}
 	return true;

@@ -73,31 +73,6 @@ static void errand_answer(struct errand *errand)
 
 /* ---- commands about one message ---- */
 
-static void forget_in(struct waiting_heap *heap, const char *id)
-{
-	size_t place = waiting_find(heap, id);
-
-	if (place != SIZE_MAX)
-		waiting_remove(heap, place);
-}
-
-struct forgetting { const char *id; };
-
-static void forget_at_site(void *context, struct site *site)
-{
-	forget_in(&site->overflow, ((struct forgetting *)context)->id);
-}
-
-static void forget(struct scheduler *s, const char *id)
-{
-	struct forgetting forgetting = { id };
-
-	forget_in(&s->retry, id);
-	forget_in(&s->fresh, id);
-	sender_forget(&s->senders, id);
-	site_each(&s->sites, forget_at_site, &forgetting);
-}
-
 static struct errand *prepare(struct control_client *client, const char *id, enum queue_place from, enum queue_place to, const char *said)
 {
 	struct errand *errand = errand_make(client->scheduler, id, from, to);
@@ -137,7 +112,7 @@ static void hold(struct control_client *client, const char *id, struct message *
 	} else if (place == QUEUE_CORRUPT) {
 		control_answer(s, client->number, EX_DATAERR, "%s is corrupt: it is kept, and not tried, already", id);
 	} else if ((errand = prepare(client, id, place, QUEUE_HOLD, "is held"))) {
-		forget(s, id);
+		control_forget(s, id);
 		errand_submit(errand);
 	}
 }
@@ -146,10 +121,8 @@ static void released(struct errand *errand)
 {
 	const struct record *r = &errand->record;
 
-	if (r->result == RESULT_OK && r->to == QUEUE_NEW)
-		scheduler_add_fresh(errand->scheduler, r->id, false);
-	else if (r->result == RESULT_OK)
-		scheduler_add_retry(errand->scheduler, r->id, 0, 0);
+	if (r->result == RESULT_OK)
+		control_make_due(errand->scheduler, r->id, r->to == QUEUE_NEW, false);
 	errand_answer(errand);
 }
 
@@ -186,12 +159,8 @@ static void retry(struct control_client *client, const char *id, struct message 
 	} else if (place == QUEUE_CORRUPT) {
 		control_answer(s, client->number, EX_DATAERR, "%s is corrupt and can't be tried", id);
 	} else {
-		forget(s, id);
-		remote_probe_now(s, NULL);
-		if (place == QUEUE_NEW)
-			scheduler_add_fresh(s, id, true);
-		else
-			scheduler_add_retry(s, id, 0, 0);
+		control_make_due(s, id, place == QUEUE_NEW, true);
+		s->settling.probes = true;
 		control_answer(s, client->number, EX_OK, "%s is due at once", id);
 	}
 }
@@ -205,7 +174,7 @@ static void discard(struct control_client *client, const char *id, struct messag
 		m->wants_removal = true;
 		wish(client, m, "removed");
 	} else if ((errand = prepare(client, id, place, place, "is removed"))) {
-		forget(s, id);
+		control_forget(s, id);
 		errand->record.unlinks = true;
 		scheduler_log("message-removed", id, NULL);
 		errand_submit(errand);
@@ -324,6 +293,7 @@ static void command(struct channel *channel, struct frame *f)
 	}
 	if (run_message_verb(client, f, argument))
 		return;
+	control_settle(client->scheduler);	/* these look at all that waits */
 	for (i = 0; i < sizeof queue_verbs / sizeof *queue_verbs; i++)
 		if (frame_value_is(f, QUEUE_COMMAND_VERB, queue_verbs[i].verb)) {
 			queue_verbs[i].run(client, argument);

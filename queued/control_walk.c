@@ -1,24 +1,111 @@
-/* `dawk queue retry DOMAIN`: what waits for a domain becomes due. The states are read some a turn, so that mail
- * goes on meanwhile. */
+/* Commands that look at all that waits: many messages that are held, removed or made due together, and `dawk queue retry DOMAIN`,
+ * for which states are read, some a turn, so that mail goes on meanwhile. */
 #include "queued/scheduler.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { WALK_CHUNK = 500, STATE_HEAD = 4096 };
+enum {
+	SETTLE_MAX = 1024,		/* IDs that are looked for together */
+	WALK_CHUNK = 500,		/* states read in a turn, */
+	WALK_MS = 5,			/* if the disk is quick */
+	HURRY_MAX = 16384,		/* that match, before they become due */
+	STATE_HEAD = 4096,
+};
+
+/* ---- what is taken out, and what comes in again ---- */
+
+static bool get_room(struct scheduler *s)
+{
+	if (!s->settling.due)
+		s->settling.due = calloc(SETTLE_MAX, sizeof *s->settling.due);
+	return s->settling.due && (s->settling.forgotten.most || waiting_set_make(&s->settling.forgotten, SETTLE_MAX));
+}
+
+static void forget_at_site(void *context, struct site *site)
+{
+	waiting_remove_these(&site->overflow, context);
+}
+
+/* One that was to come in again in this very turn. */
+static void withdraw_due(struct scheduler *s, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < s->settling.due_count; i++)
+		if (memcmp(s->settling.due[i].id, id, QUEUE_ID_LENGTH) == 0)
+			s->settling.due[i--] = s->settling.due[--s->settling.due_count];
+}
+
+/* Without memory it stays: a look for it in vain, when it is due, is all that comes of that. */
+void control_forget(struct scheduler *s, const char *id)
+{
+	struct waiting_set *forgotten = &s->settling.forgotten;
+
+	if (!get_room(s))
+		return;
+	if (waiting_set_has(forgotten, id))
+		withdraw_due(s, id);
+	if (!waiting_set_add(forgotten, id)) {
+		control_settle(s);
+		waiting_set_add(forgotten, id);
+	}
+}
+
+static void add_due(struct scheduler *s, const struct waiting *w)
+{
+	struct waiting due = *w;
+
+	due.due_seconds = w->is_fresh ? 0 : scheduler_now_seconds(s);
+	scheduler_add(s, w->is_fresh ? &s->fresh : &s->retry, &due);
+}
+
+void control_make_due(struct scheduler *s, const char *id, bool is_fresh, bool maybe_state)
+{
+	struct waiting w = { .is_fresh = is_fresh, .maybe_state = is_fresh && maybe_state };
+
+	memcpy(w.id, id, QUEUE_ID_LENGTH);
+	control_forget(s, id);
+	if (get_room(s))
+		s->settling.due[s->settling.due_count++] = w;
+	else
+		add_due(s, &w);
+}
+
+void control_settle(struct scheduler *s)
+{
+	struct waiting_set *forgotten = &s->settling.forgotten;
+	size_t i;
+
+	if (!forgotten->count && !s->settling.due_count)
+		return;
+	waiting_remove_these(&s->retry, forgotten);
+	waiting_remove_these(&s->fresh, forgotten);
+	sender_forget_these(&s->senders, forgotten);
+	site_each(&s->sites, forget_at_site, forgotten);
+	if (s->settling.probes)
+		remote_probe_now(s, NULL);
+	for (i = 0; i < s->settling.due_count; i++)
+		add_due(s, &s->settling.due[i]);
+	waiting_set_clear(forgotten);
+	s->settling.due_count = 0;
+	s->settling.probes = false;
+}
+
+/* ---- a domain ---- */
 
 struct control_walk {
 	struct scheduler *scheduler;
 	struct timer timer;
 	uint64_t client;
 	char domain[WIRE_ADDRESS_MAX + 1];
-	char *ids;			/* of all that wait; those that match are gathered at the front */
+	char *ids;			/* of all that wait */
 	size_t count, at, matches;
+	struct waiting_set found;	/* that match, and are not due yet */
 };
 
 /* Does the first "sites" line name the domain? A state without one, or with more than it names, may be anybody's. */
@@ -46,7 +133,7 @@ static bool matches(struct control_walk *walk, const char *id)
 	int fd;
 
 	memcpy(name, id, QUEUE_ID_LENGTH);
-	fd = openat(walk->scheduler->queue.place[QUEUE_STATE], name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = queue_open_file(walk->scheduler->queue.place[QUEUE_STATE], name);
 	if (fd < 0)
 		return errno != ENOENT;
 	got = pread(fd, head, sizeof head, 0);
@@ -54,30 +141,33 @@ static bool matches(struct control_walk *walk, const char *id)
 	return got >= 0 && names_domain(head, (size_t)got, walk->domain);
 }
 
-static int compare(const void *a, const void *b)
+static void hurry_found(struct control_walk *walk)
 {
-	return memcmp(a, b, QUEUE_ID_LENGTH);
+	remote_probe_now(walk->scheduler, walk->domain);	/* before: while it is set aside they would be put off */
+	waiting_hurry_these(&walk->scheduler->retry, &walk->found);
+	walk->matches += walk->found.count;
+	waiting_set_clear(&walk->found);
 }
 
 static void walk_fired(struct timer *timer)
 {
 	struct control_walk *walk = container_of(timer, struct control_walk, timer);
 	struct scheduler *s = walk->scheduler;
+	uint64_t until_ms = time_monotonic_ms() + WALK_MS;
 	int i;
 
-	for (i = 0; i < WALK_CHUNK && walk->at < walk->count; i++, walk->at++) {
+	for (i = 0; i < WALK_CHUNK && walk->at < walk->count && time_monotonic_ms() <= until_ms; i++, walk->at++) {
 		const char *id = walk->ids + walk->at * QUEUE_ID_LENGTH;
 
 		if (matches(walk, id))
-			memmove(walk->ids + walk->matches++ * QUEUE_ID_LENGTH, id, QUEUE_ID_LENGTH);
+			waiting_set_add(&walk->found, id);
 	}
+	if (walk->at == walk->count || walk->found.count + WALK_CHUNK > walk->found.most)
+		hurry_found(walk);
 	if (walk->at < walk->count) {
 		loop_set_timer(s->loop, timer, 0, walk_fired);
 		return;
 	}
-	qsort(walk->ids, walk->matches, QUEUE_ID_LENGTH, compare);
-	remote_probe_now(s, walk->domain);
-	waiting_hurry_these(&s->retry, walk->ids, walk->matches);
 	if (walk->matches)
 		control_answer(s, walk->client, EX_OK, "%zu message%s due at once", walk->matches, walk->matches == 1 ? " is" : "s are");
 	else
@@ -97,7 +187,8 @@ void control_retry_domain(struct scheduler *s, uint64_t client, const char *doma
 	walk = calloc(1, sizeof *walk);
 	if (walk)
 		walk->ids = malloc(s->retry.count * QUEUE_ID_LENGTH + 1);
-	if (!walk || !walk->ids) {
+	if (!walk || !walk->ids || !waiting_set_make(&walk->found, HURRY_MAX)) {
+		free(walk ? walk->ids : NULL);
 		free(walk);
 		control_answer(s, client, EX_TEMPFAIL, "queued is out of memory");
 		return;
@@ -117,6 +208,7 @@ void control_walk_stop(struct scheduler *s)
 	if (!s->walk)
 		return;
 	loop_unset_timer(s->loop, &s->walk->timer);
+	waiting_set_free(&s->walk->found);
 	free(s->walk->ids);
 	free(s->walk);
 	s->walk = NULL;

@@ -218,7 +218,7 @@ static enum result settle_parent(struct scheduler *s, const char *parent, const 
 	fd = openat(s->queue.place[QUEUE_STATE], parent, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? RESULT_OK : RESULT_RETRY;
-	if (state_read(fd, &state, &why) != RESULT_OK)
+	if (state_read(fd, &state, NULL, &why) != RESULT_OK)
 		result = RESULT_RETRY;
 	else if (is_unsettled(&state, child, &found))
 		result = append_made(s, parent, child, &found) ? RESULT_END : RESULT_RETRY;
@@ -256,7 +256,7 @@ static enum result read_state_file(struct scheduler *s, const char *id, stralloc
 	*has_state = fd >= 0;
 	if (fd < 0)
 		return errno == ENOENT ? RESULT_OK : why_errno(why, RESULT_RETRY, "unable to open state/%s", id);
-	result = state_read(fd, text, why);
+	result = state_read(fd, text, NULL, why);
 	close(fd);
 	return result == RESULT_OK ? RESULT_OK : RESULT_RETRY;
 }

@@ -1,13 +1,13 @@
-/* The durability thread: every change of the queue on disk that must survive a power cut is made
- * here, away from the event loop, many at a time. A record is one change of one message, in one
- * order: state lines, then the move, then the unlinking.
+/* A change of one message in the queue, made durable: state lines, then the move, then the unlinking, in one order. Many at a
+ * time share their waits. Done by the scheduler's recorder, and by `dawk queue` while no scheduler runs.
  *
  * Crash argument, after each step (dawk-queue(5) has the same as a table):
  *   1. Lines appended to state/ID, its mtime set, fsync; state/ fsynced when the file is new. Before
  *      it is durable the message is as it was: what was delivered since is delivered again. A torn
  *      append is passed over by readers (state.h). A state beside a message still in new/ is valid.
  *   2. Renamed from one place to another, then both directories fsynced, the new one first. A rename
- *      is atomic: the message is in one of them, and the state counts in either.
+ *      is atomic: the message is in one of them, and the state counts in either. Of a batch those that go to one place
+ *      are moved and made durable before those that go to the next.
  *   3. Unlinked: only when nothing is owed for it any more. With a state: the directory is fsynced
  *      before the state goes, for a message that came back without its state would be delivered
  *      anew. Without one: the directory is synced with the next batch, within a second; a power cut
@@ -16,8 +16,10 @@
 #ifndef QUEUED_RECORD_H
 #define QUEUED_RECORD_H
 
-#include "common/loop.h"
 #include "common/queue.h"
+#include "common/text.h"
+
+enum { RECORD_OPEN_MAX = 64 };		/* records of a batch that append lines: so many states are open at a time */
 
 struct record {
 	char id[QUEUE_ID_LENGTH + 1];
@@ -29,22 +31,26 @@ struct record {
 	uint64_t due_us;		/* the state's mtime when lines are appended; 0: unchanged */
 	enum result result;		/* RESULT_OK; RESULT_RETRY: not (all) done, the same record may be tried again; WHY */
 	struct why why;
-	bool is_new_state, is_failed, needs_rewrite;	/* the recorder's own */
+	bool is_new_state, is_failed, needs_rewrite;	/* record_batch's own */
 	int fd;
 	struct record *next;
-	void (*done)(struct record *record);	/* from the loop; RECORD is the caller's again */
+	void (*done)(struct record *record);	/* the recorder's: called from the loop; RECORD is the caller's again */
 };
 
-struct recorder;
+/* Who makes them: a thread, or a process that has the queue's lock. */
+struct recording {
+	struct queue_directories queue;
+	bool is_dirty[QUEUE_PLACES];	/* unlinked from, not synced yet */
+	uint64_t dirty_since_ms;
+};
 
-/* Starts the thread; QUEUE's descriptors stay the caller's. Call after sandbox_enter. */
-enum result recorder_start(struct loop *loop, const struct queue_directories *queue, struct recorder **recorder, struct why *why);
-/* Collects RECORD; recorder_flush hands what was collected over, at the end of a turn. */
-void recorder_submit(struct recorder *recorder, struct record *record);
-void recorder_flush(struct recorder *recorder);
-/* How many are on their way. */
-size_t recorder_load(const struct recorder *recorder);
-/* Finishes what was submitted (done is called for each) and ends the thread. */
-void recorder_stop(struct recorder *recorder);
+/* Makes RECORD ready to be done, or to be tried again. */
+void record_prepare(struct record *record);
+/* Does all of BATCH, linked by next and prepared; each has its own result. Durable on return but for unlinkings without a state
+ * (step 3) and the times of states that are touched: a power cut costs such a message a delay. */
+void record_batch(struct recording *recording, struct record *batch);
+/* Is there an unlinking that is not durable yet? */
+bool record_is_dirty(const struct recording *recording);
+void record_sync_dirty(struct recording *recording);
 
 #endif

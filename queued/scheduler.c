@@ -81,6 +81,7 @@ static void turn_ended(struct turn_end *turn_end)
 {
 	struct scheduler *s = container_of(turn_end, struct scheduler, turn_end);
 
+	control_settle(s);
 	dispatch_pump(s);
 	wait_for_due(s);
 	log_try_flush();	/* what is recorded and then vanishes from the queue stands in the log before */

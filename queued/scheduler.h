@@ -18,7 +18,7 @@
 #include "common/configuration.h"
 #include "common/resolve.h"
 #include "queued/message.h"
-#include "queued/record.h"
+#include "queued/recorder.h"
 #include "queued/sender.h"
 #include "queued/site.h"
 #include "queued/waiting.h"
@@ -115,6 +115,12 @@ struct scheduler {
 	struct control_client *clients, *gone_clients;
 	uint64_t client_count;		/* ever: their numbers */
 	struct control_walk *walk;	/* a retry of a domain under way, or NULL */
+	struct {			/* control_walk.c's: changes among what waits, of this turn */
+		struct waiting_set forgotten;
+		struct waiting *due;	/* what comes in again, due now */
+		size_t due_count;
+		bool probes;		/* and sites that are set aside are tried at once */
+	} settling;
 	struct counters counters;
 };
 
@@ -274,6 +280,12 @@ enum result control_start(struct scheduler *s, struct why *why);
 void control_stop(struct scheduler *s);
 /* Answers client number CLIENT, if it is still there, in printf style. CODE: sysexits(3). */
 void control_answer(struct scheduler *s, uint64_t client, int code, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Takes ID out of what waits, at the end of this turn, together with others: among a million each look at all takes its time. */
+void control_forget(struct scheduler *s, const char *id);
+/* The same, and then it waits as due now. IS_FRESH, MAYBE_STATE: as in struct waiting. */
+void control_make_due(struct scheduler *s, const char *id, bool is_fresh, bool maybe_state);
+/* Does what these two wished for. */
+void control_settle(struct scheduler *s);
 /* Makes what waits for DOMAIN due, some messages a turn, then answers. */
 void control_retry_domain(struct scheduler *s, uint64_t client, const char *domain);
 void control_walk_stop(struct scheduler *s);

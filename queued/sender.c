@@ -128,16 +128,10 @@ void sender_take(struct sender_table *table, struct sender *sender, struct waiti
 	table->overflowed--;
 }
 
-void sender_forget(struct sender_table *table, const char *id)
+void sender_forget_these(struct sender_table *table, const struct waiting_set *set)
 {
 	struct sender *sender;
-	size_t place;
 
-	for (sender = table->waiting; sender; sender = sender->next_waiting) {
-		place = waiting_find(&sender->overflow, id);
-		if (place == SIZE_MAX)
-			continue;
-		waiting_remove(&sender->overflow, place);
-		table->overflowed--;
-	}
+	for (sender = table->waiting; sender; sender = sender->next_waiting)
+		table->overflowed -= waiting_remove_these(&sender->overflow, set);
 }

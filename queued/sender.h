@@ -49,7 +49,7 @@ bool sender_put_off(struct sender_table *table, struct sender *sender, const str
 struct sender *sender_next(struct sender_table *table, bool (*fits)(void *context, const struct sender *sender), void *context);
 /* Takes the oldest of SENDER's overflow, which has one, out. */
 void sender_take(struct sender_table *table, struct sender *sender, struct waiting *out);
-/* Takes ID out of whichever overflow it is in. */
-void sender_forget(struct sender_table *table, const char *id);
+/* Takes what is in SET out of whichever overflow it is in. */
+void sender_forget_these(struct sender_table *table, const struct waiting_set *set);
 
 #endif

@@ -3,7 +3,74 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { UNITE_LEAST = 1024 };
+enum {
+	UNITE_LEAST = 1024,
+	SLOTS_EACH = 4,			/* IDs that may be in a set: of those that are not, most meet a free slot */
+};
+
+/* ---- sets of IDs ---- */
+
+bool waiting_set_make(struct waiting_set *set, size_t most)
+{
+	size_t size = SLOTS_EACH;
+
+	*set = (struct waiting_set){ .most = most, .shift = 62 };
+	for (; size < most * SLOTS_EACH; size *= 2)
+		set->shift--;
+	set->ids = calloc(most, sizeof *set->ids);
+	set->slots = calloc(size, sizeof *set->slots);
+	if (set->ids && set->slots)
+		return true;
+	waiting_set_free(set);
+	return false;
+}
+
+/* The slot of ID, or the free one where it belongs. The last digits of an ID are random. */
+static uint32_t *slot_of(const struct waiting_set *set, const char *id)
+{
+	uint64_t hash;
+	size_t i, last = ((size_t)1 << (64 - set->shift)) - 1;
+
+	memcpy(&hash, id + QUEUE_ID_LENGTH - sizeof hash, sizeof hash);
+	for (i = (hash * 0x9e3779b97f4a7c15u) >> set->shift;; i = (i + 1) & last)
+		if (!set->slots[i] || memcmp(set->ids[set->slots[i] - 1], id, QUEUE_ID_LENGTH) == 0)
+			return &set->slots[i];
+}
+
+bool waiting_set_add(struct waiting_set *set, const char *id)
+{
+	uint32_t *slot;
+
+	if (set->count == set->most)
+		return false;
+	slot = slot_of(set, id);
+	if (*slot)
+		return true;
+	memcpy(set->ids[set->count], id, QUEUE_ID_LENGTH);
+	*slot = (uint32_t)++set->count;
+	return true;
+}
+
+bool waiting_set_has(const struct waiting_set *set, const char *id)
+{
+	return set->count && *slot_of(set, id);
+}
+
+void waiting_set_clear(struct waiting_set *set)
+{
+	if (set->count)
+		memset(set->slots, 0, sizeof *set->slots << (64 - set->shift));
+	set->count = 0;
+}
+
+void waiting_set_free(struct waiting_set *set)
+{
+	free(set->ids);
+	free(set->slots);
+	*set = (struct waiting_set){ 0 };
+}
+
+/* ---- the heap ---- */
 
 static int compare(const struct waiting *a, const struct waiting *b)
 {
@@ -77,7 +144,7 @@ const struct waiting *waiting_first(const struct waiting_heap *heap)
 	return heap->count ? &heap->items[0] : NULL;
 }
 
-void waiting_remove(struct waiting_heap *heap, size_t place)
+static void remove_at(struct waiting_heap *heap, size_t place)
 {
 	heap->count--;
 	if (place == heap->count)
@@ -104,24 +171,33 @@ static void shrink(struct waiting_heap *heap)
 void waiting_pop(struct waiting_heap *heap, struct waiting *out)
 {
 	*out = heap->items[0];
-	waiting_remove(heap, 0);
+	remove_at(heap, 0);
 	shrink(heap);
 }
 
-size_t waiting_find(const struct waiting_heap *heap, const char *id)
+/* From the end: what takes the place of one that goes has been looked at, but for a parent that sank there. */
+size_t waiting_remove_these(struct waiting_heap *heap, const struct waiting_set *set)
+{
+	size_t place = heap->count, before = heap->count;
+
+	while (set->count && place--)
+		while (place < heap->count && waiting_set_has(set, heap->items[place].id))
+			remove_at(heap, place);
+	if (heap->count < before)
+		shrink(heap);
+	return before - heap->count;
+}
+
+/* From the beginning: what sinks has been looked at. */
+void waiting_hurry_these(struct waiting_heap *heap, const struct waiting_set *set)
 {
 	size_t i;
 
-	for (i = 0; i < heap->count; i++)
-		if (memcmp(heap->items[i].id, id, QUEUE_ID_LENGTH) == 0)
-			return i;
-	return SIZE_MAX;
-}
-
-void waiting_hurry(struct waiting_heap *heap, size_t place)
-{
-	heap->items[place].due_seconds = 0;
-	up(heap, place);
+	for (i = 0; set->count && i < heap->count; i++)
+		if (waiting_set_has(set, heap->items[i].id)) {
+			heap->items[i].due_seconds = 0;
+			up(heap, i);
+		}
 }
 
 static void restore(struct waiting_heap *heap)
@@ -130,21 +206,6 @@ static void restore(struct waiting_heap *heap)
 
 	for (i = heap->count / 2; i-- > 0; )
 		down(heap, i);
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	return memcmp(a, b, QUEUE_ID_LENGTH);
-}
-
-void waiting_hurry_these(struct waiting_heap *heap, const char *ids, size_t count)
-{
-	size_t i;
-
-	for (i = 0; count && i < heap->count; i++)
-		if (bsearch(heap->items[i].id, ids, count, QUEUE_ID_LENGTH, compare_ids))
-			heap->items[i].due_seconds = 0;
-	restore(heap);
 }
 
 void waiting_hurry_site(struct waiting_heap *heap, uint32_t site, uint32_t now_seconds)

@@ -16,6 +16,22 @@ struct waiting {
 	bool maybe_state;
 };
 
+/* IDs, a bounded number of them, that are looked for among all that wait. Zeroed has no room. */
+struct waiting_set {
+	char (*ids)[QUEUE_ID_LENGTH];
+	uint32_t *slots;		/* by hash: a place in ids and one, 0: free */
+	size_t count, most;
+	unsigned shift;			/* what is left of a hash is a slot */
+};
+
+/* Room for MOST. false: no memory. */
+bool waiting_set_make(struct waiting_set *set, size_t most);
+/* false: it is full. An ID that is in it already stays there once. */
+bool waiting_set_add(struct waiting_set *set, const char *id);
+bool waiting_set_has(const struct waiting_set *set, const char *id);
+void waiting_set_clear(struct waiting_set *set);
+void waiting_set_free(struct waiting_set *set);
+
 /* Zeroed is empty. Earliest due first, then by ID, which is by arrival. */
 struct waiting_heap {
 	struct waiting *items;
@@ -31,13 +47,10 @@ bool waiting_push_once(struct waiting_heap *heap, const struct waiting *waiting)
 const struct waiting *waiting_first(const struct waiting_heap *heap);
 /* Removes the next one into OUT; the heap must not be empty. */
 void waiting_pop(struct waiting_heap *heap, struct waiting *out);
-/* The place of ID, or SIZE_MAX: looks at each, so for the admin's commands only. */
-size_t waiting_find(const struct waiting_heap *heap, const char *id);
-void waiting_remove(struct waiting_heap *heap, size_t place);
-/* Makes the one at PLACE due now. Its place changes. */
-void waiting_hurry(struct waiting_heap *heap, size_t place);
-/* Makes those due now whose ID is one of COUNT at IDS, QUEUE_ID_LENGTH bytes each, sorted. */
-void waiting_hurry_these(struct waiting_heap *heap, const char *ids, size_t count);
+/* Takes those out whose ID is in SET: one look at each, so many IDs at a time. Returns how many. */
+size_t waiting_remove_these(struct waiting_heap *heap, const struct waiting_set *set);
+/* Makes those due now whose ID is in SET. */
+void waiting_hurry_these(struct waiting_heap *heap, const struct waiting_set *set);
 /* Makes those due now that wait for SITE, if they are not. */
 void waiting_hurry_site(struct waiting_heap *heap, uint32_t site, uint32_t now_seconds);
 /* Makes the next one due now of those that wait for SITE. */

@@ -173,6 +173,77 @@ first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hb
 	[ "$(queue list --json | code 'len(d)')" = 1024 ]
 }
 
+# many COUNT: so many messages in cur, each with a state.
+many() {
+	local i id digits=0123456789abcdefghjkmnpqrstvwxyz
+	message cur $first carol@client.example dan@far.example
+	for ((i = 0; i < $1; i++)); do
+		id=1k0t626yc4a07p3d${digits:i / 32 % 32:1}${digits:i % 32:1}${digits:i / 1024:1}z
+		[[ $id == "$first" ]] || sed "s/$first/$id/" "$SUITE/queue/cur/$first" >"$SUITE/queue/cur/$id"
+		cp -p "$SUITE/queue/state/$first" "$SUITE/queue/state/$id"
+	done
+	rm "$SUITE/queue/cur/$first" "$SUITE/queue/state/$first"
+	chown --reference="$SUITE/queue/cur" "$SUITE/queue/cur"/* 2>/dev/null || :
+}
+
+@test "several readers list each message once, in words and in JSON, also of those that match" {
+	many 1300
+	message cur $second bob@client.example zoe@near.example
+	for what in "" "--from carol" "--to far.example" "--older 0s"; do
+		run -0 queue list $what
+		count=1300
+		[[ $what == --from* || $what == --to* ]] || count=1301
+		[[ $(grep -cE '^1k0t6[0-9a-z]{15} deferred ' <<<"$output") -eq $count ]]
+		[[ $(cut -d' ' -f1 <<<"$output" | sort -u | grep -c ^1k) -eq $count ]]
+		[ "$(queue list $what --json | code 'len(set(m["id"] for m in d)), len(d)')" = "$count $count" ]
+	done
+	[[ ${lines[-1]} == "1301 messages" ]]
+	run -0 queue list --from nobody
+	[[ $output == "0 of 1301 messages" ]]
+	[ "$(queue list --from nobody --json)" = "[]" ]
+}
+
+@test "who reads no further than the first row ends the list with all its readers" {
+	many 1300
+	[[ $({ $DAWK queue list; } | head -n 1) == 1k0t6*far.example* ]]
+	listers() { pgrep -f "^$DAWK queue list" >/dev/null; }
+	wait_until eval '! listers'
+}
+
+@test "a look at the queue leaves no trace at its files" {
+	message cur $first carol@client.example dan@far.example
+	touch -d 'next week' "$SUITE/queue/state/$first"
+	touch -a -d 'last week' "$SUITE/queue/state/$first" "$SUITE/queue/cur/$first"
+	times() { stat -c '%X %Y %Z' "$SUITE/queue/state/$first" "$SUITE/queue/cur/$first"; }
+	before=$(times)
+	for what in list "show $first" "retry --to nobody"; do $DAWK queue $what >/dev/null 2>&1 || :; done
+	run -69 $DAWK status
+	[[ $(times) == "$before" ]]
+}
+
+@test "an act on many messages waits for the disk a few times, not once for each" {
+	many 600
+	owners() { stat -c %u:%g "$SUITE"/queue/*/1k* | sort | uniq -c; }
+	before=$(owners)
+	waits() {	# ACT, its words, where they are then
+		run -0 strace -f -qq -e trace=fsync,fdatasync,syncfs,sync -e signal=none -o "$SUITE/trace" $DAWK queue "$1" --older 0s --yes
+		[[ $(grep -c " $2\$" <<<"$output") -eq 600 ]]
+		(($(grep -cE '(fsync|syncfs|sync)\(' "$SUITE/trace") < 12))
+		[[ -z $3 ]] || [[ $(find "$SUITE/queue/$3" -type f | wc -l) -eq 600 ]]
+	}
+	waits hold 'is held' hold
+	touch -d 'next week' "$SUITE/queue/state"/*
+	waits release 'is due at once' cur
+	[[ -z $(find "$SUITE/queue/state" -type f -newermt '+1 hour') ]]
+	touch -d 'next week' "$SUITE/queue/state"/*
+	waits retry 'is due at once' cur
+	[[ -z $(find "$SUITE/queue/state" -type f -newermt '+1 hour') ]]
+	[[ $(owners) == "$before" ]]
+	waits remove 'is removed'
+	queue_is_empty
+	[[ $(sort -u "$SUITE/queue/removed" | wc -l) -eq 600 ]]
+}
+
 @test "status says what does not run and counts what waits (sysexits 69)" {
 	message new $second bob@client.example zoe@near.example
 	message cur $first carol@client.example dan@far.example

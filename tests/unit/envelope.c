@@ -140,6 +140,12 @@ static void ids_sort_by_time_and_never_repeat(void)
 	CHECK(wrong == 0);
 	CHECK(queue_id_time_us(a) >= before && queue_id_time_us(a) < before + 60000000);
 	CHECK(!queue_id_is_valid("../../../etc/passwd0", 20) && !queue_id_is_valid("short", 5));
+	for (i = 0; i < 256; i++) {
+		a[7] = (char)i;
+		wrong += queue_id_is_valid(a, QUEUE_ID_LENGTH) != (i && strchr("0123456789abcdefghjkmnpqrstvwxyz", i) != NULL);
+	}
+	CHECK(wrong == 0);
+	CHECK(queue_id_time_us("0000000000a000000000") == 10 && queue_id_time_us("1000000000z000000000") == (1ull << 50) + 31);
 }
 
 int main(void)

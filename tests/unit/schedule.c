@@ -82,6 +82,18 @@ static struct waiting entry(unsigned number, uint32_t due)
 	return w;
 }
 
+/* The place of number, or SIZE_MAX. */
+static size_t find(const struct waiting_heap *heap, unsigned number)
+{
+	struct waiting w = entry(number, 0);
+	size_t i;
+
+	for (i = 0; i < heap->count; i++)
+		if (memcmp(heap->items[i].id, w.id, sizeof w.id) == 0)
+			return i;
+	return SIZE_MAX;
+}
+
 static bool is_sorted(struct waiting_heap *heap)
 {
 	struct waiting last = { 0 }, next;
@@ -90,7 +102,7 @@ static bool is_sorted(struct waiting_heap *heap)
 	while (heap->count) {
 		waiting_pop(heap, &next);
 		is_good = is_good && (last.due_seconds < next.due_seconds ||
-		                      (last.due_seconds == next.due_seconds && memcmp(last.id, next.id, sizeof last.id) < 0));
+		                      (last.due_seconds == next.due_seconds && memcmp(last.id, next.id, sizeof last.id) <= 0));
 		last = next;
 	}
 	return is_good;
@@ -109,8 +121,6 @@ static void fill(struct waiting_heap *heap, unsigned count)
 static void heap(void)
 {
 	struct waiting_heap waiting = { 0 };
-	char ids[3 * QUEUE_ID_LENGTH + 1];
-	size_t place;
 
 	CHECK(sizeof(struct waiting) <= 32);
 	CHECK(waiting_first(&waiting) == NULL);
@@ -119,21 +129,60 @@ static void heap(void)
 	CHECK(is_sorted(&waiting));
 
 	fill(&waiting, 1000);
-	place = waiting_find(&waiting, "00000000000000000500");
-	CHECK(place != SIZE_MAX);
-	waiting_remove(&waiting, place);
-	CHECK(waiting_find(&waiting, "00000000000000000500") == SIZE_MAX && waiting.count == 999);
-	waiting_hurry(&waiting, waiting_find(&waiting, "00000000000000000501"));
-	snprintf(ids, sizeof ids, "%020u%020u%020u", 7u, 8u, 999u);
-	waiting_hurry_these(&waiting, ids, 3);
-	CHECK(waiting.items[waiting_find(&waiting, "00000000000000000999")].due_seconds == 0);
-	CHECK(is_sorted(&waiting));
-
-	fill(&waiting, 1000);
 	waiting_hurry_all(&waiting);
 	CHECK(memcmp(waiting_first(&waiting)->id, "00000000000000000000", QUEUE_ID_LENGTH) == 0);
 	CHECK(is_sorted(&waiting));
 	waiting_free(&waiting);
+}
+
+static void a_set_of_ids_has_what_was_added_once(void)
+{
+	struct waiting_set set = { 0 };
+	unsigned i, wrong = 0;
+
+	CHECK(!waiting_set_has(&set, entry(1, 0).id) && !waiting_set_add(&set, entry(1, 0).id));
+	CHECK(waiting_set_make(&set, 1000));
+	for (i = 0; i < 1000; i++)
+		wrong += !waiting_set_add(&set, entry(i * 3, 0).id);
+	CHECK(wrong == 0 && !waiting_set_add(&set, entry(5000, 0).id));
+	for (i = 0; i < 3000; i++)
+		wrong += waiting_set_has(&set, entry(i, 0).id) != (i % 3 == 0);
+	CHECK(wrong == 0);
+	waiting_set_clear(&set);
+	CHECK(!waiting_set_has(&set, entry(3, 0).id) && waiting_set_add(&set, entry(3, 0).id) && waiting_set_add(&set, entry(3, 0).id) && set.count == 1);
+	waiting_set_free(&set);
+}
+
+/* Any of them, also all, also one that is there twice; the rest stays in order. */
+static void many_are_taken_out_or_hurried_at_a_time(void)
+{
+	static const unsigned steps[] = { 1, 2, 3, 7, 100, 999 };
+	struct waiting_heap waiting = { 0 };
+	struct waiting_set set = { 0 };
+	unsigned i, k, wrong = 0;
+
+	CHECK(waiting_set_make(&set, 1000));
+	for (k = 0; k < sizeof steps / sizeof *steps; k++) {
+		waiting_set_clear(&set);
+		for (i = 0; i < 1000; i += steps[k])
+			waiting_set_add(&set, entry(i, 0).id);
+		fill(&waiting, 1000);
+		fill(&waiting, 10);
+		CHECK(waiting_remove_these(&waiting, &set) == set.count + (9 / steps[k] + 1));
+		for (i = 0; i < 1000; i++)
+			wrong += (find(&waiting, i) == SIZE_MAX) != (i % steps[k] == 0);
+		CHECK(wrong == 0 && is_sorted(&waiting));
+		fill(&waiting, 1000);
+		waiting_hurry_these(&waiting, &set);
+		for (i = 0; i < 1000; i++)
+			wrong += waiting.items[find(&waiting, i)].due_seconds != (i % steps[k] ? i * 7919 % 1009 : 0);
+		CHECK(wrong == 0 && waiting.count == 1000 && is_sorted(&waiting));
+	}
+	waiting_set_clear(&set);
+	fill(&waiting, 10);
+	CHECK(waiting_remove_these(&waiting, &set) == 0 && waiting.count == 10);
+	waiting_free(&waiting);
+	waiting_set_free(&set);
 }
 
 static void a_site_is_hurried(void)
@@ -152,7 +201,7 @@ static void a_site_is_hurried(void)
 	CHECK(memcmp(waiting_first(&waiting)->id, "00000000000000000993", QUEUE_ID_LENGTH) == 0);
 	CHECK(waiting_first(&waiting)->due_seconds == 50);
 	waiting_hurry_one(&waiting, 4, 60);	/* it is due already: no other */
-	CHECK(waiting.items[waiting_find(&waiting, "00000000000000000983")].due_seconds == 2000 - 983);
+	CHECK(waiting.items[find(&waiting, 983)].due_seconds == 2000 - 983);
 	CHECK(is_sorted(&waiting));
 	waiting_free(&waiting);
 }
@@ -304,6 +353,8 @@ int main(void)
 	UNIT_RUN(planned_times);
 	UNIT_RUN(ages);
 	UNIT_RUN(heap);
+	UNIT_RUN(a_set_of_ids_has_what_was_added_once);
+	UNIT_RUN(many_are_taken_out_or_hurried_at_a_time);
 	UNIT_RUN(a_site_is_hurried);
 	UNIT_RUN(twins_are_united);
 	UNIT_RUN(sites);

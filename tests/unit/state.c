@@ -96,18 +96,20 @@ static void files(void)
 	char name[] = "/tmp/state-test.XXXXXX";
 	int fd = mkstemp(name);
 	stralloc text = { 0 };
+	uint64_t due_us;
 	struct why why;
 	struct stat st;
 
 	CHECK(fd >= 0);
 	unlink(name);
-	CHECK(state_read(fd, &text, &why) == RESULT_OK && text.len == 0);
+	CHECK(state_read(fd, &text, NULL, &why) == RESULT_OK && text.len == 0);
 	CHECK(state_write(fd, "one\n", 4, 1795300000123456, &why) == RESULT_OK && state_sync(fd, &why) == RESULT_OK);
 	CHECK(fstat(fd, &st) == 0 && st.st_mtim.tv_sec == 1795300000 && st.st_mtim.tv_nsec == 123456000);
 	CHECK(state_write(fd, "two\n", 4, 0, &why) == RESULT_OK && fstat(fd, &st) == 0 && st.st_mtim.tv_sec == 1795300000);
 	CHECK(pwrite(fd, "tor", 3, 8) == 3);
 	CHECK(state_write(fd, "three\n", 6, 0, &why) == RESULT_OK);
-	CHECK(state_read(fd, &text, &why) == RESULT_OK && text_append_nul(&text));
+	CHECK(state_write(fd, "", 0, 1795300000123456, &why) == RESULT_OK);
+	CHECK(state_read(fd, &text, &due_us, &why) == RESULT_OK && due_us == 1795300000123456 && text_append_nul(&text));
 	CHECK_STRING(text.s, "one\ntwo\ntor\nthree\n");
 	close(fd);
 	stralloc_free(&text);
