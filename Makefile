@@ -136,6 +136,8 @@ check:
 	@tests/tool/check
 lint:
 	@tests/tool/lint
+analyze:
+	@DEEP=1 LINT_ONLY="clang_tidy gcc_analyzer" tests/tool/lint
 demo: all
 	@DAWK_BIN=$(B)/bin tests/tool/demo.sh
 
@@ -157,5 +159,5 @@ clean:
 dist-clean: clean
 	rm -rf $(DEPS) build
 
-.PHONY: all clean unit units crash check lint fuzz fuzzers bench demo setup install uninstall dist-clean print-flags
+.PHONY: all clean unit units crash check lint analyze fuzz fuzzers bench demo setup install uninstall dist-clean print-flags
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
