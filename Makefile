@@ -91,6 +91,9 @@ units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 
+valgrind: units
+	@tests/tool/valgrind $(UNITS:%=$(B)/unit/%)
+
 # For LD_PRELOAD: without sanitizers, it stands before theirs.
 $(B)/tool/%.so: tests/tool/%.c
 	@mkdir -p $(@D)
@@ -159,5 +162,5 @@ clean:
 dist-clean: clean
 	rm -rf $(DEPS) build
 
-.PHONY: all clean unit units crash check lint analyze fuzz fuzzers bench demo setup install uninstall dist-clean print-flags
+.PHONY: all clean unit units valgrind crash check lint analyze fuzz fuzzers bench demo setup install uninstall dist-clean print-flags
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
