@@ -91,6 +91,9 @@ units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 
+valgrind: units
+	@tests/tool/valgrind $(UNITS:%=$(B)/unit/%)
+
 # For LD_PRELOAD: without sanitizers, it stands before theirs.
 $(B)/tool/%.so: tests/tool/%.c
 	@mkdir -p $(@D)
@@ -139,6 +142,8 @@ check:
 	@tests/tool/check
 lint:
 	@tests/tool/lint
+analyze:
+	@DEEP=1 LINT_ONLY="clang_tidy gcc_analyzer" tests/tool/lint
 demo: all
 	@DAWK_BIN=$(B)/bin tests/tool/demo.sh
 
@@ -160,5 +165,5 @@ clean:
 dist-clean: clean
 	rm -rf $(DEPS) build
 
-.PHONY: all clean unit units crash check lint fuzz fuzz-afl fuzzers bench demo setup install uninstall dist-clean print-flags
+.PHONY: all clean unit units valgrind crash check lint analyze fuzz fuzz-afl fuzzers bench demo setup install uninstall dist-clean print-flags
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

@@ -1,5 +1,6 @@
 #include "frame.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum field_kind { KIND_NUMBER, KIND_BYTES };
@@ -81,6 +82,7 @@ enum result frame_append(stralloc *out, enum wire_type type, const struct wire_v
 	char *at;
 	int i;
 
+	assert(rule);
 	if (!descriptor_fits(rule, has_descriptor))
 		return why_set(why, RESULT_NEVER, "a descriptor too many or too few for a %s frame", rule->name);
 	result = frame_size(rule, values, &size, why);

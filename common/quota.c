@@ -197,26 +197,33 @@ static enum result recount(int root, const struct quota *quota, struct usage *us
 	return result;
 }
 
-/* "BYTES COUNT" with an optional minus each. */
+/* The next word: a number with an optional minus. */
+static bool next_signed(const char **at, const char *end, int64_t *value)
+{
+	const char *word;
+	uint64_t number;
+	size_t length;
+	bool is_negative;
+
+	if (!text_next_word(at, end, &word, &length))
+		return false;
+	is_negative = word[0] == '-';
+	if (!text_to_number(word + is_negative, length - is_negative, &number) || number > INT64_MAX / 4096)
+		return false;
+	*value = is_negative ? -(int64_t)number : (int64_t)number;
+	return true;
+}
+
+/* "BYTES COUNT" */
 static bool parse_change(const char *line, size_t length, struct usage *usage)
 {
-	const char *at = line, *end = line + length, *word;
-	int64_t numbers[2];
-	size_t word_length;
+	const char *at = line, *end = line + length;
+	int64_t bytes, messages;
 
-	for (int i = 0; i < 2; i++) {
-		uint64_t number;
-		bool is_negative;
-
-		if (!text_next_word(&at, end, &word, &word_length))
-			return false;
-		is_negative = word[0] == '-';
-		if (!text_to_number(word + is_negative, word_length - is_negative, &number) || number > INT64_MAX / 4096)
-			return false;
-		numbers[i] = is_negative ? -(int64_t)number : (int64_t)number;
-	}
-	usage->bytes += numbers[0];
-	usage->messages += numbers[1];
+	if (!next_signed(&at, end, &bytes) || !next_signed(&at, end, &messages))
+		return false;
+	usage->bytes += bytes;
+	usage->messages += messages;
 	usage->lines++;
 	return true;
 }

@@ -55,12 +55,12 @@ static struct kept *kept_place(struct tls_client *client, const char *key)
 	struct kept *row = kept_row(client, key), *place = kept_find(client, key);
 	int i;
 
-	for (i = 0; !place && i < CACHE_WAYS; i++)
-		if (!row[i].key)
-			place = &row[i];
-	for (i = 0; !place && i < CACHE_WAYS; i++)
-		if (i == CACHE_WAYS - 1 || row[i].since_ms < row[i + 1].since_ms)
-			place = &row[i];
+	if (!place) {
+		place = row;
+		for (i = 1; i < CACHE_WAYS && place->key; i++)
+			if (!row[i].key || row[i].since_ms < place->since_ms)
+				place = &row[i];
+	}
 	kept_drop(place);
 	return place;
 }

@@ -28,31 +28,39 @@ static enum result check_file(int fd, const char *path, size_t *size, struct why
 	return RESULT_OK;
 }
 
-/* RESULT_OK: *TEXT is malloc'd, *LENGTH bytes. RESULT_END: there is none. */
+static enum result read_open_file(int fd, const char *path, char **text, size_t *length, struct why *why)
+{
+	size_t size = 0;
+	ssize_t got;
+	enum result result = check_file(fd, path, &size, why);
+
+	if (result != RESULT_OK)
+		return result;
+	*text = malloc(size + 1);
+	if (*text == NULL)
+		return why_set(why, RESULT_RETRY, "read %s: out of memory", path);
+	got = read(fd, *text, size);
+	if (got < 0)
+		return why_errno(why, RESULT_RETRY, "read %s", path);
+	*length = (size_t)got;
+	return RESULT_OK;
+}
+
+/* Sets *TEXT, *LENGTH bytes; the caller frees it whatever came out. RESULT_END: there is no file. */
 static enum result read_file(const char *home, char **text, size_t *length, struct why *why)
 {
 	char path[WIRE_PATH_LENGTH_MAX + 16];
 	enum result result;
-	size_t size;
-	ssize_t got;
 	int fd;
 
+	*text = NULL;
 	snprintf(path, sizeof(path), "%s/.forward", home);
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return RESULT_END;
 	if (fd < 0)
 		return why_errno(why, RESULT_NEVER, "open %s", path);
-	result = check_file(fd, path, &size, why);
-	*text = result == RESULT_OK ? malloc(size + 1) : NULL;
-	if (result == RESULT_OK && *text == NULL)
-		result = why_set(why, RESULT_RETRY, "read %s: out of memory", path);
-	if (result == RESULT_OK) {
-		got = read(fd, *text, size);
-		if (got < 0)
-			result = why_errno(why, RESULT_RETRY, "read %s", path);
-		*length = got > 0 ? (size_t)got : 0;
-	}
+	result = read_open_file(fd, path, text, length, why);
 	close(fd);
 	return result;
 }

@@ -2,6 +2,7 @@
 #include "queued/child.h"
 
 #include "queued/expand.h"
+#include <assert.h>
 #include <string.h>
 
 void child_finish_list(struct scheduler *s, struct message *m, struct making *making)
@@ -104,6 +105,7 @@ void child_start_making(struct scheduler *s, struct message *m)
 	bool is_with_programs;
 	enum result result;
 
+	assert(making);		/* the caller counted one */
 	inherit(&plan, m);
 	plan.envelope.recipient_count = 0;
 	plan.kind = making->event;

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "remoted/call.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,14 +16,30 @@ static bool copy_texts(struct job *job, const struct frame *f)
 	       frame_value_copy(f, REMOTE_JOB_ENVID, job->envid, sizeof job->envid);
 }
 
+/* With room for COUNT recipients. NULL: that can't be, or there is no memory. */
+static struct job *make_empty(uint64_t count)
+{
+	struct job *job;
+
+	if (!count || count > JOB_RECIPIENTS_MAX)
+		return NULL;
+	job = calloc(1, sizeof *job);
+	if (!job)
+		return NULL;
+	job->recipients = calloc(count, sizeof *job->recipients);
+	if (!job->recipients) {
+		free(job);
+		return NULL;
+	}
+	return job;
+}
+
 struct job *job_make(struct channel *queued, struct frame *f, struct why *why)
 {
 	uint64_t count = f->value[REMOTE_JOB_COUNT].number;
-	struct job *job = calloc(1, sizeof *job);
+	struct job *job = make_empty(count);
 
-	if (job && count && count <= JOB_RECIPIENTS_MAX)
-		job->recipients = calloc(count, sizeof *job->recipients);
-	if (!job || !job->recipients || !copy_texts(job, f)) {
+	if (!job || !copy_texts(job, f)) {
 		close(f->descriptor);
 		if (job)
 			free(job->recipients);
@@ -51,22 +68,17 @@ static bool is_international(const char *address)
 
 struct job *job_make_call(struct call *call, const char *next_hop, const char *address)
 {
-	struct job *job = calloc(1, sizeof *job);
 	size_t length = strlen(address);
+	char *block = calloc(1, length + 2);
+	struct job *job = block ? make_empty(1) : NULL;
 
-	if (job)
-		job->recipients = calloc(1, sizeof *job->recipients);
-	if (job && job->recipients)
-		job->recipients->address = calloc(1, length + 2);
-	if (!job || !job->recipients || !job->recipients->address) {
-		if (job)
-			free(job->recipients);
-		free(job);
+	if (!job) {
+		free(block);
 		return NULL;
 	}
-	memcpy(job->recipients->address, address, length);
-	job->recipients->orcpt = job->recipients->address + length + 1;
-	memcpy(job->next_hop, next_hop, strnlen(next_hop, sizeof job->next_hop - 1));
+	memcpy(block, address, length);
+	*job->recipients = (struct job_recipient){ .address = block, .orcpt = block + length + 1 };
+	snprintf(job->next_hop, sizeof job->next_hop, "%s", next_hop);
 	job->message = -1;
 	job->call = call;
 	job->wanted = job->count = 1;

@@ -223,5 +223,6 @@ int main(void)
 	UNIT_RUN(of_too_many_hosts_the_best_are_kept);
 	UNIT_RUN(an_address_literal_is_the_address);
 	hosts_free(&hosts);
+	configuration_free(loaded);
 	return unit_end();
 }

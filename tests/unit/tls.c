@@ -161,13 +161,13 @@ static void partial_writes_lose_nothing(void)
 	close_pair(&p);
 }
 
-/* One session with RESUME_KEY: was it resumed? */
-static bool resumes(int flags, const char *priority)
+/* One session with KEY: was it resumed? */
+static bool resumes_as(const char *key, int flags, const char *priority)
 {
 	struct pair p;
 	bool is_resumed;
 
-	open_pair(&p, flags, "a.example", "a.example 25 may");
+	open_pair(&p, flags, "a.example", key);
 	if (priority)
 		gnutls_priority_set_direct(p.client->gnutls, priority, NULL);
 	CHECK(shake(&p));
@@ -177,6 +177,11 @@ static bool resumes(int flags, const char *priority)
 	tls_client_keep(p.client);
 	close_pair(&p);
 	return is_resumed;
+}
+
+static bool resumes(int flags, const char *priority)
+{
+	return resumes_as("a.example 25 may", flags, priority);
 }
 
 static void tickets_resume_and_rotate(void)	/* RFC 5077, RFC 8446 2.2 */
@@ -196,6 +201,47 @@ static void tickets_resume_and_rotate(void)	/* RFC 5077, RFC 8446 2.2 */
 		CHECK(!resumes(TLS_NO_TICKETS, priorities[i]));
 		CHECK(!resumes(TLS_NO_TICKETS, priorities[i]));
 	}
+}
+
+enum { WAYS = 4 };
+
+/* Keys that share a row of the client's sessions, which holds WAYS: FNV-1a, as tls_client.c has it. */
+static void keys_of_one_row(char (*keys)[16], size_t count)
+{
+	unsigned long number = 0;
+	size_t found = 0;
+
+	while (found < count) {
+		uint32_t hash = 2166136261U;
+		snprintf(keys[found], sizeof *keys, "%lu.example", number++);
+		for (const char *at = keys[found]; *at; at++)
+			hash = (hash ^ (unsigned char)*at) * 16777619U;
+		found += hash % (TLS_CACHE_SESSIONS / WAYS) == 0;
+	}
+}
+
+/* Later than all before, by the clock of the client's sessions; TLS 1.3, where each brings a new ticket. */
+static bool resumes_later(const char *key)
+{
+	uint64_t before = time_monotonic_ms();
+
+	while (time_monotonic_ms() == before)
+		;
+	return resumes_as(key, 0, NULL);
+}
+
+static void the_oldest_session_gives_way(void)
+{
+	char keys[WAYS + 1][16];
+	size_t i;
+
+	keys_of_one_row(keys, WAYS + 1);
+	for (i = 0; i < WAYS; i++)
+		CHECK(!resumes_later(keys[i]));
+	CHECK(resumes_later(keys[0]) && resumes_later(keys[1]));	/* 2 is the oldest now */
+	CHECK(!resumes_later(keys[WAYS]));
+	CHECK(resumes_later(keys[0]) && resumes_later(keys[1]) && resumes_later(keys[3]) && resumes_later(keys[WAYS]));
+	CHECK(!resumes_later(keys[2]));
 }
 
 static void a_client_that_hangs_blocks_nobody(void)
@@ -375,6 +421,7 @@ int main(void)
 	UNIT_RUN(bytes_may_come_one_at_a_time);
 	UNIT_RUN(partial_writes_lose_nothing);
 	UNIT_RUN(tickets_resume_and_rotate);
+	UNIT_RUN(the_oldest_session_gives_way);
 	UNIT_RUN(a_client_that_hangs_blocks_nobody);
 	UNIT_RUN(garbage_ends_the_session_alone);
 	UNIT_RUN(a_connection_that_breaks_off_is_an_end);
