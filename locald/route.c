@@ -145,7 +145,7 @@ static bool aliases_identity(struct recipient *recipient, struct account *accoun
 	*account = programs;
 	if (programs.uid != 0)
 		return true;
-	if (programs_lookup.at == NULL)
+	if (!lookup_is_asked(&programs_lookup))
 		lookup_ask(&programs_lookup, aliases_account, false, found_programs);
 	report(recipient, DELIVERY_DEFERRED, "4.3.5", "there is no account dawkx: run `make setup` or `dawk init`");
 	return false;
@@ -245,7 +245,7 @@ static void looked_up(struct lookup *lookup, enum result result, const struct lo
 	if (result == RESULT_OK)
 		result = resolve_account(account->uid, account->gid, account->home, &meaning);
 	if (result == RESULT_OK)
-		deliver_account(recipient, &meaning, lookup->name, account->home, waiting->extension);
+		deliver_account(recipient, &meaning, lookup_name(lookup), account->home, waiting->extension);
 	else if (result == RESULT_END)
 		deliver_catch_all(recipient);
 	else
