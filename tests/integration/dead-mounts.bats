@@ -86,3 +86,26 @@ quotas_of_others_are_told() {	# [--takes]
 	rcpt full@local.example '452 4.2.2'
 	[[ $(grep -c mailbox-stuck "$SUITE/stderr/smtpd") -lt 16 ]]
 }
+
+@test "a mailbox on a dead mount keeps nobody else from logging in by POP3" {
+	[[ $(id -u) == 0 ]] || return 0
+	export SUITE_SERVICES=pop3d
+	dead_mount --takes "$(maildir_of bob)"
+	suite_run
+	exec {waiting}<>"/dev/tcp/127.0.0.1/$POP3_PORT"
+	printf 'USER bob\r\nPASS secret\r\n' >&"$waiting"
+	wait_until logged pop3d 'authd login .*user=bob@local.example'
+	run -0 talk pop3d <<-'EOF'
+		S: +OK
+		C: USER alice
+		S: +OK
+		C: PASS secret
+		S: +OK
+		C: QUIT
+		S: +OK
+	EOF
+	mount_is_back
+	for ((i = 0; i < 3; i++)); do IFS= read -r -t 15 line <&"$waiting"; done
+	[[ $line == -ERR* ]]	# it was torn out under it
+	exec {waiting}>&-
+}
