@@ -45,7 +45,7 @@ struct place {
 	gid_t gid;
 	char maildir[PLACE_PATH_SIZE];
 	char quota[64];
-	bool is_mbox;
+	bool is_mbox;		/* by its name */
 };
 /* What the look-up of an account of the system came to; ACCOUNT is NULL where there is none. Goes on as accounts_hashes;
  * with ACCOUNT_SYSTEM, PLACE is filled. */

@@ -4,6 +4,7 @@
 #include "authd/keys.h"
 #include "authd/login.h"
 #include "authd/recipient.h"
+#include "authd/room.h"
 #include "authd/starter.h"
 #include "common/log.h"
 #include "common/lookup.h"
@@ -132,6 +133,7 @@ static enum result start(const struct configuration *conf, struct why *why)
 	    (result = channel_open(&authd.starter, authd.loop, fd, starter_told, starter_lost, why)) != RESULT_OK)
 		return result;
 	lookup_begin(authd.loop, start_lookup_helper);
+	rooms_begin(authd.loop, conf, &authd.starter);
 	recipients_begin(authd.loop);
 	logins_begin(conf, authd.loop, &authd.starter);
 	look_for_offers(&authd.offer);

@@ -1,6 +1,7 @@
 #include "authd/login_private.h"
 #include "authd/keys.h"
 #include "authd/refusal.h"
+#include "authd/session.h"
 #include "common/log.h"
 
 #include <stdlib.h>
@@ -8,7 +9,6 @@
 #include <unistd.h>
 
 /* What a POP3 client reads after "-ERR"; nothing tells an unknown name from a wrong password. */
-static const char words_mbox[] = "[SYS/PERM] this mailbox is an mbox file, which POP3 does not serve";
 static const char words_uid[] = "[SYS/PERM] this mailbox has no account to serve it";
 static const char *const words_of[] = {
 	[LOGIN_OK] = "",
@@ -285,7 +285,7 @@ static void login_open(struct login *login, const struct place *place)
 	int fd = -1;
 
 	if (place->is_mbox) {
-		login_later(login, words_mbox, &why);
+		login_later(login, SESSION_IS_MBOX, &why);
 		return;
 	}
 	if (place->uid == 0 && geteuid() == 0) {

@@ -1,18 +1,11 @@
 #include "authd/recipient.h"
 #include "authd/accounts.h"
+#include "authd/room.h"
 #include "common/lookup.h"
-#include "common/maildir.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-enum { MAILDIRSIZE_READ_MAX = 16384, STALE_SECONDS = 15 * 60 };
-/* Ten times this, in each line of a whole file, stays far below what fits. */
-#define NUMBER_MAX (INT64_MAX / 100 / MAILDIRSIZE_READ_MAX)
 
 /* One entry a hash value: a new recipient takes the place of the old one. */
 static struct cached {
@@ -21,80 +14,10 @@ static struct cached {
 	uint64_t until_ms;
 } cache[RECIPIENT_CACHE_SIZE];
 
-/* Signed decimal at *AT; moves behind it. Bounded so that no sum of a whole file overflows: who owns
- * the mailbox writes what is read here. */
-static int64_t take_signed(const char **at, const char *end)
-{
-	bool is_negative = *at < end && **at == '-';
-	int64_t number = 0;
-
-	*at += is_negative;
-	for (; *at < end && **at >= '0' && **at <= '9'; ++*at)
-		if (number < NUMBER_MAX)
-			number = number * 10 + (**at - '0');
-	return is_negative ? -number : number;
-}
-
-/* Maildir++: a first line with the quota it was counted for, then lines "BYTES COUNT". */
-static void add_up(const char *at, const char *end, int64_t *bytes, int64_t *messages)
-{
-	const char *newline = memchr(at, '\n', (size_t)(end - at));
-
-	*bytes = *messages = 0;
-	while (newline) {
-		at = newline + 1;
-		newline = memchr(at, '\n', (size_t)(end - at));
-		while (at < end && *at == ' ')
-			at++;
-		*bytes += take_signed(&at, newline ? newline : end);
-		while (at < end && *at == ' ')
-			at++;
-		*messages += take_signed(&at, newline ? newline : end);
-	}
-}
-
-bool maildirsize_is_full(int fd, const struct quota *quota, uint64_t now_seconds)
-{
-	char text[MAILDIRSIZE_READ_MAX];
-	int64_t bytes, messages;
-	struct stat status;
-	ssize_t got;
-
-	if (fstat(fd, &status) || !S_ISREG(status.st_mode))
-		return false;
-	got = pread(fd, text, sizeof text, 0);
-	/* one that fills the buffer is cut off, and counted afresh at the next delivery anyway */
-	if (got <= 0 || got == (ssize_t)sizeof text || (uint64_t)status.st_mtim.tv_sec + STALE_SECONDS < now_seconds)
-		return false;
-	add_up(text, text + got, &bytes, &messages);
-	return (quota->bytes && bytes >= 0 && (uint64_t)bytes >= quota->bytes) ||
-	       (quota->messages && messages >= 0 && (uint64_t)messages >= quota->messages);
-}
-
-/* Root reads below folders of other people: no link is followed, nothing but a file is read. */
-static bool is_full(const char *maildir, const char *text)
-{
-	int folder, fd = -1;
-	struct quota quota;
-	bool full = false;
-
-	if (!text[0] || !quota_parse(text, &quota))
-		return false;
-	folder = open(maildir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (folder >= 0)
-		fd = openat(folder, "maildirsize", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd >= 0) {
-		full = maildirsize_is_full(fd, &quota, time_real_us() / 1000000);
-		close(fd);
-	}
-	if (folder >= 0)
-		close(folder);
-	return full;
-}
-
-/* A question that waits for a look-up of an account of the system. */
+/* A question that waits for a look-up of an account of the system, or for a look into a mailbox. */
 struct waiting {
 	struct lookup lookup;
+	struct room room;
 	struct channel *worker;		/* NULL: gone meanwhile */
 	uint64_t serial;
 	struct waiting *next, **at;
@@ -130,6 +53,38 @@ static void remember(const char *text, enum recipient_verdict verdict)
 	entry->until_ms = loop_now_ms(loop) + RECIPIENT_CACHE_MS;
 }
 
+/* ---- what waits ---- */
+
+/* NULL: no memory, WORKER is told to come later. */
+static struct waiting *waiting_make(struct channel *worker, uint64_t serial, const char *text)
+{
+	struct waiting *waiting = calloc(1, sizeof *waiting);
+
+	if (!waiting) {
+		tell(worker, serial, RECIPIENT_LATER);
+		return NULL;
+	}
+	waiting->worker = worker;
+	waiting->serial = serial;
+	snprintf(waiting->text, sizeof waiting->text, "%s", text);
+	waiting->next = all;
+	waiting->at = &all;
+	if (all)
+		all->at = &waiting->next;
+	all = waiting;
+	return waiting;
+}
+
+static void waiting_end(struct waiting *waiting, enum recipient_verdict verdict)
+{
+	remember(waiting->text, verdict);
+	tell(waiting->worker, waiting->serial, verdict);
+	*waiting->at = waiting->next;
+	if (waiting->next)
+		waiting->next->at = waiting->at;
+	free(waiting);
+}
+
 /* ---- accounts of the system ---- */
 
 static enum recipient_verdict judge_catch_all(const char *text)
@@ -159,61 +114,48 @@ static enum recipient_verdict judge_account(const char *text, enum result result
 static void looked_up(struct lookup *lookup, enum result result, const struct lookup_account *account, const struct why *why)
 {
 	struct waiting *waiting = container_of(lookup, struct waiting, lookup);
-	enum recipient_verdict verdict = judge_account(waiting->text, result, account);
 
 	(void)why;	/* a look-up that failed is logged where it failed */
-	remember(waiting->text, verdict);
-	tell(waiting->worker, waiting->serial, verdict);
-	*waiting->at = waiting->next;
-	if (waiting->next)
-		waiting->next->at = waiting->at;
-	free(waiting);
+	waiting_end(waiting, judge_account(waiting->text, result, account));
 }
 
-/* NAME: of the account that TEXT may mean. */
-static void ask_system(struct channel *worker, uint64_t serial, const char *text, const char *name)
-{
-	struct waiting *waiting = calloc(1, sizeof *waiting);
+/* ---- mailboxes with a quota ---- */
 
-	if (!waiting) {
-		tell(worker, serial, RECIPIENT_LATER);
-		return;
-	}
-	waiting->worker = worker;
-	waiting->serial = serial;
-	snprintf(waiting->text, sizeof waiting->text, "%s", text);
-	waiting->next = all;
-	waiting->at = &all;
-	if (all)
-		all->at = &waiting->next;
-	all = waiting;
-	lookup_ask(&waiting->lookup, name, false, looked_up);
+static void looked_into(struct room *room, bool is_full)
+{
+	waiting_end(container_of(room, struct waiting, room), is_full ? RECIPIENT_FULL : RECIPIENT_EXISTS);
 }
 
 /* ---- questions ---- */
 
-/* NAME: set where an account of the system is to be looked up, and "" otherwise; ADDRESS_MAX + 1 bytes. */
-static enum recipient_verdict judge(const char *text, char *name)
+/* Answers what the tables can tell, and asks for the rest. */
+static void judge(struct channel *worker, uint64_t serial, const char *text)
 {
 	static struct meaning_of meaning;
+	enum recipient_verdict verdict = RECIPIENT_EXISTS;
 	struct address address;
+	struct waiting *waiting;
+	char name[ADDRESS_MAX + 1];
 
-	name[0] = 0;
-	if (address_parse(text, strlen(text), &address, NULL) != RESULT_OK)
-		return RECIPIENT_UNKNOWN;
-	resolve(accounts_resolver(), &address, &meaning, NULL);
-	switch (meaning.meaning) {
-	case MEANS_MAILBOX:
-		return !meaning.is_mbox && is_full(meaning.maildir, meaning.quota) ? RECIPIENT_FULL : RECIPIENT_EXISTS;
-	case MEANS_LATER:
-		return RECIPIENT_LATER;
-	case MEANS_UNKNOWN:
-		if (meaning.maybe_system)	/* the key is without the extension */
-			snprintf(name, ADDRESS_MAX + 1, "%.*s", (int)(strrchr(meaning.key, '@') - meaning.key), meaning.key);
-		return RECIPIENT_UNKNOWN;
-	default:
-		return RECIPIENT_EXISTS;
+	meaning.meaning = MEANS_UNKNOWN;
+	meaning.maybe_system = false;
+	if (address_parse(text, strlen(text), &address, NULL) == RESULT_OK)
+		resolve(accounts_resolver(), &address, &meaning, NULL);
+	if (meaning.meaning == MEANS_UNKNOWN && meaning.maybe_system) {
+		snprintf(name, sizeof name, "%.*s", (int)(strrchr(meaning.key, '@') - meaning.key), meaning.key);	/* without the extension */
+		if ((waiting = waiting_make(worker, serial, text)))
+			lookup_ask(&waiting->lookup, name, false, looked_up);
+		return;
 	}
+	if (meaning.meaning == MEANS_MAILBOX && meaning.quota[0]) {
+		if ((waiting = waiting_make(worker, serial, text)))
+			room_ask(&waiting->room, &meaning, looked_into);
+		return;
+	}
+	if (meaning.meaning == MEANS_UNKNOWN || meaning.meaning == MEANS_LATER)
+		verdict = meaning.meaning == MEANS_UNKNOWN ? RECIPIENT_UNKNOWN : RECIPIENT_LATER;
+	remember(text, verdict);
+	tell(worker, serial, verdict);
 }
 
 void recipient_ask(struct channel *worker, const struct frame *f)
@@ -221,24 +163,14 @@ void recipient_ask(struct channel *worker, const struct frame *f)
 	const struct wire_value *value = &f->value[RECIPIENT_ASK_ADDRESS];
 	uint64_t serial = f->value[RECIPIENT_ASK_SERIAL].number;
 	const struct cached *entry = cached_of(value->bytes, value->length);
-	char text[ADDRESS_MAX + 1], name[ADDRESS_MAX + 1];
-	enum recipient_verdict verdict;
+	char text[ADDRESS_MAX + 1];
 
-	if (entry->until_ms > loop_now_ms(loop) && frame_value_is(f, RECIPIENT_ASK_ADDRESS, entry->address)) {
+	if (entry->until_ms > loop_now_ms(loop) && frame_value_is(f, RECIPIENT_ASK_ADDRESS, entry->address))
 		tell(worker, serial, entry->verdict);
-		return;
-	}
-	if (!frame_value_copy(f, RECIPIENT_ASK_ADDRESS, text, sizeof text)) {
+	else if (!frame_value_copy(f, RECIPIENT_ASK_ADDRESS, text, sizeof text))
 		tell(worker, serial, RECIPIENT_UNKNOWN);
-		return;
-	}
-	verdict = judge(text, name);
-	if (name[0]) {
-		ask_system(worker, serial, text, name);
-		return;
-	}
-	remember(text, verdict);
-	tell(worker, serial, verdict);
+	else
+		judge(worker, serial, text);
 }
 
 void recipients_forget(const struct channel *worker)

@@ -8,14 +8,9 @@ enum { RECIPIENT_CACHE_SIZE = 512, RECIPIENT_CACHE_MS = 5000 };
 
 void recipients_begin(struct loop *loop);
 /* Answers a RECIPIENT_ASK frame of WORKER by RECIPIENT_TELL, at once unless an account of the system has to be
- * looked up. */
+ * looked up, or a mailbox with a quota looked into. */
 void recipient_ask(struct channel *worker, const struct frame *f);
 /* WORKER is gone: nobody waits for what it asked. */
 void recipients_forget(const struct channel *worker);
-
-/* What FD, a maildirsize file, says against QUOTA: is the mailbox full at NOW_SECONDS? A file older
- * than 15 minutes that says full is not believed: the delivery counts again (Maildir++). */
-struct quota;
-bool maildirsize_is_full(int fd, const struct quota *quota, uint64_t now_seconds);
 
 #endif

@@ -1,11 +1,13 @@
 #include "authd/session.h"
 #include "authd/session_commands.h"
+#include "common/helper.h"
 #include "common/log.h"
 #include "common/sandbox.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -30,12 +32,22 @@ static enum result enter(const struct session_start *start, struct why *why)
 	return sandbox_enter(ROLE_POP3_SESSION, &identity, &path, 1, why);
 }
 
-/* RFC 2449 8.1, RFC 3206: codes that tell a busy mailbox from one that is broken. */
-static void say_failure(enum result result, const struct why *why)
+static bool is_file(const char *path)
 {
-	output_format(&session.output, "-ERR [%s] %s\r\n",
-	              result == RESULT_PEER ? "IN-USE" : result == RESULT_NEVER ? "SYS/PERM" : "SYS/TEMP",
-	              result == RESULT_PEER ? why->text : "unable to open the mailbox");
+	struct stat status;
+
+	return !stat(path, &status) && S_ISREG(status.st_mode);
+}
+
+/* RFC 2449 8.1, RFC 3206: codes that tell a busy mailbox from one that is broken. */
+static void say_failure(const struct session_start *start, enum result result, const struct why *why)
+{
+	if (why->errno_value == ENOTDIR && is_file(start->maildir))
+		output_format(&session.output, "-ERR %s\r\n", SESSION_IS_MBOX);
+	else
+		output_format(&session.output, "-ERR [%s] %s\r\n",
+		              result == RESULT_PEER ? "IN-USE" : result == RESULT_NEVER ? "SYS/PERM" : "SYS/TEMP",
+		              result == RESULT_PEER ? why->text : "unable to open the mailbox");
 	output_flush(&session.output);
 }
 
@@ -47,7 +59,7 @@ static enum result open_mailbox(const struct session_start *start, struct why *w
 		result = maildrop_open(start->maildir, &session.drop, why);
 	if (result == RESULT_OK)
 		return RESULT_OK;
-	say_failure(result, why);
+	say_failure(start, result, why);
 	return result;
 }
 
@@ -125,10 +137,12 @@ int session_run(const struct session_start *start)
 	session.end = "failed";
 	session.began_ms = time_monotonic_ms();
 	set_timeouts(start->fd, start->timeout_seconds);
+	helper_limit(SESSION_OPEN_SECONDS);
 	if (open_mailbox(start, &why) != RESULT_OK) {
 		log_session(start, &why);
 		return EX_TEMPFAIL;
 	}
+	helper_limit(0);
 	session_greet(&session);
 	serve();
 	if (session.output.is_broken)

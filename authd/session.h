@@ -7,6 +7,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum { SESSION_OPEN_SECONDS = 120 };	/* for a mailbox to open; then the session is killed, and pop3d says so */
+/* What a POP3 client reads after "-ERR". */
+#define SESSION_IS_MBOX "[SYS/PERM] this mailbox is an mbox file, which POP3 does not serve"
+
 struct session_start {
 	int fd;				/* the session's end of the socketpair */
 	uid_t uid;

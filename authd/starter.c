@@ -1,4 +1,5 @@
 #include "authd/starter.h"
+#include "authd/room.h"
 #include "authd/session.h"
 #include "common/channel.h"
 #include "common/log.h"
@@ -66,6 +67,15 @@ static int run_session(const struct frame *f, int fd)
 	return session_run(&start);
 }
 
+static int run_room(const struct frame *f, int fd)
+{
+	static char base[WIRE_PATH_LENGTH_MAX + 1];
+
+	if (!frame_value_copy(f, ROOM_START_BASE, base, sizeof base))
+		return EX_DATAERR;
+	return room_run(fd, (uid_t)f->value[ROOM_START_UID].number, (gid_t)f->value[ROOM_START_GID].number, base);
+}
+
 /* A judge of tokens asks on the network and has no right to anything here. */
 static int run_program(const struct frame *f, int fd)
 {
@@ -90,6 +100,8 @@ static int run_child(const struct frame *f)
 		return checker_run(fd);
 	case FRAME_LOOKUP_START:
 		return lookup_run(fd, ROLE_SHADOW_NAMES);
+	case FRAME_ROOM_START:
+		return run_room(f, fd);
 	case FRAME_PROGRAM_ASK:
 		return run_program(f, fd);
 	default:

@@ -1,5 +1,5 @@
 /* The starter: a fork of authd made before any table of secrets is open, which forks sessions,
- * checkers, helpers for look-ups and runs of programs (checkpassword, oauth-checker) on authd's word. So none of them inherits a
+ * checkers, helpers for look-ups and quotas, and runs of programs (checkpassword, oauth-checker) on authd's word. So none of them inherits a
  * secret in its memory, and a fork of this small process costs a tenth of a millisecond. */
 #ifndef AUTHD_STARTER_H
 #define AUTHD_STARTER_H
@@ -10,7 +10,7 @@
 enum { SESSIONS_MAX = 2000, PROGRAM_SECONDS_MAX = 30 };
 
 /* Forks it; call before a loop, a table or a channel is opened. *FD: authd's end of the pipe, on
- * which SESSION_START, CHECKER_START, LOOKUP_START and PROGRAM_ASK go out. It ends when that end is closed. */
+ * which SESSION_START, CHECKER_START, LOOKUP_START, ROOM_START and PROGRAM_ASK go out. It ends when that end is closed. */
 enum result starter_begin(const struct configuration *conf, int *fd, struct why *why);
 
 /* checkpassword.c: one run of a program, by the words of COMMAND, then OURS (NULL: a judge of tokens) as the program

@@ -1,14 +1,11 @@
 /* The helper: see lookup.h. It may block, within its time, and nothing else. */
 #include "lookup.h"
 
-#include "log.h"
+#include "helper.h"
 #include <errno.h>
 #include <pwd.h>
 #include <shadow.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sysexits.h>
 #include <time.h>
 
 enum { ENTRY_MAX = 16384, FIRST_LOGIN = 1000 };
@@ -21,20 +18,6 @@ struct found {
 	struct why why;
 	char account_bytes[ENTRY_MAX], shadow_bytes[ENTRY_MAX];
 };
-
-void lookup_limit(unsigned seconds)
-{
-	static timer_t timer;
-	static bool is_made;
-	/* no library can block, catch or ignore it */
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
-	const struct itimerspec due = { .it_value.tv_sec = seconds };
-
-	if (!is_made && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0)
-		is_made = true;
-	if (is_made)
-		timer_settime(timer, 0, &due, NULL);
-}
 
 /* Of the reentrant calls: 0 and no entry says that it is not there; a code, that a service of nsswitch.conf(5) could
  * not be asked. Two of those are said by services which mean "not there". */
@@ -87,7 +70,7 @@ static void find(const char *name, bool wants_hash, struct found *found)
 		find_hash(found);
 }
 
-static enum result tell(struct channel *channel, uint64_t serial, const struct found *found, struct why *why)
+static enum result tell(struct channel *channel, uint64_t serial, const struct found *found)
 {
 	const struct passwd *account = &found->account;
 	bool is_found = found->verdict == LOOKUP_FOUND;
@@ -101,44 +84,38 @@ static enum result tell(struct channel *channel, uint64_t serial, const struct f
 		[LOOKUP_TELL_WORDS] = WIRE_STRING(found->why.text),
 	};
 
-	return channel_send(channel, FRAME_LOOKUP_TELL, values, -1, why);
+	return channel_send(channel, FRAME_LOOKUP_TELL, values, -1, NULL);
 }
 
-static enum result enter(enum role role, struct why *why)
+static enum result enter(const void *context, struct why *why)
 {
 	static const struct sandbox_path all = { "/", ALLOW_READ | ALLOW_LIST };
+	const enum role *role = context;
 	struct identity identity;
-	enum result result = sandbox_identity(role, &identity, why);
+	enum result result = sandbox_identity(*role, &identity, why);
 
-	return result == RESULT_OK ? sandbox_enter(role, &identity, &all, 1, why) : result;
+	return result == RESULT_OK ? sandbox_enter(*role, &identity, &all, 1, why) : result;
+}
+
+static bool answer(struct channel *channel, const struct frame *f)
+{
+	static struct found found;
+	char name[ADDRESS_LOCAL_MAX + 1];
+	bool is_told;
+
+	if (f->type != FRAME_LOOKUP_ASK || !frame_value_copy(f, LOOKUP_ASK_NAME, name, sizeof name))
+		return false;
+	find(name, f->value[LOOKUP_ASK_WANTS_HASH].number == 1, &found);
+	is_told = tell(channel, f->value[LOOKUP_ASK_SERIAL].number, &found) == RESULT_OK;
+	explicit_bzero(found.shadow_bytes, sizeof found.shadow_bytes);
+	return is_told;
 }
 
 int lookup_run(int fd, enum role role)
 {
-	static struct found found;
-	char name[ADDRESS_LOCAL_MAX + 1];
-	struct channel channel;
-	struct why why = { 0 };
-	struct frame f;
+	const struct helper_duty duty = {
+		.name = "names", .log_none = "no-lookup-helper", .seconds = LOOKUP_SECONDS, .context = &role, .enter = enter, .answer = answer,
+	};
 
-	prctl(PR_SET_NAME, "names");
-	lookup_limit(LOOKUP_SECONDS);	/* the account of the role is looked up too */
-	if (enter(role, &why) != RESULT_OK || channel_open(&channel, NULL, fd, NULL, NULL, &why) != RESULT_OK) {
-		log_failure("no-lookup-helper", &why);
-		return EX_OSERR;
-	}
-	lookup_limit(0);
-	while (channel_wait(&channel, &f, -1, &why) == RESULT_OK) {
-		uint64_t serial = f.value[LOOKUP_ASK_SERIAL].number;
-
-		if (f.type != FRAME_LOOKUP_ASK || !frame_value_copy(&f, LOOKUP_ASK_NAME, name, sizeof name))
-			break;
-		lookup_limit(LOOKUP_SECONDS);
-		find(name, f.value[LOOKUP_ASK_WANTS_HASH].number == 1, &found);
-		lookup_limit(0);
-		if (tell(&channel, serial, &found, &why) != RESULT_OK)
-			break;
-		explicit_bzero(found.shadow_bytes, sizeof found.shadow_bytes);
-	}
-	return EX_OK;
+	return helper_run(fd, &duty);
 }

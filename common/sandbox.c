@@ -50,6 +50,7 @@ static const struct role_row {
 	[ROLE_STSD] = { "stsd", "dawkt", DENY_STSD, false, true, true, 0, "its own folder" },
 	[ROLE_NAMES] = { "names", "nobody", DENY_NAMES, false, true, false, 0, "reads; looks accounts up, for locald" },
 	[ROLE_SHADOW_NAMES] = { "authd:names", NULL, DENY_NAMES, true, true, false, CAPABILITY(CAP_DAC_READ_SEARCH), "reads; looks accounts and hashes up, for authd" },
+	[ROLE_QUOTA] = { "authd:quota", NULL, DENY_WORKER, false, true, false, 0, "reads below the mailboxes' folder, for authd" },
 };
 
 enum result sandbox_identity(enum role role, struct identity *identity, struct why *why)

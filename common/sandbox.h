@@ -15,12 +15,13 @@ enum role {
 	ROLE_PROGRAM,		/* the mailbox's uid or dawkx; a person's program: no walls but the uid */
 	ROLE_POP3_WORKER,	/* dawkp: network in */
 	ROLE_POP3_SESSION,	/* the mailbox's uid, one maildir */
-	ROLE_AUTHD,		/* root: secrets, mailboxes' quota; no network */
+	ROLE_AUTHD,		/* root: secrets; no network */
 	ROLE_CHECKER,		/* nobody's rights: crypt(3) alone */
 	ROLE_REMOTED, ROLE_DNSD, ROLE_KEYD,
 	ROLE_STSD,		/* dawkt: network out; its own folder */
 	ROLE_NAMES,		/* nobody: looks accounts of the system up, for locald */
 	ROLE_SHADOW_NAMES,	/* root: the same with password hashes, for authd */
+	ROLE_QUOTA,		/* the mailbox's uid: reads below its folder, for authd */
 	ROLES_END
 };
 

@@ -66,7 +66,10 @@ enum {
 	M(LOGIN_NEXT,      41, "login-next",       "smtpd, pop3d -> authd",      NONE)  \
 	M(ROUTE_LOGINS,    42, "route-logins",     "opener -> remoted",          ONE)   \
 	M(CALL_ASK,        43, "call-ask",         "smtpd -> remoted",           NONE)  \
-	M(CALL_TELL,       44, "call-tell",        "remoted -> smtpd",           NONE)
+	M(CALL_TELL,       44, "call-tell",        "remoted -> smtpd",           NONE)  \
+	M(ROOM_START,      45, "room-start",       "authd -> starter",           ONE)   \
+	M(ROOM_ASK,        46, "room-ask",         "authd -> quota helper",      NONE)  \
+	M(ROOM_TELL,       47, "room-tell",        "quota helper -> authd",      NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -264,6 +267,15 @@ enum {
 	F(LOOKUP_TELL, SERIAL, NUMBER, 0) F(LOOKUP_TELL, VERDICT, NUMBER, 0) F(LOOKUP_TELL, UID, NUMBER, 0) \
 	F(LOOKUP_TELL, GID, NUMBER, 0) F(LOOKUP_TELL, HOME, BYTES, 1024) F(LOOKUP_TELL, HASH, BYTES, 512) \
 	F(LOOKUP_TELL, WORDS, BYTES, 256)
+
+/* Is there room in the maildir MAILDIR by QUOTA? A helper under UID and GID that may read below BASE reads ROOM_ASK on the
+ * descriptor. IS_FULL: 1 or 0. */
+#define WIRE_ROOM_START(F) \
+	F(ROOM_START, UID, NUMBER, 0) F(ROOM_START, GID, NUMBER, 0) F(ROOM_START, BASE, BYTES, WIRE_PATH_LENGTH_MAX)
+#define WIRE_ROOM_ASK(F) \
+	F(ROOM_ASK, SERIAL, NUMBER, 0) F(ROOM_ASK, MAILDIR, BYTES, WIRE_PATH_LENGTH_MAX) F(ROOM_ASK, QUOTA, BYTES, 64)
+#define WIRE_ROOM_TELL(F) \
+	F(ROOM_TELL, SERIAL, NUMBER, 0) F(ROOM_TELL, IS_FULL, NUMBER, 0)
 
 /* The compiled table of logins at next hops, secret/routes.cdb, in place of the last one: GENERATION counts them. */
 #define WIRE_ROUTE_LOGINS(F) \

@@ -1,5 +1,6 @@
 /* Forking: see deliverer_start.h. */
 #include "deliverer_start.h"
+#include "common/helper.h"
 #include "common/log.h"
 #include "common/lookup.h"
 #include "common/sandbox.h"
@@ -71,10 +72,10 @@ static int child(const struct configuration *conf, const struct account *account
 
 	existing_base(base, existing, sizeof(existing));
 	umask(077);
-	lookup_limit(LOOKUP_SECONDS);	/* its groups are looked up */
+	helper_limit(LOOKUP_SECONDS);	/* its groups are looked up */
 	if (result == RESULT_OK)
 		result = sandbox_enter(ROLE_DELIVERER, &identity, &path, 1, &why);
-	lookup_limit(0);
+	helper_limit(0);
 	if (result == RESULT_OK)
 		return deliverer_run(conf, FIRST_KEPT);
 	log_failure("deliverer-unable-to-start", &why);

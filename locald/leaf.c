@@ -1,5 +1,6 @@
 /* Making mailboxes' directories as root: see leaf.h. */
 #include "leaf.h"
+#include "common/base.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,13 +28,6 @@ void leaf_forget(const char *path)
 
 	if (seen[hash % SEEN_MAX] == hash)
 		seen[hash % SEEN_MAX] = 0;
-}
-
-bool path_is_below(const char *path, const char *directory)
-{
-	size_t length = strlen(directory);
-
-	return strncmp(path, directory, length) == 0 && path[length] == '/' && path[length + 1] != '\0';
 }
 
 /* What is made stands under a name of its own until its owner and mode are right: a mailbox that root kept because this

@@ -16,7 +16,4 @@ enum result leaf_prepare(const struct configuration *conf, const char *path, boo
 /* Look again next time: delivery there failed. */
 void leaf_forget(const char *path);
 
-/* Does PATH lie below DIRECTORY? */
-bool path_is_below(const char *path, const char *directory);
-
 #endif

@@ -1,5 +1,6 @@
 /* Programs, the spawner's side: see program.h. */
 #include "program.h"
+#include "common/helper.h"
 #include "common/log.h"
 #include "common/lookup.h"
 #include "common/sandbox.h"
@@ -87,10 +88,10 @@ static int child(const struct program *program, int fd)
 	extension[strcspn(extension, "@")] = '\0';
 	umask(077);
 	setsid();
-	lookup_limit(LOOKUP_SECONDS);	/* its groups are looked up */
+	helper_limit(LOOKUP_SECONDS);	/* its groups are looked up */
 	if (result == RESULT_OK)
 		result = sandbox_enter(ROLE_PROGRAM, &identity, NULL, 0, &why);
-	lookup_limit(0);
+	helper_limit(0);
 	if (result == RESULT_OK)
 		keeper_run(&task, &outcome);
 	else

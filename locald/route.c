@@ -1,5 +1,6 @@
 /* Routing: see route.h. */
 #include "route.h"
+#include "common/base.h"
 #include "common/log.h"
 #include "common/lookup.h"
 #include "common/sandbox.h"
@@ -52,16 +53,6 @@ static void report(struct recipient *recipient, enum delivery_verdict verdict, c
 	recipient_report(recipient, &outcome);
 }
 
-void route_base(const struct configuration *its_conf, const char *path, char *out)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (path_is_below(path, its_conf->mailboxes))
-		snprintf(out, 4096, "%s", its_conf->mailboxes);
-	else
-		snprintf(out, 4096, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-}
-
 static void log_refused(const struct recipient *recipient, const struct account *account)
 {
 	struct log_line line;
@@ -94,7 +85,7 @@ static bool is_done(struct recipient *recipient, uint64_t key)
 static void deliver(struct recipient *recipient, const struct account *account, uint64_t key, enum delivery_kind kind, const char *path,
                     const char *quota, const char *home, const char *extension)
 {
-	char base[4096];
+	char base[BASE_SIZE];
 	struct why why = { 0 };
 	struct part *part;
 
@@ -111,7 +102,7 @@ static void deliver(struct recipient *recipient, const struct account *account, 
 	if (home[0] != '\0')
 		snprintf(base, sizeof(base), "%s", home);
 	else
-		route_base(conf, path, base);
+		base_of_mailbox(conf, path, base);
 	part = part_make(recipient, key, kind, path, quota, home, extension);
 	if (part == NULL) {
 		report(recipient, DELIVERY_DEFERRED, "4.3.1", "out of memory");
@@ -145,7 +136,7 @@ static bool aliases_identity(struct recipient *recipient, struct account *accoun
 	*account = programs;
 	if (programs.uid != 0)
 		return true;
-	if (programs_lookup.at == NULL)
+	if (!lookup_is_asked(&programs_lookup))
 		lookup_ask(&programs_lookup, aliases_account, false, found_programs);
 	report(recipient, DELIVERY_DEFERRED, "4.3.5", "there is no account dawkx: run `make setup` or `dawk init`");
 	return false;
@@ -245,7 +236,7 @@ static void looked_up(struct lookup *lookup, enum result result, const struct lo
 	if (result == RESULT_OK)
 		result = resolve_account(account->uid, account->gid, account->home, &meaning);
 	if (result == RESULT_OK)
-		deliver_account(recipient, &meaning, lookup->name, account->home, waiting->extension);
+		deliver_account(recipient, &meaning, lookup_name(lookup), account->home, waiting->extension);
 	else if (result == RESULT_END)
 		deliver_catch_all(recipient);
 	else

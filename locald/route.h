@@ -11,8 +11,5 @@ enum result route_open(const struct configuration *conf, struct why *why);
 void route_recipient(struct recipient *recipient);
 /* In a fresh child: the tables are not its business. */
 void route_close(void);
-/* The folder that a deliverer of PATH is let into: `mailboxes` where it lies below, else the one
- * above it. OUT: 4096 bytes. */
-void route_base(const struct configuration *conf, const char *path, char *out);
 
 #endif

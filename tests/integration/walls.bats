@@ -2,8 +2,11 @@
 load ../lib/suite
 
 setup_file() {
-	suite_start
-	printf 'Subject: wakes the deliverer\n\nhello\n' | send_message bob@client.example alice@local.example
+	suite_make
+	suite_add_mailbox roomy ':::1M'
+	$DAWK update
+	suite_run
+	printf 'Subject: wakes the deliverer\n\nhello\n' | send_message bob@client.example alice@local.example roomy@local.example
 	wait_until delivered_to alice 1
 }
 teardown_file() { suite_stop; }
@@ -17,6 +20,10 @@ processes_of() {
 		[[ $(status_of "$pid" Uid) == "$uid"$'\t'"$uid"$'\t'"$uid"$'\t'"$uid" ]] && echo "$pid"
 	done
 	return 0
+}
+named() {	# NAME: the processes that call themselves so
+	local pid
+	for pid in $(suite_processes); do [[ $(cat "/proc/$pid/comm") != "$1" ]] || echo "$pid"; done
 }
 program_of() { local path; path=$(readlink "/proc/$1/exe") && echo "${path##*/}"; }
 
@@ -55,6 +62,12 @@ behind_walls() {	# ACCOUNT PROGRAM: there are such processes, and each has given
 
 @test "deliverers are the mailbox's account" {
 	behind_walls dawkm locald
+}
+
+@test "who looks into a mailbox for its quota is the mailbox's account" {
+	behind_walls dawkm authd
+	for pid in $(named quota); do [[ $(processes_of dawkm) == *"$pid"* && $(status_of "$pid" Seccomp) == 2 ]]; done
+	[[ -n $pid ]]
 }
 
 @test "a POP3 session is the mailbox's account, and the password was checked by a process without rights" {

@@ -298,6 +298,23 @@ three_messages() {
 	EOF
 }
 
+@test "so is one that the name does not tell" {
+	suite_add_mailbox dave "::$SUITE/mail/dave:"
+	: >"$SUITE/mail/dave"
+	[[ $(id -u) != 0 ]] || chown dawkm: "$SUITE/mail/dave"
+	$DAWK update
+	suite_run
+	talk pop3d <<-'EOF'
+		S: +OK
+		C: USER dave
+		S: +OK
+		C: PASS secret
+		S: -ERR [SYS/PERM] this mailbox is an mbox file
+		C: QUIT
+		S: +OK
+	EOF
+}
+
 @test "links and folders in a mailbox are not followed" {
 	[[ $(id -u) == 0 ]] || return 0
 	echo "not yours" >"$SUITE/other"

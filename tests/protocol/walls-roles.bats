@@ -69,6 +69,11 @@ root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
 	allowed_to names "thread list read-passwd read-queue read-secrets read-keys socket-unix socketpair bind$([[ $(id -u) == 0 ]] || echo ' read-mailbox')" /
 }
 
+@test "who looks into a mailbox for its quota reads below its folder and does nothing else" {
+	allowed_to authd:quota 'thread read-mailbox' "$SUITE/mail"
+	allowed_to authd:quota thread
+}
+
 @test "remoted and dnsd have the network, and no file" {
 	for role in remoted dnsd; do
 		allowed_to "$role" 'thread socket-inet socket-inet6 socket-netlink socket-unix socketpair connect bind'
@@ -97,12 +102,12 @@ root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
 
 @test "dawk privileges shows a line per role, with its account and what it is refused" {
 	run -0 "$BIN/dawk" privileges
-	[[ ${#lines[@]} == 16 ]]
+	[[ ${#lines[@]} == 17 ]]
 	for row in 'smtpd *dawks *yes *no *admin,setuid,exec,fork,kill,socket,chmod,utime,list ' 'queued *dawkq *yes *no ' \
 		'locald *root *no *yes *none ' 'deliverer *mailbox *yes *no ' 'program *mailbox *no *yes *none ' 'pop3d *dawkp *yes *no ' \
 		'pop3-session *mailbox *yes *no ' 'authd *root *yes *unix ' 'checker *nobody *yes *no ' 'remoted *dawkr *yes *yes ' \
 		'dnsd *dawkd *yes *yes ' 'keyd *dawkk *yes *no ' 'stsd *dawkt *yes *yes *admin,setuid,exec,fork,kill,listen,chmod,utime ' 'names *nobody *yes *unix ' \
-		'authd:names *root *yes *unix '; do
+		'authd:names *root *yes *unix ' 'authd:quota *mailbox *yes *no *admin,setuid,exec,fork,kill,socket,chmod,utime,list '; do
 		grep -qE "^$row" <<<"$output"
 	done
 }

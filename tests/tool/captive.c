@@ -1,7 +1,7 @@
 /* Enters the walls of a role as its process would, then tries what a process that was taken over would
  * try: captive ROLE ACCOUNT MAILBOX HOME [PATH..]; prints the kernel's version of Landlock, then a line
  * per attempt: NAME allowed, or NAME refused. ACCOUNT is for the roles of a mailbox, PATHs are what the
- * role may read and (but authd) write. */
+ * role may read and, where it may at all, write. */
 #include "common/sandbox.h"
 
 #include <errno.h>
@@ -242,6 +242,7 @@ static enum role role_of(const char *name)
 		[ROLE_POP3_WORKER] = "pop3d", [ROLE_POP3_SESSION] = "pop3-session", [ROLE_AUTHD] = "authd",
 		[ROLE_CHECKER] = "checker", [ROLE_REMOTED] = "remoted", [ROLE_DNSD] = "dnsd", [ROLE_KEYD] = "keyd", [ROLE_STSD] = "stsd",
 		[ROLE_PROGRAM] = "program", [ROLE_NAMES] = "names", [ROLE_SHADOW_NAMES] = "authd:names",
+		[ROLE_QUOTA] = "authd:quota",
 	};
 
 	for (int i = 0; i < ROLES_END; i++)
@@ -254,7 +255,7 @@ static enum role role_of(const char *name)
 static void fill_identity(enum role role, const char *account, struct identity *identity)
 {
 	struct why why = { 0 };
-	bool is_mailbox = role == ROLE_DELIVERER || role == ROLE_POP3_SESSION || role == ROLE_PROGRAM;
+	bool is_mailbox = role == ROLE_DELIVERER || role == ROLE_POP3_SESSION || role == ROLE_PROGRAM || role == ROLE_QUOTA;
 	const struct passwd *entry = is_mailbox && geteuid() == 0 ? getpwnam(account) : NULL;
 
 	if (sandbox_identity(role, identity, &why) != RESULT_OK) {
@@ -263,6 +264,21 @@ static void fill_identity(enum role role, const char *account, struct identity *
 	}
 	if (entry)
 		*identity = (struct identity){ entry->pw_uid, entry->pw_gid, NULL };
+}
+
+/* As its process asks for it. */
+static int rights_of(enum role role)
+{
+	switch (role) {
+	case ROLE_QUOTA:
+		return ALLOW_READ;
+	case ROLE_AUTHD:
+	case ROLE_NAMES:
+	case ROLE_SHADOW_NAMES:
+		return ALLOW_READ | ALLOW_LIST;
+	default:
+		return ALLOW_READ | ALLOW_LIST | ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE;
+	}
 }
 
 int main(int argc, char **argv)
@@ -278,9 +294,7 @@ int main(int argc, char **argv)
 	mailbox = argv[3];
 	home = argv[4];
 	for (int i = 5; i < argc && count < PATHS_MAX; i++)
-		paths[count++] = (struct sandbox_path){
-			argv[i], ALLOW_READ | ALLOW_LIST | (role == ROLE_AUTHD || role == ROLE_NAMES || role == ROLE_SHADOW_NAMES ? 0 : ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE),
-		};
+		paths[count++] = (struct sandbox_path){ argv[i], rights_of(role) };
 	fill_identity(role, argv[2], &identity);
 	prepare();
 	start_outsider(&identity);

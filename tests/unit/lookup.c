@@ -165,11 +165,11 @@ static void who_was_cancelled_hears_nothing(void)
 /* All helpers are held by names without an answer. */
 static void the_queue_has_an_end(void)
 {
-	static struct question held[LOOKUP_HELPERS_MAX], many[MANY];
+	static struct question held[POOL_HELPERS], many[MANY];
 	unsigned refused = 0;
 	char name[24];
 
-	for (int i = 0; i < LOOKUP_HELPERS_MAX; i++) {
+	for (int i = 0; i < POOL_HELPERS; i++) {
 		snprintf(name, sizeof name, "mute%d", i);
 		ask(&held[i], name);
 	}
@@ -178,12 +178,12 @@ static void the_queue_has_an_end(void)
 		ask(&many[i], name);
 		refused += many[i].answers;
 	}
-	CHECK(refused == MANY - (LOOKUP_WAITING_MAX - LOOKUP_HELPERS_MAX));
+	CHECK(refused == MANY - (LOOKUP_WAITING_MAX - POOL_HELPERS));
 	CHECK(many[MANY - 1].result == RESULT_RETRY);
-	CHECK(started <= 2 + LOOKUP_HELPERS_MAX);
+	CHECK(started <= 3 + POOL_HELPERS);
 	for (int i = 0; i < MANY; i++)
 		lookup_cancel(&many[i].lookup);
-	for (int i = 0; i < LOOKUP_HELPERS_MAX; i++)
+	for (int i = 0; i < POOL_HELPERS; i++)
 		lookup_cancel(&held[i].lookup);
 }
 

@@ -1,0 +1,45 @@
+/* See helper.h. */
+#include "helper.h"
+
+#include "log.h"
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+#include <time.h>
+
+void helper_limit(unsigned seconds)
+{
+	static timer_t timer;
+	static bool is_made;
+	/* no library can block, catch or ignore it */
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+	const struct itimerspec due = { .it_value.tv_sec = seconds };
+
+	if (!is_made && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0)
+		is_made = true;
+	if (is_made)
+		timer_settime(timer, 0, &due, NULL);
+}
+
+int helper_run(int fd, const struct helper_duty *duty)
+{
+	struct channel channel;
+	struct why why = { 0 };
+	struct frame f;
+	bool goes_on = true;
+
+	prctl(PR_SET_NAME, duty->name);
+	helper_limit(duty->seconds);	/* accounts are looked up for the walls, and folders opened */
+	if (duty->enter(duty->context, &why) != RESULT_OK || channel_open(&channel, NULL, fd, NULL, NULL, &why) != RESULT_OK) {
+		log_failure(duty->log_none, &why);
+		return EX_OSERR;
+	}
+	helper_limit(0);
+	while (goes_on && channel_wait(&channel, &f, -1, &why) == RESULT_OK) {
+		helper_limit(duty->seconds);
+		goes_on = duty->answer(&channel, &f);
+		helper_limit(0);
+	}
+	(void)channel_flush(&channel, &why);
+	return EX_OK;
+}
