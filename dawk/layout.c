@@ -118,6 +118,22 @@ static bool write_all(int fd, const char *text, size_t length)
 	return true;
 }
 
+/* The rename lives in the folder. */
+static enum result sync_folder_of(const char *path, struct why *why)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX];
+	enum result result = RESULT_OK;
+
+	snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		result = why_errno(why, RESULT_RETRY, "unable to write the folder of %s", path);
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
 enum result layout_write_file(const char *path, const char *text, size_t length, mode_t mode, bool keep, struct why *why)
 {
 	char beside[PATH_MAX];
@@ -134,7 +150,7 @@ enum result layout_write_file(const char *path, const char *text, size_t length,
 		why_errno(why, RESULT_NEVER, "unable to write %s", beside);
 	close(fd);
 	if (is_written && rename(beside, path) == 0)
-		return RESULT_OK;
+		return sync_folder_of(path, why);
 	if (is_written)
 		why_errno(why, RESULT_NEVER, "unable to rename %s", beside);
 	unlink(beside);

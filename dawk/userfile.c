@@ -132,9 +132,5 @@ enum result userfile_edit(struct userfile *file, size_t start, size_t length, co
 
 enum result userfile_save(struct userfile *file, struct why *why)
 {
-	enum result result = layout_write_file(file->path, file->text.s, file->text.len, 0600, false, why);
-	/* the rename lives in the folder, which must be durable before the edit is called done */
-	if (result == RESULT_OK && fsync(file->lock) < 0)
-		return why_errno(why, RESULT_RETRY, "unable to write the folder of %s", file->path);
-	return result;
+	return layout_write_file(file->path, file->text.s, file->text.len, 0600, false, why);
 }

@@ -33,6 +33,8 @@ enum result sender_open_key(const struct configuration *conf, int *fd, struct wh
 		return why_errno(why, RESULT_NEVER, "tls-report-key: unable to open %.150s", path);
 	if (fstat(*fd, &st) || !S_ISREG(st.st_mode))
 		why_set(why, RESULT_NEVER, "tls-report-key: %.150s is not a file", path);
+	else if (st.st_uid != 0 && st.st_uid != geteuid())
+		why_set(why, RESULT_NEVER, "tls-report-key: %.100s belongs to another account, so it is no secret: make a new one", path);
 	else if (st.st_mode & 077)
 		why_set(why, RESULT_NEVER, "tls-report-key: others may read or write %.100s, so it is no secret: chmod 600, or make a new one", path);
 	else

@@ -318,13 +318,16 @@ uid_of() { awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$1/status"; }
 	make_key short -algorithm RSA -pkeyopt rsa_keygen_bits:768
 	(umask 077 && openssl pkey -in "$ed" -aes256 -passout pass:x -out "$PAIR/sealed.key" && echo nothing >"$PAIR/no.key")
 	install -m 640 "$ed" "$PAIR/open.key"
-	declare -A words=([missing]='unable to open' [ec]='Ed25519 and RSA' [short]='too short' [sealed]=passphrase [no]='no private key' [open]='others may read')
-	for name in missing ec short sealed no open; do
+	install -m 600 -o dawkt "$ed" "$PAIR/foreign.key"
+	declare -A words=([missing]='unable to open' [ec]='Ed25519 and RSA' [short]='too short' [sealed]=passphrase [no]='no private key' [open]='others may read'
+		[foreign]='belongs to another account')
+	for name in missing ec short sealed no open foreign; do
 		sign_with "$PAIR/$name.key"
 		run -78 tlsrpt --day $day
 		[[ $output == *"tls-report-key: "*"$name.key"* && $output == *"${words[$name]}"* && ${#lines[@]} == 1 ]]
 		[[ $name == short ]] || run -78 tlsrpt --record
 	done
+	sign_with "$PAIR/open.key"
 	run dawk_on us check
 	[[ $output == *"open.key is a private key, and others may read"*"chmod 600 $PAIR/open.key"* ]]
 	sign_with "$PAIR/missing.key"
