@@ -119,7 +119,7 @@ power_go_on() {	# KIND CUT
 	kill "$sink"
 	for name in smtpd queued pop3d; do suite_end "$name" || result="bad $result"; done
 	wait "$sink" 2>/dev/null
-	grep -sE 'AddressSanitizer|runtime error:' "$folder"/stderr/* && result="bad $result"
+	grep -sE 'AddressSanitizer|runtime error:|ThreadSanitizer' "$folder"/stderr/* && result="bad $result"
 	ended=$((ended + 1)) ended_twice=$((ended_twice + $(value_of twice "${result:- twice=0}")))
 	[[ $result == ok* ]] && return 0
 	echo "  after the restart: $result"

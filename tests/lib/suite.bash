@@ -118,7 +118,7 @@ suite_processes() { grep -laF -f <(echo "$SUITE/") /proc/[0-9]*/cmdline 2>/dev/n
 suite_has_no_process() { [[ -z $(suite_processes) ]]; }
 
 suite_stop() {
-	local name pid trouble=0
+	local name pid said trouble=0
 	[[ -n ${SUITE:-} && -d $SUITE ]] || return 0
 	for name in "$SUITE"/pid/*; do
 		[[ -e $name ]] || continue
@@ -134,7 +134,9 @@ suite_stop() {
 			kill -KILL "$pid" 2>/dev/null
 		done
 	fi
-	if grep -sE 'AddressSanitizer|runtime error:|ThreadSanitizer|LeakSanitizer|bad system call' "$SUITE"/stderr/* "$SUITE"/log/*/current; then trouble=1; fi
+	# Not by grep's exit code, which is 2 where there is a match and one of the files is missing.
+	said=$(grep -sE 'AddressSanitizer|runtime error:|ThreadSanitizer|LeakSanitizer|bad system call' "$SUITE"/stderr/* "$SUITE"/log/*/current)
+	[[ -z $said ]] || { echo "$said"; trouble=1; }
 	if [[ $trouble == 1 || -z ${BATS_TEST_COMPLETED:-} ]]; then
 		for name in "$SUITE"/stderr/*; do
 			[[ -e $name ]] && { echo "--- ${name##*/} logged:"; tail -n 25 "$name"; }
