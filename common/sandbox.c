@@ -50,6 +50,7 @@ static const struct role_row {
 	[ROLE_STSD] = { "stsd", "dawkt", DENY_STSD, false, true, true, 0, "its own folder" },
 	[ROLE_NAMES] = { "names", "nobody", DENY_NAMES, false, true, false, 0, "reads; looks accounts up, for locald" },
 	[ROLE_SHADOW_NAMES] = { "authd:names", NULL, DENY_NAMES, true, true, false, CAPABILITY(CAP_DAC_READ_SEARCH), "reads; looks accounts and hashes up, for authd" },
+	[ROLE_FOLDERS] = { "folders", NULL, DENY_WORKER & ~DENY_OWNERS, true, true, false, CAPABILITY(CAP_CHOWN), "makes mailboxes' folders and gives them away, for locald; writes to no file" },
 	[ROLE_QUOTA] = { "authd:quota", NULL, DENY_WORKER, false, true, false, 0, "reads below the mailboxes' folder, for authd" },
 };
 

@@ -22,6 +22,7 @@ enum role {
 	ROLE_NAMES,		/* nobody: looks accounts of the system up, for locald */
 	ROLE_SHADOW_NAMES,	/* root: the same with password hashes, for authd */
 	ROLE_QUOTA,		/* the mailbox's uid: reads below its folder, for authd */
+	ROLE_FOLDERS,		/* root: makes mailboxes' folders and gives them away, for locald */
 	ROLES_END
 };
 

@@ -69,7 +69,9 @@ enum {
 	M(CALL_TELL,       44, "call-tell",        "remoted -> smtpd",           NONE)  \
 	M(ROOM_START,      45, "room-start",       "authd -> starter",           ONE)   \
 	M(ROOM_ASK,        46, "room-ask",         "authd -> quota helper",      NONE)  \
-	M(ROOM_TELL,       47, "room-tell",        "quota helper -> authd",      NONE)
+	M(ROOM_TELL,       47, "room-tell",        "quota helper -> authd",      NONE)  \
+	M(FOLDER_ASK,      48, "folder-ask",       "locald -> folder helper",    NONE)  \
+	M(FOLDER_TELL,     49, "folder-tell",      "folder helper -> locald",    NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -276,6 +278,14 @@ enum {
 	F(ROOM_ASK, SERIAL, NUMBER, 0) F(ROOM_ASK, MAILDIR, BYTES, WIRE_PATH_LENGTH_MAX) F(ROOM_ASK, QUOTA, BYTES, 64)
 #define WIRE_ROOM_TELL(F) \
 	F(ROOM_TELL, SERIAL, NUMBER, 0) F(ROOM_TELL, IS_FULL, NUMBER, 0)
+
+/* Root's part of the mailbox PATH is to be seen to, for UID and GID. IS_READY: 1, or 0 with WORDS and the ERRNO behind them. */
+#define WIRE_FOLDER_ASK(F) \
+	F(FOLDER_ASK, SERIAL, NUMBER, 0) F(FOLDER_ASK, PATH, BYTES, WIRE_PATH_LENGTH_MAX) F(FOLDER_ASK, IS_MBOX, NUMBER, 0) \
+	F(FOLDER_ASK, UID, NUMBER, 0) F(FOLDER_ASK, GID, NUMBER, 0)
+#define WIRE_FOLDER_TELL(F) \
+	F(FOLDER_TELL, SERIAL, NUMBER, 0) F(FOLDER_TELL, IS_READY, NUMBER, 0) F(FOLDER_TELL, ERRNO, NUMBER, 0) \
+	F(FOLDER_TELL, WORDS, BYTES, 256)
 
 /* The compiled table of logins at next hops, secret/routes.cdb, in place of the last one: GENERATION counts them. */
 #define WIRE_ROUTE_LOGINS(F) \

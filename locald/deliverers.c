@@ -1,5 +1,6 @@
 /* Deliverers: see deliverers.h. */
 #include "deliverers.h"
+#include "common/hung.h"
 #include "common/log.h"
 #include "deliverer_start.h"
 #include "suspects.h"
@@ -68,6 +69,7 @@ static void deliverer_defer_all(struct deliverer *d, const char *words)
 		struct outcome outcome = { 0 };
 
 		deliverer_remove(d, part);
+		hooks->troubled(part);
 		outcome_set(&outcome, DELIVERY_DEFERRED, "4.2.0", "%s", words);
 		recipient_report(part->recipient, &outcome);
 	}
@@ -104,8 +106,10 @@ static void suspect_all(struct deliverer *d, uint64_t now)
 	struct why why = { 0 };
 
 	d->is_slow = true;
-	for (const struct part *part = d->first; part != NULL; part = part->next)
+	for (const struct part *part = d->first; part != NULL; part = part->next) {
 		suspect_add(part->path, now);
+		hooks->suspected(part);
+	}
 	why_set(&why, RESULT_RETRY, "no answer for %d s; new mail goes to another process", DELIVERER_SLOW_MS / 1000);
 	log_deliverer("deliverer-slow", d, &why);
 }
@@ -129,6 +133,7 @@ static void take_result(struct deliverer *d, struct part *part, const struct fra
 	if (verdict == DELIVERY_DELIVERED) {
 		done_add(&part->recipient->done, part->key);
 		suspect_clear(part->path);
+		hung_clear(part->path);
 	}
 	else if (verdict == DELIVERY_DEFERRED)
 		hooks->troubled(part);
@@ -283,8 +288,7 @@ struct deliverer *deliverer_start(struct lane *lane, const struct account *accou
 	d->base = base;
 	d->progress_ms = loop_now_ms(loop);
 	if (channel_open(&d->channel, loop, fd, take_frame, channel_lost, why) != RESULT_OK) {
-		kill(d->pid, SIGKILL);
-		waitpid(d->pid, NULL, 0);
+		kill(d->pid, SIGKILL);	/* locald.c reaps it: its end may take as long as a file server that is away */
 		free(d);
 		return NULL;
 	}

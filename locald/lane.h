@@ -28,6 +28,8 @@ struct lane_hooks {
 	void (*run)(struct part *part, const char *command);
 	/* A delivery of PART did not come right: what was remembered of its folder may be wrong. */
 	void (*troubled)(const struct part *part);
+	/* A deliverer with PART in hand does not answer. */
+	void (*suspected)(const struct part *part);
 	/* In a fresh child: let go of what is the spawner's alone. */
 	void (*forked)(void);
 };

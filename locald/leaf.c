@@ -8,33 +8,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SEEN_MAX = 1 << 16, DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
-
-/* Hashes of the mailboxes seen; a new one takes the place of another. */
-static uint64_t seen[SEEN_MAX];
-
-static uint64_t hash_of(const char *path)
-{
-	uint64_t hash = 14695981039346656037u;
-
-	for (; *path != '\0'; path++)
-		hash = (hash ^ (unsigned char)*path) * 1099511628211u;
-	return hash | 1;
-}
-
-void leaf_forget(const char *path)
-{
-	uint64_t hash = hash_of(path);
-
-	if (seen[hash % SEEN_MAX] == hash)
-		seen[hash % SEEN_MAX] = 0;
-}
+enum { DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 
 /* What is made stands under a name of its own until its owner and mode are right: a mailbox that root kept because this
  * process was killed in between would get no mail ever after. Only root may write to PARENT. */
 static void making_name(char out[32])
 {
 	snprintf(out, 32, ".making.%ld", (long)getpid());
+}
+
+/* Another helper may be making the same. Where the file system can't do it in one step, as NFS, the two steps leave a gap
+ * in which the other's empty folder is replaced; whoever is in there by then tries again. */
+static int rename_if_new(int parent, const char *making, const char *name)
+{
+	if (renameat2(parent, making, parent, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (faccessat(parent, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	return renameat(parent, making, parent, name);
 }
 
 /* Owner and mode of FD, which it closes, and then its name. There by now: as good. */
@@ -45,13 +40,12 @@ static enum result finish_making(int parent, int fd, const char *making, const c
 	if (fchmod(fd, mode) != 0 || (account != NULL && geteuid() == 0 && fchown(fd, account->uid, account->gid) != 0))
 		result = why_errno(why, RESULT_RETRY, "give %s away", name);
 	close(fd);
-	if (result == RESULT_OK && renameat2(parent, making, parent, name, RENAME_NOREPLACE) != 0 && errno != EEXIST &&
-	    ((errno != EINVAL && errno != ENOSYS) || renameat(parent, making, parent, name) != 0))
+	if (result == RESULT_OK && rename_if_new(parent, making, name) != 0 && errno != EEXIST)
 		result = why_errno(why, RESULT_RETRY, "name %s", name);
 	return result;
 }
 
-/* Makes NAME in PARENT and gives it to ACCOUNT (NULL: root keeps it). The deliverer syncs it: this process waits for no disk. */
+/* Makes NAME in PARENT and gives it to ACCOUNT (NULL: root keeps it). The deliverer syncs it. */
 static enum result make_directory(int parent, const char *name, mode_t mode, const struct account *account, struct why *why)
 {
 	char making[32];
@@ -77,7 +71,7 @@ static enum result make_mbox(int parent, const char *name, const struct account 
 	int fd;
 
 	making_name(making);
-	fd = openat(parent, making, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = openat(parent, making, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);	/* these walls let nothing be written to */
 	if (fd < 0)
 		return why_errno(why, RESULT_RETRY, "make the mbox %s", name);
 	result = finish_making(parent, fd, making, name, 0600, account, why);
@@ -155,21 +149,12 @@ static enum result walk(int fd, const char *rest, unsigned leaf_at, bool makes_p
 enum result leaf_prepare(const struct configuration *conf, const char *path, bool is_mbox,
                          const struct account *account, struct why *why)
 {
-	uint64_t hash = hash_of(path), *place = &seen[hash % SEEN_MAX];
 	bool is_inside = path_is_below(path, conf->mailboxes);
-	enum result result;
-	int fd;
+	int fd = open(is_inside ? conf->mailboxes : "/", DIRECTORY);
 
-	if (*place == hash)
-		return RESULT_OK;
-	fd = open(is_inside ? conf->mailboxes : "/", DIRECTORY);
 	if (fd < 0)
 		return why_errno(why, RESULT_RETRY, "open %s", is_inside ? conf->mailboxes : "/");
 	if (is_inside)	/* DOMAIN, then USER */
-		result = walk(fd, path + strlen(conf->mailboxes), 1, true, is_mbox, account, why);
-	else
-		result = walk(fd, path, ~0u, false, is_mbox, account, why);
-	if (result == RESULT_OK)
-		*place = hash;
-	return result;
+		return walk(fd, path + strlen(conf->mailboxes), 1, true, is_mbox, account, why);
+	return walk(fd, path, ~0u, false, is_mbox, account, why);
 }

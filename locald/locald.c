@@ -7,9 +7,9 @@
 #include "common/service.h"
 #include "deliverer_start.h"
 #include "deliverers.h"
+#include "folders.h"
 #include "job.h"
 #include "lane.h"
-#include "leaf.h"
 #include "program.h"
 #include "route.h"
 #include <signal.h>
@@ -24,6 +24,7 @@ enum {
 };
 
 static struct loop *loop;
+static const struct configuration *conf;
 static bool is_ending;
 static struct timer finish, alone;
 static uint64_t finish_at_ms;
@@ -104,10 +105,21 @@ static void run_forward_program(struct part *part, const char *command)
 
 static void forget_mailbox(const struct part *part)
 {
-	leaf_forget(part->path);
+	folder_forget(part->path);
 }
 
-static enum result start_lookup_helper(int fd, struct why *why)
+static int run_lookups(int fd)
+{
+	return lookup_run(fd, ROLE_NAMES);
+}
+
+static int run_folders(int fd)
+{
+	return folders_run(fd, conf);
+}
+
+/* RUN is the helper's main, on FD. */
+static enum result start_helper(int (*run)(int fd), int fd, struct why *why)
 {
 	pid_t pid;
 
@@ -115,15 +127,25 @@ static enum result start_lookup_helper(int fd, struct why *why)
 	pid = fork();
 	if (pid == 0) {
 		route_close();
-		_exit(child_begin(&fd, 1, why) == RESULT_OK ? lookup_run(3, ROLE_NAMES) : EX_OSERR);
+		_exit(child_begin(&fd, 1, why) == RESULT_OK ? run(3) : EX_OSERR);
 	}
 	close(fd);
-	return pid > 0 ? RESULT_OK : why_errno(why, RESULT_RETRY, "fork a helper for look-ups");
+	return pid > 0 ? RESULT_OK : why_errno(why, RESULT_RETRY, "fork a helper");
 }
 
-static const struct lane_hooks hooks = { run_forward_program, forget_mailbox, route_close };
+static enum result start_lookup_helper(int fd, struct why *why)
+{
+	return start_helper(run_lookups, fd, why);
+}
 
-static enum result prepare(const struct configuration *conf, struct why *why)
+static enum result start_folder_helper(int fd, struct why *why)
+{
+	return start_helper(run_folders, fd, why);
+}
+
+static const struct lane_hooks hooks = { run_forward_program, forget_mailbox, folder_suspect, route_close };
+
+static enum result prepare(struct why *why)
 {
 	static const int signals[] = { SIGCHLD, 0 };
 	struct identity identity;
@@ -137,6 +159,7 @@ static enum result prepare(const struct configuration *conf, struct why *why)
 		return result;
 	lanes_open(loop, conf, &hooks);
 	lookup_begin(loop, start_lookup_helper);
+	folders_open(loop, start_folder_helper);
 	programs_open(loop, conf, route_close);
 	result = route_open(conf, why);
 	if (result == RESULT_OK)
@@ -147,13 +170,14 @@ static enum result prepare(const struct configuration *conf, struct why *why)
 int main(int argc, char **argv)
 {
 	static const char usage[] = "usage: locald [-c FILE]\nDelivers into mailboxes; started by queued.\n";
-	struct configuration *conf;
+	struct configuration *loaded;
 	struct why why = { 0 };
 	int exit_code;
 
-	if (service_start(argc, argv, "locald", usage, &conf, &exit_code) != RESULT_OK)
+	if (service_start(argc, argv, "locald", usage, &loaded, &exit_code) != RESULT_OK)
 		return exit_code;
-	if (prepare(conf, &why) != RESULT_OK) {
+	conf = loaded;
+	if (prepare(&why) != RESULT_OK) {
 		log_failure("unable-to-start", &why);
 		return EX_OSERR;
 	}

@@ -4,8 +4,8 @@
 #include "common/log.h"
 #include "common/lookup.h"
 #include "common/sandbox.h"
+#include "folders.h"
 #include "lane.h"
-#include "leaf.h"
 #include "program.h"
 #include <pwd.h>
 #include <stdio.h>
@@ -86,30 +86,19 @@ static void deliver(struct recipient *recipient, const struct account *account, 
                     const char *quota, const char *home, const char *extension)
 {
 	char base[BASE_SIZE];
-	struct why why = { 0 };
 	struct part *part;
 
 	if (is_done(recipient, key) || !may_become(recipient, account))
 		return;
-	if (leaf_prepare(conf, path, kind == DELIVER_MBOX, account, &why) != RESULT_OK) {
-		struct outcome outcome = { 0 };
-
-		outcome_of_trouble(&outcome, &why);
-		recipient->pending++;
-		recipient_report(recipient, &outcome);
-		return;
-	}
 	if (home[0] != '\0')
 		snprintf(base, sizeof(base), "%s", home);
 	else
 		base_of_mailbox(conf, path, base);
 	part = part_make(recipient, key, kind, path, quota, home, extension);
-	if (part == NULL) {
+	if (part != NULL)
+		folder_deliver(part, account, base);
+	else
 		report(recipient, DELIVERY_DEFERRED, "4.3.1", "out of memory");
-	} else if (!lane_add(part, account, base)) {
-		recipient->pending--;
-		report(recipient, DELIVERY_DEFERRED, "4.3.1", "out of memory");
-	}
 }
 
 static void deliver_mailbox(struct recipient *recipient, const struct meaning_of *meaning)

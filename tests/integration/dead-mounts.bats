@@ -1,10 +1,11 @@
 # Mailboxes on a file server that has gone away: whoever touches them waits. Nobody else may wait with them. The server is
 # tests/tool/dead-mount.py: needs root and /dev/fuse.
 load ../lib/suite
+load ../lib/locald
 
 setup() {
 	[[ $(id -u) == 0 ]] || return 0
-	suite_make --set 'relay-networks = none' --set 'error-limit = 100'
+	locald_make --set 'relay-networks = none' --set 'error-limit = 100' --set 'retry = 1s 2s 2s'
 }
 teardown() {
 	[[ -z ${dead:-} ]] || mount_is_back
@@ -41,6 +42,8 @@ mailbox_of_size() {	# NAME BYTES, with a quota of 1k
 	printf '1024S\n%s 1\n' "$2" >"$(maildir_of "$1")/maildirsize"
 	chown -R dawkm: "$(maildir_of "$1")"
 }
+send() { printf 'hello %s\n' "$1" | send_message bob@client.example "$1@local.example"; }
+has_waited() { $DAWK queue list --json | grep -q 'the mailbox does not answer'; }
 # authd remembers what it said for five seconds: another extension each time.
 rcpt_is() { asked=$((${asked:-0} + 1)); rcpt "$1+$asked@local.example" "$2" >/dev/null 2>&1; }
 
@@ -85,6 +88,70 @@ quotas_of_others_are_told() {	# [--takes]
 	} | talk smtpd
 	rcpt full@local.example '452 4.2.2'
 	[[ $(grep -c mailbox-stuck "$SUITE/stderr/smtpd") -lt 16 ]]
+}
+
+@test "a mailbox on a dead mount holds up no delivery but its own, and gets its mail once it is back" {
+	[[ $(id -u) == 0 ]] || return 0
+	install -d -o dawkm -g dawkm -m 700 "$(maildir_of bob)"
+	dead_mount "$(maildir_of bob)"
+	suite_run
+	for ((i = 0; i < 3; i++)); do send bob; done
+	for ((i = 0; i < 3; i++)); do send alice; done
+	wait_until delivered_to alice 3
+	wait_until logged queued "mailbox-stuck path=$(maildir_of bob)"
+	wait_until has_waited
+	send alice
+	wait_until delivered_to alice 4
+	mount_is_back
+	WAIT_SECONDS=90 wait_until delivered_to bob 3
+	wait_until queue_is_empty
+}
+
+@test "so it is when the mount dies after mail was delivered there" {
+	[[ $(id -u) == 0 ]] || return 0
+	suite_run
+	send bob
+	wait_until delivered_to bob 1
+	dead_mount --takes "$(maildir_of bob)"
+	for pid in $(locald_processes | tail -n +2); do kill "$pid"; done	# they have the folder open as it was
+	wait_until has_one_process
+	send bob
+	wait_until logged queued deliverer-slow
+	wait_until logged queued "mailbox-stuck path=$(maildir_of bob)"
+	send bob	# one that no deliverer has in hand
+	wait_until has_waited
+	send alice
+	wait_until delivered_to alice 1
+	mount_is_back
+	WAIT_SECONDS=90 wait_until delivered_to bob 3
+	wait_until queue_is_empty
+}
+has_one_process() { [[ $(locald_processes | wc -l) == 1 ]]; }
+
+@test "many mailboxes on one dead mount hold up no delivery elsewhere" {
+	[[ $(id -u) == 0 ]] || return 0
+	printf 'domains = local.example away.example\n' >>"$SUITE/etc/dawk.conf"
+	for ((i = 0; i < 12; i++)); do printf 'u%d@away.example:::::\n' "$i"; done >>"$SUITE/etc/users"
+	$DAWK update >/dev/null
+	dead_mount "$SUITE/mail/away.example"
+	suite_run
+	for ((i = 0; i < 12; i++)); do printf 'hello\n' | send_message bob@client.example "u$i@away.example"; done
+	for ((i = 0; i < 3; i++)); do send alice; done
+	wait_until delivered_to alice 3
+	wait_until has_waited
+	mount_is_back
+	WAIT_SECONDS=90 wait_until all_arrived
+	wait_until queue_is_empty
+}
+all_arrived() { [[ $(find "$SUITE/mail/away.example" -path '*/new/*' -type f | wc -l) == 12 ]]; }
+
+@test "a home on a dead mount holds up its own mail alone" {
+	[[ $(id -u) == 0 ]] || return 0
+	printf 'system-users = yes\n' >>"$SUITE/etc/dawk.conf"
+	home_of fred
+	dead_mount "$HOME_OF"
+	run -0 deliver fred@local.example alice@local.example bob@local.example
+	[[ ${lines[*]} == '1 delivered '*'2 delivered '*'0 deferred 4.2.0 the mailbox does not answer' || ${lines[*]} == '2 delivered '*'1 delivered '*'0 deferred 4.2.0 the mailbox does not answer' ]]
 }
 
 @test "a mailbox on a dead mount keeps nobody else from logging in by POP3" {

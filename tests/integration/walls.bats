@@ -70,6 +70,15 @@ behind_walls() {	# ACCOUNT PROGRAM: there are such processes, and each has given
 	[[ -n $pid ]]
 }
 
+@test "who makes mailboxes' folders is root, and may do no more than give away what is root's" {
+	for pid in $(named folders); do
+		[[ $(status_of "$pid" Uid) == 0* && $(status_of "$pid" Seccomp) == 2 && $(status_of "$pid" NoNewPrivs) == 1 ]]
+		[[ $(status_of "$pid" CapEff) =~ ^0+1$ && $(status_of "$pid" CapPrm) =~ ^0+1$ ]]	# CAP_CHOWN
+	done
+	[[ -n $pid ]]
+	[[ $(stat -c '%U %a' "$SUITE/mail/local.example" "$SUITE/mail/local.example/alice") == $'root 755\ndawkm 700' ]]
+}
+
 @test "a POP3 session is the mailbox's account, and the password was checked by a process without rights" {
 	exec {session}<>"/dev/tcp/127.0.0.1/$POP3_PORT"
 	printf 'USER alice@local.example\r\nPASS secret\r\nSTAT\r\n' >&"$session"

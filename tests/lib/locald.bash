@@ -58,5 +58,8 @@ deliver_in_background() {
 	driver=$!
 }
 
-# The processes of this instance's locald: itself first, then what it forked.
-locald_processes() { pgrep -f -- "^locald -c $SUITE/" ; }
+# The processes of this instance's locald: itself first, then what it forked, but for the helpers, which have names of their own.
+locald_processes() {
+	local pid
+	for pid in $(pgrep -f -- "^locald -c $SUITE/"); do [[ $(cat "/proc/$pid/comm" 2>/dev/null) != locald ]] || echo "$pid"; done
+}

@@ -87,7 +87,7 @@ waits_for_lock() { [[ $(locald_processes | wc -l) == 2 ]]; }
 	touch "$SUITE/boxes/own.mbox.lock"
 	deliver_in_background results own@local.example alice@local.example
 	wait_until delivers_to_both
-	for pid in $(pgrep -P "$(locald_processes | head -n 1)"); do
+	for pid in $(locald_processes | tail -n +2); do
 		grep -q "$SUITE/mail/" <(readlink "/proc/$pid/fd/"* 2>/dev/null) || kill -KILL "$pid"
 	done
 	wait "$driver"

@@ -74,6 +74,10 @@ root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
 	allowed_to authd:quota thread
 }
 
+@test "who makes mailboxes' folders gives them away, opens no file for writing, and is no root over other people's" {
+	allowed_to folders "thread read-passwd read-queue read-secrets read-keys$(root_only 'read-shadow chown xattr capability')$([[ $(id -u) == 0 ]] || echo ' read-mailbox chmod chown xattr')" /
+}
+
 @test "remoted and dnsd have the network, and no file" {
 	for role in remoted dnsd; do
 		allowed_to "$role" 'thread socket-inet socket-inet6 socket-netlink socket-unix socketpair connect bind'
@@ -102,12 +106,13 @@ root_only() { [[ $(id -u) != 0 ]] || echo " $1"; }
 
 @test "dawk privileges shows a line per role, with its account and what it is refused" {
 	run -0 "$BIN/dawk" privileges
-	[[ ${#lines[@]} == 17 ]]
+	[[ ${#lines[@]} == 18 ]]
 	for row in 'smtpd *dawks *yes *no *admin,setuid,exec,fork,kill,socket,chmod,utime,list ' 'queued *dawkq *yes *no ' \
 		'locald *root *no *yes *none ' 'deliverer *mailbox *yes *no ' 'program *mailbox *no *yes *none ' 'pop3d *dawkp *yes *no ' \
 		'pop3-session *mailbox *yes *no ' 'authd *root *yes *unix ' 'checker *nobody *yes *no ' 'remoted *dawkr *yes *yes ' \
 		'dnsd *dawkd *yes *yes ' 'keyd *dawkk *yes *no ' 'stsd *dawkt *yes *yes *admin,setuid,exec,fork,kill,listen,chmod,utime ' 'names *nobody *yes *unix ' \
-		'authd:names *root *yes *unix ' 'authd:quota *mailbox *yes *no *admin,setuid,exec,fork,kill,socket,chmod,utime,list '; do
+		'authd:names *root *yes *unix ' 'authd:quota *mailbox *yes *no *admin,setuid,exec,fork,kill,socket,chmod,utime,list ' \
+		'folders *root *yes *no *admin,setuid,exec,fork,kill,socket,utime,list '; do
 		grep -qE "^$row" <<<"$output"
 	done
 }

@@ -242,7 +242,7 @@ static enum role role_of(const char *name)
 		[ROLE_POP3_WORKER] = "pop3d", [ROLE_POP3_SESSION] = "pop3-session", [ROLE_AUTHD] = "authd",
 		[ROLE_CHECKER] = "checker", [ROLE_REMOTED] = "remoted", [ROLE_DNSD] = "dnsd", [ROLE_KEYD] = "keyd", [ROLE_STSD] = "stsd",
 		[ROLE_PROGRAM] = "program", [ROLE_NAMES] = "names", [ROLE_SHADOW_NAMES] = "authd:names",
-		[ROLE_QUOTA] = "authd:quota",
+		[ROLE_QUOTA] = "authd:quota", [ROLE_FOLDERS] = "folders",
 	};
 
 	for (int i = 0; i < ROLES_END; i++)
@@ -276,6 +276,8 @@ static int rights_of(enum role role)
 	case ROLE_NAMES:
 	case ROLE_SHADOW_NAMES:
 		return ALLOW_READ | ALLOW_LIST;
+	case ROLE_FOLDERS:
+		return ALLOW_READ | ALLOW_LIST | ALLOW_MAKE | ALLOW_REMOVE;
 	default:
 		return ALLOW_READ | ALLOW_LIST | ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE;
 	}
