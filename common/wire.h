@@ -150,8 +150,8 @@ enum {
 	F(DONE, JOB, NUMBER, 0) F(DONE, INDEX, NUMBER, 0) F(DONE, KEY, NUMBER, 0)
 
 /* The admin's commands to a running queued: VERB is hold, release, retry, remove, flush, status or
- * sites; ARGUMENT an ID or a domain or empty. Any number of rows (a line of key=value each), then
- * one answer: CODE as in sysexits(3). */
+ * sites; ARGUMENT an ID or a domain or empty. Any number of rows (a line of key=value each; an empty one tells that it is still
+ * at work), then one answer: CODE as in sysexits(3). */
 #define WIRE_QUEUE_COMMAND(F) \
 	F(QUEUE_COMMAND, VERB, BYTES, 16) F(QUEUE_COMMAND, ARGUMENT, BYTES, WIRE_ADDRESS_MAX)
 #define WIRE_QUEUE_ROW(F) \

@@ -14,7 +14,7 @@ enum {
 	ANSWER_PATIENCE_MS = 60000,
 	/* Commands without an answer: queued makes what comes together durable together, and looks once for all of it among
 	 * what waits. So that much comes together, the next are sent when half of them are answered. */
-	AT_A_TIME = 2000,
+	AT_A_TIME = 1000,
 };
 
 static enum result reach(const struct configuration *conf, int *fd, struct why *why)
@@ -45,7 +45,7 @@ static enum result take_answer(struct channel *channel, struct queue_teller *tel
 		if (result != RESULT_OK)
 			return why_set(why, RESULT_RETRY, "queued did not answer within %d seconds", ANSWER_PATIENCE_MS / 1000);
 		if (f.type == FRAME_QUEUE_ROW) {
-			if (teller)
+			if (teller && f.value[QUEUE_ROW_WORDS].length)
 				queue_tell_row(teller, (const char *)f.value[QUEUE_ROW_WORDS].bytes, f.value[QUEUE_ROW_WORDS].length);
 			continue;
 		}

@@ -61,6 +61,14 @@ static void send_row(struct control_client *client, const char *format, ...)
 	channel_send(&client->channel, FRAME_QUEUE_ROW, (struct wire_value[QUEUE_ROW_FIELDS]){ [QUEUE_ROW_WORDS] = WIRE_STRING(words) }, -1, NULL);
 }
 
+void control_tell_busy(struct scheduler *s, uint64_t number)
+{
+	struct control_client *client = find_client(s, number);
+
+	if (client)
+		send_row(client, "%s", "");
+}
+
 static void errand_answer(struct errand *errand)
 {
 	const struct record *r = &errand->record;

@@ -13,7 +13,8 @@ enum {
 	SETTLE_MAX = 1024,		/* IDs that are looked for together */
 	WALK_CHUNK = 500,		/* states read in a turn, */
 	WALK_MS = 5,			/* if the disk is quick */
-	HURRY_MAX = 16384,		/* that match, before they become due */
+	HURRY_MAX = 16384,		/* messages that become due in a turn */
+	BUSY_MS = 5000,			/* between two signs of life to who waits for the answer */
 	STATE_HEAD = 4096,
 };
 
@@ -101,11 +102,11 @@ void control_settle(struct scheduler *s)
 struct control_walk {
 	struct scheduler *scheduler;
 	struct timer timer;
-	uint64_t client;
+	uint64_t client, told_ms;
 	char domain[WIRE_ADDRESS_MAX + 1];
-	char *ids;			/* of all that wait */
-	size_t count, at, matches;
-	struct waiting_set found;	/* that match, and are not due yet */
+	char *ids;			/* of all that wait; those that match are gathered at the front */
+	size_t count, at, matches, hurried;
+	struct waiting_set set;		/* that become due in this turn */
 };
 
 /* Does the first "sites" line name the domain? A state without one, or with more than it names, may be anybody's. */
@@ -141,18 +142,18 @@ static bool matches(struct control_walk *walk, const char *id)
 	return got >= 0 && names_domain(head, (size_t)got, walk->domain);
 }
 
-static void hurry_found(struct control_walk *walk)
+static void tell_busy(struct control_walk *walk)
 {
-	remote_probe_now(walk->scheduler, walk->domain);	/* before: while it is set aside they would be put off */
-	waiting_hurry_these(&walk->scheduler->retry, &walk->found);
-	walk->matches += walk->found.count;
-	waiting_set_clear(&walk->found);
+	uint64_t now = loop_now_ms(walk->scheduler->loop);
+
+	if (now - walk->told_ms < BUSY_MS)
+		return;
+	walk->told_ms = now;
+	control_tell_busy(walk->scheduler, walk->client);
 }
 
-static void walk_fired(struct timer *timer)
+static void read_states(struct control_walk *walk)
 {
-	struct control_walk *walk = container_of(timer, struct control_walk, timer);
-	struct scheduler *s = walk->scheduler;
 	uint64_t until_ms = time_monotonic_ms() + WALK_MS;
 	int i;
 
@@ -160,11 +161,31 @@ static void walk_fired(struct timer *timer)
 		const char *id = walk->ids + walk->at * QUEUE_ID_LENGTH;
 
 		if (matches(walk, id))
-			waiting_set_add(&walk->found, id);
+			memmove(walk->ids + walk->matches++ * QUEUE_ID_LENGTH, id, QUEUE_ID_LENGTH);
 	}
-	if (walk->at == walk->count || walk->found.count + WALK_CHUNK > walk->found.most)
-		hurry_found(walk);
-	if (walk->at < walk->count) {
+}
+
+/* When all are known: the first that are due would take the time from the rest. */
+static void hurry_some(struct control_walk *walk)
+{
+	waiting_set_clear(&walk->set);
+	while (walk->hurried < walk->matches && waiting_set_add(&walk->set, walk->ids + walk->hurried * QUEUE_ID_LENGTH))
+		walk->hurried++;
+	remote_probe_now(walk->scheduler, walk->domain);	/* it may have failed again since the beginning */
+	waiting_hurry_these(&walk->scheduler->retry, &walk->set);
+}
+
+static void walk_fired(struct timer *timer)
+{
+	struct control_walk *walk = container_of(timer, struct control_walk, timer);
+	struct scheduler *s = walk->scheduler;
+
+	if (walk->at < walk->count)
+		read_states(walk);
+	else
+		hurry_some(walk);
+	if (walk->at < walk->count || walk->hurried < walk->matches) {
+		tell_busy(walk);
 		loop_set_timer(s->loop, timer, 0, walk_fired);
 		return;
 	}
@@ -187,7 +208,7 @@ void control_retry_domain(struct scheduler *s, uint64_t client, const char *doma
 	walk = calloc(1, sizeof *walk);
 	if (walk)
 		walk->ids = malloc(s->retry.count * QUEUE_ID_LENGTH + 1);
-	if (!walk || !walk->ids || !waiting_set_make(&walk->found, HURRY_MAX)) {
+	if (!walk || !walk->ids || !waiting_set_make(&walk->set, HURRY_MAX)) {
 		free(walk ? walk->ids : NULL);
 		free(walk);
 		control_answer(s, client, EX_TEMPFAIL, "queued is out of memory");
@@ -197,9 +218,11 @@ void control_retry_domain(struct scheduler *s, uint64_t client, const char *doma
 		memcpy(walk->ids + i * QUEUE_ID_LENGTH, s->retry.items[i].id, QUEUE_ID_LENGTH);
 	walk->scheduler = s;
 	walk->client = client;
+	walk->told_ms = loop_now_ms(s->loop);
 	walk->count = s->retry.count;
 	memcpy(walk->domain, domain, strlen(domain) + 1);
 	s->walk = walk;
+	remote_probe_now(s, domain);
 	loop_set_timer(s->loop, &walk->timer, 0, walk_fired);
 }
 
@@ -208,7 +231,7 @@ void control_walk_stop(struct scheduler *s)
 	if (!s->walk)
 		return;
 	loop_unset_timer(s->loop, &s->walk->timer);
-	waiting_set_free(&s->walk->found);
+	waiting_set_free(&s->walk->set);
 	free(s->walk->ids);
 	free(s->walk);
 	s->walk = NULL;

@@ -210,6 +210,26 @@ many() {
 	wait_until eval '! listers'
 }
 
+@test "rows without words keep the command waiting, and are not shown" {
+	python3 - "$SUITE/run/queued" "$SUITE/listening" >"$SUITE/server" 2>&1 3>&- <<-'END' &
+		import os, socket, struct, sys
+		listener = socket.socket(socket.AF_UNIX)
+		listener.bind(sys.argv[1])
+		listener.listen()
+		os.mknod(sys.argv[2])
+		peer = listener.accept()[0]
+		peer.recv(1000)
+		frame = lambda kind, body: struct.pack("<IBBB", 3 + len(body), 1, kind, 0) + body
+		words = b"7 messages are due at once"
+		peer.sendall(2 * frame(15, struct.pack("<I", 0)) + frame(16, struct.pack("<QI", 0, len(words)) + words))
+		peer.recv(1000)
+	END
+	wait_until test -e "$SUITE/listening"
+	run -0 queue retry far.example
+	[[ $output == "7 messages are due at once" ]]
+	[ "$(cat "$SUITE/server")" = "" ]
+}
+
 @test "a look at the queue leaves no trace at its files" {
 	message cur $first carol@client.example dan@far.example
 	touch -d 'next week' "$SUITE/queue/state/$first"
