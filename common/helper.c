@@ -41,5 +41,6 @@ int helper_run(int fd, const struct helper_duty *duty)
 		helper_limit(0);
 	}
 	(void)channel_flush(&channel, &why);
+	channel_close(&channel);
 	return EX_OK;
 }

@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { SECONDS = 1, SLOW_MS = 300, IDLE_MS = 2000 };
+enum { SECONDS = 2, SLOW_MS = 1000, IDLE_MS = 3000 };
 
 static struct loop *loop;
 static struct pool pool;
@@ -82,7 +82,7 @@ struct asked {
 	char words[WHY_MAX];
 };
 
-static unsigned left;		/* answers until the loop stops */
+static unsigned open, enough;	/* questions without an answer; at how many of them the loop stops */
 
 static void told(struct pool_question *question, enum result result, const struct frame *f, const struct why *why)
 {
@@ -92,12 +92,13 @@ static void told(struct pool_question *question, enum result result, const struc
 	asked->result = result;
 	snprintf(asked->words, sizeof asked->words, "%s", why->text);
 	CHECK((result == RESULT_OK) == (f != NULL));
-	if (left && !--left)
+	if (--open == enough)
 		loop_stop(loop);
 }
 
 static void ask_as(struct asked *asked, const char *who, const char *path)
 {
+	open++;
 	*asked = (struct asked){ .question = { .who = who, .key = path, .about = path, .done = told } };
 	pool_ask(&pool, &asked->question);
 }
@@ -107,12 +108,19 @@ static void ask(struct asked *asked, const char *path)
 	ask_as(asked, "one", path);
 }
 
-static void run_for(unsigned answers)
+static void run_loop(void)
 {
 	struct why why = { 0 };
 
-	left = answers;
 	CHECK(loop_run(loop, &why) == RESULT_OK);
+}
+
+/* Some are answered at once, before any turn of the loop. */
+static void run_until_open(unsigned count)
+{
+	enough = count;
+	if (open > count)
+		run_loop();
 }
 
 static void a_helper_that_is_somebody_else_does_not_do(void)
@@ -120,19 +128,19 @@ static void a_helper_that_is_somebody_else_does_not_do(void)
 	struct asked a, b;
 
 	ask_as(&a, "one", "/mail/a");
-	run_for(1);
+	run_until_open(0);
 	ask_as(&a, "one", "/mail/b");
-	run_for(1);
+	run_until_open(0);
 	CHECK(started == 1);
 	ask_as(&a, "two", "/mail/a");
 	ask_as(&b, "three", "/mail/a");
-	run_for(2);
+	run_until_open(0);
 	CHECK(a.result == RESULT_OK && b.result == RESULT_OK && started == 3);
 	for (int i = 0; i < 8; i++) {	/* idle ones make room */
 		const char *const names[] = { "four", "five", "six", "seven" };
 
 		ask_as(&a, names[i % 4], "/mail/a");
-		run_for(1);
+		run_until_open(0);
 		CHECK(a.result == RESULT_OK);
 	}
 	CHECK(started == 7 && most <= POOL_HELPERS);
@@ -144,10 +152,10 @@ static void one_that_ends_after_its_answer_is_started_anew(void)
 	unsigned before = started;
 
 	ask_as(&a, "four", "/mail/last");
-	run_for(1);
+	run_until_open(0);
 	CHECK(a.result == RESULT_OK);
 	ask_as(&a, "four", "/mail/a");
-	run_for(1);
+	run_until_open(0);
 	CHECK(a.result == RESULT_OK && started == before + 1);	/* also where it was asked before its end was seen */
 }
 
@@ -164,9 +172,11 @@ static void what_hangs_is_killed_and_left_alone(void)
 		snprintf(path[i], sizeof path[i], "/proc/%d", i);
 		ask(&others[i], path[i]);
 	}
-	run_for(2 * POOL_HELPERS);
+	run_until_open(3);
+	for (int i = 0; i < 2 * POOL_HELPERS; i++)
+		CHECK(others[i].result == RESULT_OK && others[i].answers == 1);
 	CHECK(hang[0].answers + hang[1].answers + twin.answers == 0);
-	run_for(3);
+	run_until_open(0);
 	CHECK(hang[0].result == RESULT_RETRY && hang[1].result == RESULT_RETRY && twin.result == RESULT_RETRY);
 	CHECK_STRING(hang[0].words, "late");
 	ask(&twin, "/proc/hang/1");
@@ -199,17 +209,17 @@ static void those_that_do_not_end_are_few(void)
 		ask(&stubborn[i], path[i]);
 	}
 	ask(&a, "/mail/beside");
-	run_for(1 + 12 - POOL_HELPERS);		/* those that wait are refused with the mount */
+	run_until_open(POOL_HELPERS);		/* those that wait are refused with the mount */
 	CHECK(a.result == RESULT_OK);
 	for (int i = POOL_HELPERS; i < 12; i++)
 		CHECK(stubborn[i].result == RESULT_RETRY);
-	run_for(POOL_HELPERS);
+	run_until_open(0);
 	for (int i = 0; i < POOL_HELPERS; i++)
 		CHECK(stubborn[i].result == RESULT_RETRY);
 	for (int i = 0; i < 20; i++) {
 		snprintf(path[0], sizeof path[0], "/mail/%d", i);
 		ask(&a, path[0]);
-		run_for(1);
+		run_until_open(0);
 		CHECK(a.result == RESULT_OK);
 	}
 	ask(&a, "/proc/stubborn/new");
@@ -218,9 +228,9 @@ static void those_that_do_not_end_are_few(void)
 	for (unsigned i = 0; i < started; i++)	/* as long as this process has not waited, no other has their numbers */
 		kill(helpers[i], SIGKILL);
 	loop_set_timer(loop, &gone, 20, look_for_busy);
-	run_for(0);
+	run_loop();
 	ask(&a, "/proc/new");			/* the mount woke them, as far as the pool knows */
-	run_for(1);
+	run_until_open(0);
 	CHECK(a.result == RESULT_OK);
 }
 
@@ -230,12 +240,12 @@ static void one_that_dies_fails_its_question_alone(void)
 
 	ask(&die, "/mail/die");
 	ask(&a, "/mail/alive");
-	run_for(2);
+	run_until_open(0);
 	CHECK(die.result == RESULT_RETRY && a.result == RESULT_OK);
 	CHECK_STRING(die.words, "broken");
 	ask(&die, "/mail/die");		/* that is no hanging */
 	CHECK(die.answers == 0);
-	run_for(1);
+	run_until_open(0);
 }
 
 static void look_for_idle(struct timer *timer)
@@ -257,9 +267,9 @@ static void idle_ones_end_and_are_started_again(void)
 	unsigned before = started;
 
 	loop_set_timer(loop, &timer, 20, look_for_idle);
-	run_for(0);
+	run_loop();
 	ask(&a, "/mail/a");
-	run_for(1);
+	run_until_open(0);
 	CHECK(a.result == RESULT_OK && started == before + 1);
 }
 
