@@ -215,8 +215,8 @@ all_workers_have() { [[ $(cat "$SUITE"/stderr/{smtpd,pop3d} | grep -c ' certific
 			# the folder is root's alone: whoever is not root can't get there. Root's own read no network.
 			uid=$(awk '/^Uid:/ { print $3 }' "/proc/$pid/status")
 			[[ $uid == 0 ]] || run ! setpriv --reuid "$uid" --clear-groups test -r "$KEYS/self-signed.key"
-			# root's own: openers, authd, locald; they read no network
-			[[ $uid != 0 || $(cat "/proc/$pid/comm") =~ ^(smtpd|queued|pop3d|authd.*|locald.*|lookup.*)$ ]] ||
+			# root's own: openers, authd, locald and its helpers; they read no network
+			[[ $uid != 0 || $(cat "/proc/$pid/comm") =~ ^(smtpd|queued|pop3d|authd.*|locald.*|names|folders)$ ]] ||
 				{ echo "$service $pid is root: $(cat "/proc/$pid/comm")"; return 1; }
 		done
 	done
