@@ -465,6 +465,7 @@ void security_end(struct session *session)
 {
 	struct tls_session *tls = tls_stream_session(&session->stream);
 
-	if (tls && session->is_encrypted)
+	if (tls && session->is_encrypted && !session->is_tls_kept)
 		tls_client_keep(tls);
+	session->is_tls_kept = true;
 }

@@ -36,6 +36,8 @@ void security_lost(struct session *session, const char *words);
 /* May SESSION, which is idle, take JOB? And may it stay for other jobs? */
 bool security_suits(const struct session *session, const struct job *job);
 bool security_is_private(const struct session *session);
-void security_end(struct session *session);	/* keeps the TLS session for the next connection */
+/* Keeps the TLS session for the next connection: before QUIT is said, since GnuTLS gives none away that the other side has
+ * ended without a close_notify, as many do behind their 221; or at the end that comes before that. */
+void security_end(struct session *session);
 
 #endif

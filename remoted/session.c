@@ -391,6 +391,7 @@ static void quit_reply(struct session *session)
 void session_quit(struct session *session)
 {
 	leave_idle_list(session);
+	security_end(session);
 	session_say(session, "QUIT\r\n");
 	session_flush(session);
 	session_wait(session, SESSION_QUIT);

@@ -58,6 +58,7 @@ struct session {
 	bool is_dane;			/* TLSA records judge the certificate */
 	bool goes_clear;		/* TLS has failed here, or is known to fail */
 	bool is_encrypted, is_verified, is_logged_in;
+	bool is_tls_kept;		/* for resumption */
 	bool is_insecure;		/* the last trouble was that TLS does not do */
 	bool is_relaxed;		/* made for a message that asks for less than the policies (TLS-Required: No) */
 	struct login *login;		/* while it is under way */
