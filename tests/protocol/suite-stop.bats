@@ -10,8 +10,8 @@ setup() {
 teardown() { rm -rf "$SUITE"; }
 
 @test "a suite that ran quietly passes" {
-	BATS_TEST_COMPLETED=1 run -0 suite_stop
-	[[ -z $output ]]
+	BATS_TEST_COMPLETED=1 suite_stop >"$BATS_TEST_TMPDIR/said"	# no `run`: nothing in it may end the test
+	[[ ! -s $BATS_TEST_TMPDIR/said ]]
 }
 
 @test "what a sanitizer says fails the test, in any file of the suite" {
