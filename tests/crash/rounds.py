@@ -495,7 +495,8 @@ class Rounds:
 
     def is_sanitized(self):
         with open(os.path.join(self.arguments.bin, "smtpd"), "rb") as program:
-            return b"__asan_init" in program.read()
+            text = program.read()
+        return b"__asan_init" in text or b"__tsan_init" in text
 
     async def check_idle(self, what):
         before = {name: service.cpu_seconds() for name, service in self.services.items()}

@@ -22,6 +22,7 @@ BIN=${DAWK_BIN:-$ROOT/build/bin}
 export ROOT TOOLS BIN PATH=$PATH:/usr/sbin:/sbin
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=allocator_may_return_null=1:report_mutex_bugs=0:suppressions=$TOOLS/tsan.suppressions	# see there
 
 # "secret" by the cheapest strong method, so that no test waits for a password.
 # shellcheck disable=SC2016

@@ -234,6 +234,7 @@ static void counters_hold_over_processes_and_deaths(void)
 	struct usage_limits limits = { .most = { [USER_MESSAGES_HOUR] = 4000 } };
 
 	fresh_user();
+	fflush(stdout);		/* a sanitizer's _exit writes out what a child inherits */
 	for (int worker = 0; worker < 4; worker++)
 		if (fork() == 0) {
 			for (unsigned i = 0; i < 1000; i++)
