@@ -264,6 +264,33 @@ many() {
 	[[ $(sort -u "$SUITE/queue/removed" | wc -l) -eq 600 ]]
 }
 
+@test "killed in the midst of many, an act has left each message whole and in one place; done again, it ends" {
+	lying() { find "$SUITE"/queue/{new,cur,hold} -type f | sed 's,.*/,,' | sort; }
+	many 20
+	all=$(lying)
+	killed() {	# ACT CALL WHEN
+		run -137 strace -f -qq -e "trace=$2" -e "inject=$2:signal=KILL:when=$3" -o "$SUITE/trace" $DAWK queue "$1" --older 0s --yes
+		[[ $output != *" is "* ]]
+		[[ $(ls "$SUITE/queue/state") == "$all" ]]
+	}
+	for step in renameat2:1 renameat2:7 fsync:1 fsync:2; do
+		killed hold "${step%:*}" "${step#*:}"
+		[[ $(lying) == "$all" ]]
+		run $DAWK queue hold --older 0s --yes
+		[[ $(find "$SUITE/queue/hold" -type f | wc -l) -eq 20 ]]
+		killed release "${step%:*}" "${step#*:}"
+		[[ $(lying) == "$all" ]]
+		run $DAWK queue release --older 0s --yes
+		[[ $(find "$SUITE/queue/cur" -type f | wc -l) -eq 20 ]]
+	done
+	for step in pwrite64:1 fsync:1 unlinkat:7 fsync:2; do
+		killed remove "${step%:*}" "${step#*:}"
+		[[ $(cat <(lying) "$SUITE/queue/removed" | sort -u) == "$all" ]]
+	done
+	run $DAWK queue remove --older 0s --yes
+	[[ -z $(lying) ]]
+}
+
 @test "status says what does not run and counts what waits (sysexits 69)" {
 	message new $second bob@client.example zoe@near.example
 	message cur $first carol@client.example dan@far.example
