@@ -75,19 +75,28 @@ static size_t utf8_length(const unsigned char *bytes, size_t length)
 	return want;
 }
 
+/* How many bytes from AT on need no other form. */
+static size_t plain_length(const unsigned char *at, size_t length)
+{
+	size_t i = 0;
+	while (i < length && at[i] >= 0x20 && at[i] < 0x7f && at[i] != '"' && at[i] != '\\')
+		i++;
+	return i;
+}
+
 /* RFC 8259 7 */
 void json_string(FILE *file, const char *bytes, size_t length)
 {
 	const unsigned char *at = (const unsigned char *)bytes;
 	fputc('"', file);
 	while (length) {
-		size_t take = 1;
-		if (*at == '"' || *at == '\\')
+		size_t take = plain_length(at, length);
+		if (take)
+			fwrite(at, 1, take, file);
+		else if (*at == '"' || *at == '\\')
 			fprintf(file, "\\%c", *at);
-		else if (*at < 0x20 || *at == 0x7f)
-			fprintf(file, "\\u%04x", *at);
 		else if (*at < 0x80)
-			fputc(*at, file);
+			fprintf(file, "\\u%04x", *at);
 		else if ((take = utf8_length(at, length)) > 0)
 			fwrite(at, 1, take, file);
 		else

@@ -75,6 +75,8 @@ first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hb
 	message cur $first carol@client.example dan@far.example
 	[ "$(queue list --json | code 'd[0]["recipients"][0]')" = dan@far.example ]
 	[ "$(queue show $first --json | code 'd["history"][1]["words"]')" = 'connection "refused"' ]
+	printf '1 deferred 1795300000123456 4.4.1 mx.far.example caf\303\251 \377\303 "a\\b"\t\177 end\n' >>"$SUITE/queue/state/$first"
+	[ "$(queue list --json | code 'd[0]["reason"].endswith("caf\u00e9 \ufffd\ufffd \"a\\b\"\t\x7f end")')" = True ]
 	[ "$({ $DAWK status --json || :; } | code 'd["queue"]["deferred"]["messages"]')" = 1 ]
 	[ "$({ $DAWK status --json || :; } | code 'd["fails"][0]["messages"]')" = 1 ]
 }
