@@ -6,6 +6,8 @@
 #   relay [one|many] [DELAY_MS]   to the sink: one destination, or 200 domains on 200 addresses (N=20000)
 #   idle K             K held connections: how many, memory each, accept rate beside them
 #   queue              100,000 undeliverable messages: list, restart, memory, accept rate with them
+#   admin              dawk alone, 100,000 (N) waiting messages of mkqueue: list, its first row, status; hold, release and remove
+#                      all of them by a filter, without queued, then with it
 #   cost accept|local  CPU, system calls, fsyncs, forks, switches per message (2,000 messages)
 #   trace accept|local the write/fsync/rename calls around one message (strace)
 #   pop3 MSGS          one box of MSGS 5 kB messages: cold and warm; pop3many: 200 sessions at once on small boxes
@@ -75,6 +77,14 @@ queue)	n=${N:-100000}; fresh ${FILL:-deliver}       # FILL=accept: queue without
 	lab_net $t "$ML" sink -p 2525 -n 1 -t 120 -q >$MB/sink.$t & w=$!; sleep 0.1
 	load -n 1 -c 1 -D one.test >/dev/null; wait $w; e=$(date +%s.%N)
 	out "restart_to_first_relay_s=$(awk "BEGIN{printf \"%.2f\",$e-$s}") pss/procs=$(lab_pss $t)" ;;
+admin)	n=${N:-100000}; fresh accept; "$drv" fill $n || exit 1      # ours alone has that verb
+	secs() { local s=$EPOCHREALTIME; "$drv" dawk "$@" >"$MB/admin.out"; awk "BEGIN{printf \"%.2f\",$EPOCHREALTIME-$s}"; }
+	first() { local s=$EPOCHREALTIME; "$drv" dawk queue list | head -n 1 >/dev/null; awk "BEGIN{printf \"%.2f\",$EPOCHREALTIME-$s}"; }
+	for r in $(seq $RUNS); do out "n=$n list_s=$(secs queue list) rows=$(grep -c deferred "$MB/admin.out") json_s=$(secs queue list --json) first_row_s=$(first) status_s=$(secs status)"; done
+	for q in down up; do
+		[ $q = up ] && { "$drv" fill $n; "$drv" queued up || exit 1; }
+		for act in hold release hold remove; do out "n=$n queued=$q ${act}_s=$(secs queue $act --from alice --yes) answers=$(wc -l <"$MB/admin.out")"; done
+	done; out "left=$("$drv" qlen)" ;;
 cost)	n=${N:-2000}; m=deliver; [ "$a" = accept ] && m=accept
 	for r in $(seq $RUNS); do
 		fresh $m; load -n 200 -c 10 >/dev/null; sleep 3
@@ -102,5 +112,5 @@ pop3)	n=${a:-1000}; fresh pop3; rm -rf $MB/$t/mail/u0/*; "$ML" mkbox -d $MB/$t/m
 pop3many) u=200 n=${N:-4000}; export USERS=$u; fresh pop3; "$ML" mkbox -d $MB/$t/mail -u $u -n 20 -s $SIZE; chown -R 5000:5000 $MB/$t/mail; sync
 	for g in 0 0 -1 -1; do c0=$(lab_cpu $t); res=$(lab_net $t "$ML" pop3 -p 110 -u $u -n $n -c 200 -g $g -t 100)
 		out "boxes=200x20 retr=$g cpu_ms/session=$(cpums $c0 $(lab_cpu $t) $n) $res"; done ;;
-*)	sed -n 2,14p "$0"; exit 2 ;;
+*)	sed -n 2,16p "$0"; exit 2 ;;
 esac

@@ -1,5 +1,6 @@
 #!/bin/bash
 # target-ours.sh start MODE | stop | reset | list | qlen      dawk in the lab, with the peers' verbs
+# target-ours.sh fill COUNT | queued up | dawk ARG..          and its own: deferred messages for down.test, made while queued is down
 #   start accept    smtpd alone on port 25: queue durably, deliver nothing
 #   start deliver   the whole suite: u0..u99@local.test in /mail/uN (uid 5000); one.test to 127.0.0.2:2525,
 #                   d1..d200.many.test to 127.0.2.1..200:2525, down.test to 127.0.0.3:2599
@@ -31,6 +32,10 @@ start)	lab_root $P runit strace libgnutls30 libunbound8 libidn2-0 libpsl5 libcdb
 stop)	lab_down $P ;;
 reset)	rm -rf "$R$D"; lab_mail $P; sync ;;
 list)	dawk queue list ;;
+fill)	"${BUILD:-$SRC/build}/bench/mkqueue" -n "$2" -w 14000 "$R$D/queue" 'user%@down.test' ;;
+queued)	lab_exec $P sv "$2" $D/service/queued >/dev/null
+	for i in $(seq 600); do dawk status 2>/dev/null | grep -q reading=no && exit; sleep 0.1; done; exit 1 ;;
+dawk)	shift; dawk "$@" ;;
 qlen)	find "$R$D"/queue/{new,cur,hold} -type f 2>/dev/null | wc -l ;;
 version) "${BUILD:-$SRC/build}/bin/dawk" -V ;;
 esac
