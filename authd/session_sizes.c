@@ -1,6 +1,7 @@
 /* The cache of sizes: dawk-pop3.sizes in the maildir, a line "OCTETS NAME" for each message whose
  * file name does not tell. Best effort: without it files are read again. */
 #include "authd/maildrop.h"
+#include "common/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -114,20 +115,6 @@ void sizes_load(struct maildrop *drop)
 	free(bytes);
 }
 
-static bool write_all(int fd, const char *bytes, size_t length)
-{
-	while (length) {
-		ssize_t wrote = write(fd, bytes, length);
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote <= 0)
-			return false;
-		bytes += wrote;
-		length -= (size_t)wrote;
-	}
-	return true;
-}
-
 static bool write_rows(const struct maildrop *drop, int fd)
 {
 	stralloc text = { 0 };
@@ -143,11 +130,11 @@ static bool write_rows(const struct maildrop *drop, int fd)
 		is_good = text_append_number(&text, m->octets) && text_append(&text, " ", 1) &&
 		          text_append(&text, maildrop_name(drop, m), m->unique_length) && text_append(&text, "\n", 1);
 		if (is_good && text.len >= SIZES_BLOCK) {
-			is_good = write_all(fd, text.s, text.len);
+			is_good = file_write(fd, text.s, text.len);
 			text.len = 0;
 		}
 	}
-	is_good = is_good && write_all(fd, text.s, text.len);
+	is_good = is_good && file_write(fd, text.s, text.len);
 	free(text.s);
 	return is_good;
 }

@@ -1,5 +1,6 @@
 #include "held.h"
 
+#include "file.h"
 #include "text.h"
 #include <dirent.h>
 #include <errno.h>
@@ -102,20 +103,6 @@ enum result held_look(int fd, const char *address, struct why *why)
 	return errno == ENOENT ? RESULT_END : why_errno(why, RESULT_RETRY, "see whether %s is held", address);
 }
 
-static bool write_all(int fd, const char *bytes, size_t length)
-{
-	while (length > 0) {
-		ssize_t n = write(fd, bytes, length);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		bytes += n;
-		length -= (size_t)n;
-	}
-	return true;
-}
-
 /* A line each: the values hold no line end, which why_set sees to. */
 static enum result held_write(int fd, const struct held *held, struct why *why)
 {
@@ -126,7 +113,7 @@ static enum result held_write(int fd, const struct held *held, struct why *why)
 	why_set(&clean, RESULT_OK, "%s", held->reason);
 	length = snprintf(text, sizeof text, "address %s\nsince %llu\nby %s\nreason %s\n", held->address,
 	                  (unsigned long long)held->since_us, held->by, clean.text);
-	if (length > 0 && (size_t)length < sizeof text && write_all(fd, text, (size_t)length))
+	if (length > 0 && (size_t)length < sizeof text && file_write(fd, text, (size_t)length))
 		return RESULT_OK;
 	return why_errno(why, RESULT_RETRY, "note why %s is held", held->address);
 }

@@ -2,6 +2,7 @@
 #include "maildir_private.h"
 #include "content.h"
 #include "durable.h"
+#include "file.h"
 #include "text.h"
 #include <dirent.h>
 #include <errno.h>
@@ -71,17 +72,7 @@ static enum result open_tmp(struct maildir_folder *folder, const char *host, str
 
 static enum result write_all(const struct maildir_folder *folder, int fd, const char *bytes, size_t length, struct why *why)
 {
-	while (length > 0) {
-		ssize_t put = write(fd, bytes, length);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return why_errno(why, RESULT_RETRY, "write into %s/tmp", folder->path);
-		bytes += put;
-		length -= (size_t)put;
-	}
-	return RESULT_OK;
+	return file_write(fd, bytes, length) ? RESULT_OK : why_errno(why, RESULT_RETRY, "write into %s/tmp", folder->path);
 }
 
 static uint64_t count_lines(const char *bytes, size_t length)

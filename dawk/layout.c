@@ -1,5 +1,6 @@
 /* Where the parts of an instance lie, and how files and folders of it are made. */
 #include "layout.h"
+#include "common/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,20 +105,6 @@ enum result layout_make_directory(const char *directory, mode_t mode, struct why
 	return make_one(path, mode, why);
 }
 
-static bool write_all(int fd, const char *text, size_t length)
-{
-	while (length) {
-		ssize_t wrote = write(fd, text, length);
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote < 0)
-			return false;
-		text += wrote;
-		length -= (size_t)wrote;
-	}
-	return true;
-}
-
 /* The rename lives in the folder. */
 static enum result sync_folder_of(const char *path, struct why *why)
 {
@@ -145,7 +132,7 @@ enum result layout_write_file(const char *path, const char *text, size_t length,
 	int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return why_errno(why, RESULT_NEVER, "unable to make %s", beside);
-	bool is_written = write_all(fd, text, length) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+	bool is_written = file_write(fd, text, length) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
 	if (!is_written)
 		why_errno(why, RESULT_NEVER, "unable to write %s", beside);
 	close(fd);

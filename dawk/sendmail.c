@@ -2,6 +2,7 @@
  * message to smtpd's local socket, and what concerns the queue and the tables to dawk. */
 #include "command.h"
 #include "submit.h"
+#include "common/file.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -163,20 +164,6 @@ static int exec_dawk(const struct job *job, const char *command, const char *ver
 	return say(EX_OSFILE, "unable to run %s: %s", path, strerror(errno));
 }
 
-static bool write_all(int fd, const char *bytes, ssize_t length)
-{
-	while (length > 0) {
-		ssize_t wrote = write(fd, bytes, (size_t)length);
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote < 0)
-			return false;
-		bytes += wrote;
-		length -= wrote;
-	}
-	return true;
-}
-
 /* -bs: both ways, until smtpd hangs up. */
 static int copy_dialog(int fd)
 {
@@ -192,14 +179,14 @@ static int copy_dialog(int fd)
 			ssize_t got = read(fd, block, sizeof block);
 			if (got <= 0)
 				return EX_OK;
-			if (!write_all(STDOUT_FILENO, block, got))
+			if (!file_write(STDOUT_FILENO, block, (size_t)got))
 				return EX_IOERR;
 		} else if (polls[0].revents) {
 			ssize_t got = read(STDIN_FILENO, block, sizeof block);
 			if (got <= 0) {		/* what is still on its way comes back first */
 				shutdown(fd, SHUT_WR);
 				polls[0].fd = -1;
-			} else if (!write_all(fd, block, got)) {
+			} else if (!file_write(fd, block, (size_t)got)) {
 				polls[0].fd = -1;
 			}
 		}

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "layout.h"
 #include "common/base64.h"
+#include "common/file.h"
 #include "common/tls.h"
 #include "tlsrpt/sender.h"
 #include <errno.h>
@@ -90,20 +91,6 @@ int tlsrpt_key_print_record(const struct configuration *conf)
 
 /* ---- making one ---- */
 
-static bool write_all(int fd, const char *text, size_t length)
-{
-	while (length) {
-		ssize_t wrote = write(fd, text, length);
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote < 0)
-			return false;
-		text += wrote;
-		length -= (size_t)wrote;
-	}
-	return true;
-}
-
 /* The name appears once the file is whole, and only where there is none: link(2) does not replace. */
 static enum result write_key(int folder, const char *name, const char *key, struct why *why)
 {
@@ -115,7 +102,7 @@ static enum result write_key(int folder, const char *name, const char *key, stru
 	fd = openat(folder, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return why_errno(why, RESULT_NEVER, "unable to make a file");
-	is_written = write_all(fd, key, strlen(key)) && fchmod(fd, 0600) == 0 && fsync(fd) == 0;
+	is_written = file_write(fd, key, strlen(key)) && fchmod(fd, 0600) == 0 && fsync(fd) == 0;
 	if (!is_written)
 		why_errno(why, RESULT_NEVER, "unable to write it");
 	close(fd);

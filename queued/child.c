@@ -1,6 +1,7 @@
 #include "queued/scheduler.h"
 
 #include "queued/child.h"
+#include "common/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -70,20 +71,9 @@ bool child_is_pending(const struct message *parent, const char *id)
 
 /* ---- 1: writing ---- */
 
-static bool write_all(int fd, const stralloc *text)
+static bool write_text(int fd, const stralloc *text)
 {
-	size_t done = 0;
-
-	while (done < text->len) {
-		ssize_t n = write(fd, text->s + done, text->len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		done += (size_t)n;
-	}
-	return true;
+	return file_write(fd, text->s, text->len);
 }
 
 static void give_up(struct scheduler *s, struct child *child, const struct why *why)
@@ -102,7 +92,7 @@ static bool write_tail(struct child *child)
 	char trailer[QUEUE_TRAILER_LENGTH + 1];
 
 	queue_trailer(trailer, child->content_length);
-	return text_append(&child->tail, trailer, QUEUE_TRAILER_LENGTH) && write_all(child->fd, &child->tail);
+	return text_append(&child->tail, trailer, QUEUE_TRAILER_LENGTH) && write_text(child->fd, &child->tail);
 }
 
 /* A bounded piece a turn, so that others are served beside a large message. */
@@ -142,7 +132,7 @@ static enum result open_child(struct scheduler *s, struct child *child, struct p
 	result = envelope_append_head(&head, &plan->envelope, plan->recipients.len, why);
 	if (result == RESULT_OK) {
 		child->fd = openat(s->queue.place[QUEUE_TMP], child->commit.id, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-		if (child->fd < 0 || !write_all(child->fd, &head) || !write_all(child->fd, &plan->recipients) || !write_all(child->fd, &plan->head))
+		if (child->fd < 0 || !write_text(child->fd, &head) || !write_text(child->fd, &plan->recipients) || !write_text(child->fd, &plan->head))
 			result = why_errno(why, RESULT_RETRY, "unable to write tmp/%s", child->commit.id);
 	}
 	stralloc_free(&head);

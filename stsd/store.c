@@ -1,5 +1,6 @@
 #include "store.h"
 
+#include "common/file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,20 +11,6 @@
 
 static const char beside[] = ".new";
 
-static bool write_all(int fd, const char *text, size_t length)
-{
-	while (length) {
-		ssize_t wrote = write(fd, text, length);
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote < 0)
-			return false;
-		text += wrote;
-		length -= (size_t)wrote;
-	}
-	return true;
-}
-
 enum result store_write(int folder, const char *name, const char *text, size_t length, struct why *why)
 {
 	int fd = openat(folder, beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -31,7 +18,7 @@ enum result store_write(int folder, const char *name, const char *text, size_t l
 
 	if (fd < 0)
 		return why_errno(why, RESULT_RETRY, "unable to make a file for %s", name);
-	is_written = write_all(fd, text, length);
+	is_written = file_write(fd, text, length);
 	if (!is_written)
 		why_errno(why, RESULT_RETRY, "unable to write %s", name);
 	close(fd);
