@@ -13,6 +13,7 @@
 enum {
 	LIST_BUFFER_BYTES = 256 * 1024,
 	LOCK_TRIES = 10, LOCK_WAIT_MICROSECONDS = 50 * 1000,
+	AHEAD_FILES = 64, AHEAD_BYTES = 64 * 1024,
 };
 static const char *const folder_names[2] = { "cur", "new" };
 
@@ -312,17 +313,31 @@ enum result maildrop_open_message(struct maildrop *drop, struct message *message
 	return why_set(why, RESULT_END, "another program removed this message");
 }
 
-static void count_file(struct maildrop *drop, struct message *message)
+/* FD: its file, or -1: not open yet. */
+static void count_file(struct maildrop *drop, struct message *message, int fd)
 {
 	struct why why;
-	int fd;
 
 	message->octets = 0;
-	if (maildrop_open_message(drop, message, &fd, &why) != RESULT_OK)
+	if (fd < 0 && maildrop_open_message(drop, message, &fd, &why) != RESULT_OK)
 		return;
 	if (content_measure(fd, &message->octets, &why) != RESULT_OK)
 		message->octets = 0;
 	close(fd);
+}
+
+/* All are asked for before the first is read, so that the disk fetches them side by side. */
+static void count_files(struct maildrop *drop, struct message *const *messages, size_t count)
+{
+	int fds[AHEAD_FILES];
+
+	for (size_t i = 0; i < count; i++) {
+		fds[i] = open_file(drop, messages[i]);
+		if (fds[i] >= 0)
+			posix_fadvise(fds[i], 0, AHEAD_BYTES, POSIX_FADV_WILLNEED);
+	}
+	for (size_t i = 0; i < count; i++)
+		count_file(drop, messages[i], fds[i]);
 }
 
 void maildrop_size_message(struct maildrop *drop, struct message *message)
@@ -330,22 +345,26 @@ void maildrop_size_message(struct maildrop *drop, struct message *message)
 	if (message->octets == MAILDROP_OCTETS_UNKNOWN)
 		sizes_load(drop);
 	if (message->octets == MAILDROP_OCTETS_UNKNOWN)
-		count_file(drop, message);
+		count_file(drop, message, -1);
 }
 
 void maildrop_size_all(struct maildrop *drop)
 {
+	struct message *unknown[AHEAD_FILES];
+	size_t count = 0;
 	bool has_read = false;
 
 	for (size_t i = 0; i < drop->count; i++) {
 		struct message *message = &drop->messages[i];
-		if (message->octets != MAILDROP_OCTETS_UNKNOWN)
-			continue;
-		sizes_load(drop);
-		if (message->octets != MAILDROP_OCTETS_UNKNOWN)
-			continue;
-		count_file(drop, message);
-		has_read = true;
+		if (message->octets == MAILDROP_OCTETS_UNKNOWN)
+			sizes_load(drop);
+		if (message->octets == MAILDROP_OCTETS_UNKNOWN)
+			unknown[count++] = message;
+		if (count == AHEAD_FILES || (count && i + 1 == drop->count)) {
+			count_files(drop, unknown, count);
+			count = 0;
+			has_read = true;
+		}
 	}
 	if (has_read)
 		sizes_save(drop);

@@ -137,11 +137,43 @@ static void a_failed_listing_loses_none(void)
 	maildrop_close(&drop);
 }
 
+/* More than are asked for at a time; one is moved by another program meanwhile, one is removed. */
+static void sizes_of_many_are_counted(void)
+{
+	enum { FOREIGN = 150, MOVED = 70, REMOVED = 140 };
+	char name[64], from[300], to[300], text[FOREIGN + 2];
+	struct maildrop drop;
+	struct why why = { 0 };
+	int next = dup(0);
+	size_t right = 0;
+
+	CHECK(next >= 0 && !close(next));
+	for (size_t i = 0; i < FOREIGN; i++) {
+		memset(text, 'x', i);
+		strcpy(text + i, "\n");
+		snprintf(name, sizeof name, "new/%zu.M1P1.h", 1000 + i);
+		touch(name, text);
+	}
+	CHECK(maildrop_open(folder, &drop, &why) == RESULT_OK && drop.count >= FOREIGN);
+	snprintf(from, sizeof from, "%s/new/%d.M1P1.h", folder, 1000 + MOVED);
+	snprintf(to, sizeof to, "%s/cur/%d.M1P1.h:2,S", folder, 1000 + MOVED);
+	CHECK(!rename(from, to));
+	snprintf(from, sizeof from, "%s/new/%d.M1P1.h", folder, 1000 + REMOVED);
+	CHECK(!unlink(from));
+	maildrop_size_all(&drop);
+	for (size_t i = 0; i < FOREIGN; i++)
+		right += drop.messages[drop.count - FOREIGN + i].octets == (i == REMOVED ? 0 : i + 2);
+	CHECK(right == FOREIGN);
+	maildrop_close(&drop);
+	CHECK(dup(0) == next && !close(next));
+}
+
 int main(void)
 {
 	UNIT_RUN(names_tell);
 	UNIT_RUN(unique_ids);
 	UNIT_RUN(maildrops);
 	UNIT_RUN(a_failed_listing_loses_none);
+	UNIT_RUN(sizes_of_many_are_counted);
 	return unit_end();
 }
