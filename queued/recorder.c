@@ -10,7 +10,7 @@
 
 enum {
 	RECORD_BATCH_MAX = 2048,	/* records done together, of which RECORD_OPEN_MAX append lines */
-	RECORD_LAZY_MS = 500,		/* an unlinking without a state is durable after at most twice this */
+	RECORD_LAZY_MS = 500,		/* so long an unlinking without a state may wait for its sync */
 };
 
 struct record_list { struct record *first, **end; };
@@ -90,10 +90,9 @@ static void wait_for_work(struct recorder *r)
 	if (!record_is_dirty(&r->recording)) {
 		pthread_cond_wait(&r->wake, &r->lock);
 	} else {
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += RECORD_LAZY_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
+		uint64_t until_ms = r->recording.dirty_since_ms + RECORD_LAZY_MS;
+
+		until = (struct timespec){ (time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000 };
 		if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT) {
 			pthread_mutex_unlock(&r->lock);
 			record_sync_dirty(&r->recording);
@@ -121,9 +120,9 @@ static void *run(void *argument)
 			batch = cut(&work_list);
 			record_batch(&r->recording, batch.first);
 			tell(r, &batch);
+			if (record_is_dirty(&r->recording) && time_monotonic_ms() - r->recording.dirty_since_ms >= RECORD_LAZY_MS)
+				record_sync_dirty(&r->recording);
 		}
-		if (record_is_dirty(&r->recording) && time_monotonic_ms() - r->recording.dirty_since_ms >= RECORD_LAZY_MS)
-			record_sync_dirty(&r->recording);
 		pthread_mutex_lock(&r->lock);
 	}
 	pthread_mutex_unlock(&r->lock);
