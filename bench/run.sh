@@ -8,6 +8,8 @@
 #   queue              100,000 undeliverable messages: list, restart, memory, accept rate with them
 #   admin              dawk alone, 100,000 (N) waiting messages of mkqueue: list, its first row, status; hold, release and remove
 #                      all of them by a filter, without queued, then with it
+#   million            dawk alone, 1,000,000 (N) such messages: from the start of queued to the delivery of a new message, and until
+#                      all are known; with a warm cache, then with a cold one
 #   cost accept|local  CPU, system calls, fsyncs, forks, switches per message (2,000 messages)
 #   trace accept|local the write/fsync/rename calls around one message (strace)
 #   pop3 MSGS          one box of MSGS 5 kB messages: cold and warm; pop3many: 200 sessions at once on small boxes
@@ -26,6 +28,7 @@ load() { lab_net "$t" "$ML" smtp -s "$SIZE" -M "$PERCONN" -R $RAMP -t "${LIMIT:-
 calib() {       # the machine's speed just now: the load tool against its own sink, k messages/s
 	lab_net $t "$ML" sink -p 9925 -n 20000 -t 20 -q >/dev/null & sleep 0.1
 	lab_net $t "$ML" smtp -p 9925 -n 20000 -c 50 -t 20 | grep -o 'rate=[0-9]*' | awk -F= '{printf "cal=%.0fk ", $2/1000}'; wait $!; }
+since() { awk "BEGIN{printf \"%.2f\",$EPOCHREALTIME-$1}"; }
 cpums() { awk -v a="$1" -v b="$2" -v n="$3" 'BEGIN{printf "%.3f", (b-a)/1e6/n}'; }
 perfon() {      # counters of the target's cgroup until perfoff
 	rm -f "$MB/perf.$t"
@@ -78,13 +81,21 @@ queue)	n=${N:-100000}; fresh ${FILL:-deliver}       # FILL=accept: queue without
 	load -n 1 -c 1 -D one.test >/dev/null; wait $w; e=$(date +%s.%N)
 	out "restart_to_first_relay_s=$(awk "BEGIN{printf \"%.2f\",$e-$s}") pss/procs=$(lab_pss $t)" ;;
 admin)	n=${N:-100000}; fresh accept; "$drv" fill $n || exit 1      # ours alone has that verb
-	secs() { local s=$EPOCHREALTIME; "$drv" dawk "$@" >"$MB/admin.out"; awk "BEGIN{printf \"%.2f\",$EPOCHREALTIME-$s}"; }
-	first() { local s=$EPOCHREALTIME; "$drv" dawk queue list | head -n 1 >/dev/null; awk "BEGIN{printf \"%.2f\",$EPOCHREALTIME-$s}"; }
+	secs() { local s=$EPOCHREALTIME; "$drv" dawk "$@" >"$MB/admin.out"; since $s; }
+	first() { local s=$EPOCHREALTIME; "$drv" dawk queue list | head -n 1 >/dev/null; since $s; }
 	for r in $(seq $RUNS); do out "n=$n list_s=$(secs queue list) rows=$(grep -c deferred "$MB/admin.out") json_s=$(secs queue list --json) first_row_s=$(first) status_s=$(secs status)"; done
 	for q in down up; do
 		[ $q = up ] && { "$drv" fill $n; "$drv" queued up || exit 1; }
 		for act in hold release hold remove; do out "n=$n queued=$q ${act}_s=$(secs queue $act --from alice --yes) answers=$(wc -l <"$MB/admin.out")"; done
 	done; out "left=$("$drv" qlen)" ;;
+million) n=${N:-1000000}; fresh accept; "$drv" fill $n || exit 1
+	for how in warm cold; do
+		[ $how = cold ] && { sync; echo 3 >/proc/sys/vm/drop_caches; }
+		k=$(find $MB/$t/mail -path '*/new/*' | wc -l); s=$EPOCHREALTIME
+		{ "$drv" queued up; since $s >$MB/read.$t; } & w=$!
+		load -n 1 -c 1 >/dev/null; lab_net $t "$ML" wait -d $MB/$t/mail -u $USERS -n $((k + 1)) -t 120 >/dev/null; f=$(since $s); wait $w
+		out "n=$n $how new_delivered_s=$f all_known_s=$(cat $MB/read.$t) pss/procs=$(lab_pss $t)"; "$drv" queued down
+	done ;;
 cost)	n=${N:-2000}; m=deliver; [ "$a" = accept ] && m=accept
 	for r in $(seq $RUNS); do
 		fresh $m; load -n 200 -c 10 >/dev/null; sleep 3
@@ -112,5 +123,5 @@ pop3)	n=${a:-1000}; fresh pop3; rm -rf $MB/$t/mail/u0/*; "$ML" mkbox -d $MB/$t/m
 pop3many) u=200 n=${N:-4000}; export USERS=$u; fresh pop3; "$ML" mkbox -d $MB/$t/mail -u $u -n 20 -s $SIZE; chown -R 5000:5000 $MB/$t/mail; sync
 	for g in 0 0 -1 -1; do c0=$(lab_cpu $t); res=$(lab_net $t "$ML" pop3 -p 110 -u $u -n $n -c 200 -g $g -t 100)
 		out "boxes=200x20 retr=$g cpu_ms/session=$(cpums $c0 $(lab_cpu $t) $n) $res"; done ;;
-*)	sed -n 2,16p "$0"; exit 2 ;;
+*)	sed -n 2,18p "$0"; exit 2 ;;
 esac

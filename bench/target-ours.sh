@@ -5,7 +5,7 @@
 #   start deliver   the whole suite: u0..u99@local.test in /mail/uN (uid 5000); one.test to 127.0.0.2:2525,
 #                   d1..d200.many.test to 127.0.2.1..200:2525, down.test to 127.0.0.3:2599
 #   start pop3      the same, with port 110, password pw
-# DAWK_SRC: a built checkout (default: the current directory). OURS_SET: one more setting ("sync = filesystem"). SMTPDS and PROCS hold the wished connection limits.
+# DAWK_SRC: a built checkout (default: the current directory). OURS_SET: one more setting ("sync = filesystem"). SITE: a line of the site table ("* concurrency=100"). SMTPDS and PROCS hold the wished connection limits.
 # shellcheck disable=SC2086,SC2046,SC2016,SC2034,SC2013,SC2162
 . "$(dirname "$0")/lab.sh"
 P=ours R=$MB/ours SRC=${DAWK_SRC:-$PWD} D=/srv/dawk
@@ -20,6 +20,7 @@ conf() {
 	for ((u = 0; u < 200; u++)); do echo "u$u@local.test:$hash:5000:5000:/mail/u$u:"; done >>"$R$D/etc/users"
 	{ echo 'one.test smtp:[127.0.0.2]:2525'; echo 'down.test smtp:[127.0.0.3]:2599'
 	  for ((i = 1; i <= 200; i++)); do echo "d$i.many.test smtp:[127.0.2.$i]:2525"; done; } >"$R$D/etc/routes"
+	echo "$SITE" >>"$R$D/etc/site"
 	dawk update || return 1
 	[ "$1" = accept ] && touch "$R$D/service/queued/down"
 	[ "$1" = pop3 ] || touch "$R$D/service/pop3d/down"; :
@@ -34,6 +35,7 @@ reset)	rm -rf "$R$D"; lab_mail $P; sync ;;
 list)	dawk queue list ;;
 fill)	"${BUILD:-$SRC/build}/bench/mkqueue" -n "$2" -w 14000 "$R$D/queue" 'user%@down.test' ;;
 queued)	lab_exec $P sv "$2" $D/service/queued >/dev/null
+	[ "$2" = up ] || exit 0
 	for i in $(seq 600); do dawk status 2>/dev/null | grep -q reading=no && exit; sleep 0.1; done; exit 1 ;;
 dawk)	shift; dawk "$@" ;;
 qlen)	find "$R$D"/queue/{new,cur,hold} -type f 2>/dev/null | wc -l ;;
