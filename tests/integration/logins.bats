@@ -122,6 +122,7 @@ submit_by_mutt() {
 	[[ $2 == - ]] || by="set smtp_authenticators=\"$2\""
 	timeout 60 mutt -n -F /dev/null -e "set smtp_url=\"$url\" smtp_pass=\"$3\" smtp_oauth_refresh_command=\"echo $3\"" -e "$by" \
 		-e "set ssl_starttls=yes ssl_force_tls=yes ssl_verify_host=no certificate_file=$CERTIFICATE from=$ME envelope_from=yes copy=no" \
+		-e "set tmpdir=$SUITE" \
 		-s hello "$ME" <"$SUITE/message"
 }
 submit_by_s-nail() {
