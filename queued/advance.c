@@ -155,7 +155,7 @@ void advance_flush_lines(struct scheduler *s)
 
 static void flush_one(struct scheduler *s, struct message *m)
 {
-	if (has_lines(m) && !m->is_recording)
+	if (!m->is_recording && has_lines(m))		/* else its record is the recorder's */
 		advance_record(s, m, time_real_us(), recorded_lines);
 }
 
