@@ -236,8 +236,11 @@ enum result channel_flush(struct channel *channel, struct why *why)
 			poll(NULL, 0, 10);
 			continue;
 		}
-		if (n < 0)
-			return why_errno(why, RESULT_PEER, "unable to write to a pipe");	/* a loop hears of it by EPOLLHUP */
+		if (n < 0) {
+			why_errno(why, RESULT_PEER, "unable to write to a pipe");
+			shutdown(channel->fd, SHUT_RDWR);	/* whatever failed: both ends hear of it, a loop by EPOLLHUP */
+			return RESULT_PEER;
+		}
 		descriptors_drop(&channel->out_descriptors, count, true);
 		channel->out_sent += (size_t)n;
 		drop_sent(channel);

@@ -254,7 +254,9 @@ enum result stream_flush(struct stream *stream, struct why *why)
 		return RESULT_PEER;
 	if (result == RESULT_OK && stream->unsent)
 		result = stream_send_unsent(stream, why);
-	if (result != RESULT_PEER)
+	if (result == RESULT_PEER)
+		shutdown(stream->fd, SHUT_WR);	/* who still reads what the other side said last comes to its end by this */
+	else
 		stream_watch_again(stream);
 	return result;
 }

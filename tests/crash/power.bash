@@ -40,7 +40,7 @@ power_make() {	# KIND
 	truncate -s "${power_megabytes[${kind%%-*}]}M" "$folder/image"
 	$make "$folder/image" >"$folder/make.out" 2>&1 || { cat "$folder/make.out"; return 1; }
 	power_mount "$kind" "$folder/image" loop || return 1
-	chmod 755 "$WORK" "$folder" "$folder/disk"
+	chmod 755 "$folder" "$folder/disk"
 	mkdir "$folder/disk/dawk"
 	chmod 755 "$folder/disk/dawk"
 	ln -s "$folder/stderr" "$folder/pid" "$folder/disk/dawk/"

@@ -2,7 +2,7 @@
 bats_require_minimum_version 1.5.0
 load ../lib/suite
 
-rounds() { run "$BATS_TEST_DIRNAME/rounds.py" "$BIN" "${BIN%/bin}/crash/points" "$@" 3>&-; echo "$output"; [[ $status == 0 ]]; }
+rounds() { run "$BATS_TEST_DIRNAME/kit" "$@" 3>&- 4>&- 5>&- 6>&-; echo "$output"; [[ $status == 0 ]]; }	# PART OPTION..
 
 @test "a process killed at a system call that touches queue or mailbox loses nothing" {
 	rounds deaths --points-max 3

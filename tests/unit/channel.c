@@ -1,9 +1,11 @@
 #include "common/channel.h"
 #include "unit.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { JOBS = 1500 };	/* more descriptors than one sendmsg takes */
@@ -13,6 +15,15 @@ static struct why why;
 static struct channel left, right;
 static uint64_t frames, descriptors, wrong, lost_count;
 static char lost_text[WHY_MAX];
+static int fails_with;
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	if (!fails_with)
+		return syscall(SYS_sendmsg, fd, message, flags);
+	errno = fails_with;
+	return -1;
+}
 
 static void take_frame(struct channel *channel, struct frame *f)
 {
@@ -102,6 +113,21 @@ static void a_reader_that_does_not_read_stops_the_sender_in_time(void)
 	channel_close(&right);
 }
 
+/* Neither may go on waiting for what never went out. */
+static void a_send_that_fails_is_the_end_for_both(void)
+{
+	struct wire_value tell[CHECK_TELL_FIELDS] = { [CHECK_TELL_SERIAL] = WIRE_NUMBER(3) };
+
+	lost_count = 0;
+	join();
+	CHECK(channel_send(&left, FRAME_CHECK_TELL, tell, -1, &why) == RESULT_OK);
+	fails_with = EPERM;
+	CHECK(loop_run(loop, &why) == RESULT_OK);
+	CHECK(lost_count == 2 || loop_run(loop, &why) == RESULT_OK);
+	fails_with = 0;
+	CHECK(lost_count == 2 && left.fd == -1 && right.fd == -1);
+}
+
 static void blocking_use_waits_a_bounded_time(void)
 {
 	struct wire_value ask[CHECK_TELL_FIELDS] = { [CHECK_TELL_SERIAL] = WIRE_NUMBER(3), [CHECK_TELL_MATCH] = WIRE_NUMBER(1) };
@@ -127,6 +153,7 @@ int main(void)
 	UNIT_RUN(frames_and_descriptors_arrive_in_order);
 	UNIT_RUN(garbage_costs_the_sender_its_channel);
 	UNIT_RUN(a_reader_that_does_not_read_stops_the_sender_in_time);
+	UNIT_RUN(a_send_that_fails_is_the_end_for_both);
 	UNIT_RUN(blocking_use_waits_a_bounded_time);
 	loop_free(loop);
 	return unit_end();
