@@ -112,6 +112,7 @@ static bool fork_reader(struct crowd *crowd)
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return false;
+	fflush(stdout);		/* what stands there is not a reader's to write, however it ends */
 	*reader = (struct reader){ fork(), ends[0] };
 	if (reader->pid == 0) {
 		for (size_t i = 0; i <= crowd->size; i++)

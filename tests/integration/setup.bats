@@ -15,7 +15,7 @@ fresh() {
 		[[ $output == *'has to be run by root'* ]]
 		exit
 	fi
-	tests/tool/fresh-host env PATH="$PATH" bash -eu -o pipefail -c "$(declare -f wait_until mails_are install send fetch); $1"
+	tests/tool/fresh-host env PATH="$PATH" bash -eu -o pipefail -c "$(declare -f wait_until wait_untraced mails_are install send fetch); $1"
 }
 
 install() { make -s setup B="$BUILD" MAIL_HOST=mail.local.example MAIL_DOMAINS=local.example "$@"; }
