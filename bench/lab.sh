@@ -6,6 +6,7 @@ BENCH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 USERS=${USERS:-100}
 CGA=/sys/fs/cgroup/cpuacct              # CPU time, cgroup v1
 CGU=/sys/fs/cgroup/unified              # perf counters, cgroup v2
+LAB_HASH='$2b$04$abcdefghijklmnopqrstuuyvPXIbu7xe6/CED2DzX8z6Si09MlzlW'        # "pw", the same for all: cheap, so that sessions are measured
 LAB_MAX=${LAB_MAX:-14400}               # a lab ends by itself after this many seconds
 
 lab_mirror() { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -1; }    # the one this machine uses

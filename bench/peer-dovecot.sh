@@ -4,6 +4,9 @@
 . "$(dirname "$0")/lab.sh"
 P=dovecot R=$MB/dovecot
 conf() {
+	local u
+	for ((u = 0; u < USERS; u++)); do echo "u$u:$LAB_HASH"; done >"$R/etc/dovecot/passwords"
+	chmod 644 "$R/etc/dovecot/passwords"
 	cat >"$R/etc/dovecot/dovecot.conf" <<-X
 	protocols = pop3
 	listen = 0.0.0.0
@@ -17,8 +20,8 @@ conf() {
 	maildir_very_dirty_syncs = yes
 	pop3_no_flag_updates = ${POP3_NOFLAG:-no}
 	passdb {
-	  driver = static
-	  args = password=pw
+	  driver = passwd-file
+	  args = scheme=CRYPT /etc/dovecot/passwords
 	}
 	userdb {
 	  driver = static

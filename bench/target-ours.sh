@@ -15,9 +15,7 @@ conf() {
 	lab_exec $P /opt/dawk/bin/dawk init $D --domain local.test --hostname mail.local.test --smtp 0.0.0.0:25 --pop3 0.0.0.0:110 \
 		--resolver 127.0.0.1@53 --set 'relay-networks = 127.0.0.0/8' --set 'dnssec = no' --set 'smtp-timeout = 1h' \
 		--set 'client-limit = 20000' --set 'recipient-limit = 2000' ${OURS_SET:+--set "$OURS_SET"} || return 1
-	echo pw | dawk user add seed@local.test || return 1
-	local hash; hash=$(grep '^seed@local.test:' "$R$D/etc/users" | cut -d: -f2)
-	for ((u = 0; u < 200; u++)); do echo "u$u@local.test:$hash:5000:5000:/mail/u$u:"; done >>"$R$D/etc/users"
+	for ((u = 0; u < 200; u++)); do echo "u$u@local.test:$LAB_HASH:5000:5000:/mail/u$u:"; done >>"$R$D/etc/users"
 	{ echo 'one.test smtp:[127.0.0.2]:2525'; echo 'down.test smtp:[127.0.0.3]:2599'
 	  for ((i = 1; i <= 200; i++)); do echo "d$i.many.test smtp:[127.0.2.$i]:2525"; done; } >"$R$D/etc/routes"
 	echo "$SITE" >>"$R$D/etc/site"

@@ -251,7 +251,7 @@ enum result stream_flush(struct stream *stream, struct why *why)
 	if (!stream->unsent && length > 0)
 		result = stream_send(stream, output, length, &sent, why);
 	if (result != RESULT_PEER && sent < length && stream_hold(stream, output + sent, length - sent, why) != RESULT_OK)
-		return RESULT_PEER;
+		result = RESULT_PEER;
 	if (result == RESULT_OK && stream->unsent)
 		result = stream_send_unsent(stream, why);
 	if (result == RESULT_PEER)
