@@ -98,9 +98,9 @@ suite_log() { cat "$SUITE/stderr/$1" 2>/dev/null; }
 logged() { grep -qE -- "$2" "$SUITE/stderr/$1"; }
 
 suite_end_service() {	# NAME SIGNAL
-	suite_signal "$1" "$2" && suite_await_end "$1" "$2"
+	suite_begin_end "$1" "$2" && suite_await_end "$1" "$2"
 }
-suite_signal() {
+suite_begin_end() {
 	local pid
 	pid=$(suite_pid "$1") || return 0
 	if [[ $2 == KILL ]]; then kill -KILL -- "-$pid"; else kill "-$2" "$pid"; fi 2>/dev/null || :
@@ -136,7 +136,7 @@ suite_stop_all() {
 		name=${name##*/}
 		names+=("$name")
 		suite_is_running "$name" || { echo "$name died by itself"; trouble=1; }
-		suite_signal "$name" TERM
+		suite_begin_end "$name" TERM
 	done
 	for name in "${names[@]}"; do
 		suite_await_end "$name" TERM || trouble=1
