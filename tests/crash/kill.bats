@@ -35,18 +35,21 @@ delivered_numbers() { find "$SUITE/mail/local.example" -path '*/new/*' -type f -
 
 # Kills, one a round, each process of the service in turn; what ended by that is started again.
 kill_in_turn() {	# SERVICE ROUNDS COUNT
-	local round pids whole
+	local round pids victim whole
 	whole=$(group_members "$(suite_pid "$1")" | wc -l)
 	flood "$3"
 	for ((round = 1; round <= $2; round++)); do
 		WAIT_SECONDS=60 wait_until has_answered $((round * $3 / ($2 + 1)))
 		mapfile -t pids < <(group_members "$(suite_pid "$1")" | sort -n)
-		kill -KILL "${pids[round % ${#pids[@]}]}" 2>/dev/null || :
+		victim=${pids[round % ${#pids[@]}]}
+		kill -KILL "$victim" 2>/dev/null || :
+		wait_until is_gone "$victim"
 		wait_until settled "$1" "$whole"
 		suite_run
 	done
 	ends_with_all_delivered "$3"
 }
+is_gone() { ! process_runs "$1"; }
 # The service is whole again, or it has ended as a whole.
 settled() {	# SERVICE PROCESSES
 	local count

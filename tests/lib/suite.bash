@@ -75,11 +75,14 @@ suite_pid() {
 }
 
 # A zombie that nobody has waited for yet does not run.
+process_runs() {	# PID
+	local rest=
+	read -r rest 2>/dev/null <"/proc/$1/stat"
+	[[ -n $rest && ${rest##*) } != [ZX]* ]]
+}
 suite_is_running() {
-	local pid rest=
-	pid=$(suite_pid "$1") || return 1
-	read -r rest 2>/dev/null <"/proc/$pid/stat"
-	[[ -n $rest && ${rest##*) } != Z* ]]
+	local pid
+	pid=$(suite_pid "$1") && process_runs "$pid"
 }
 
 suite_is_ready_or_dead() {
