@@ -127,9 +127,17 @@ power_go_on() {	# KIND CUT
 	return 1
 }
 
+# ext4 does not mount with a superblock that was torn between its two sectors; then a person runs e2fsck.
+power_mend() {	# KIND
+	[[ $1 == ext4* ]] || return 1
+	mended=$((mended + 1))
+	e2fsck -fy "$WORK/$1/cut" >"$WORK/$1/mend.out" 2>&1 || [[ $? -le 2 ]]
+}
+
 power_check_one() {	# KIND CUT US: mounts what rebuild made
 	local folder=$WORK/$1 line trouble=0
-	power_mount "$1" "$folder/cut" loop 2>"$folder/mount.err" || { cat "$folder/mount.err"; return 1; }
+	power_mount "$1" "$folder/cut" loop 2>"$folder/mount.err" || { power_mend "$1" && power_mount "$1" "$folder/cut" loop; } ||
+		{ cat "$folder/mount.err"; return 1; }
 	echo "cut $2 $3 ${CRASH_WINDOW_MS:-10000}" >&5
 	read -r line <&6 || line="bad: account.py ended"
 	twice=$((twice + $(value_of twice "$line")))
@@ -143,7 +151,7 @@ power_check_one() {	# KIND CUT US: mounts what rebuild made
 
 power_cut() {	# KIND COUNT
 	local kind=$1 folder=$WORK/$1 cut seed us kept torn gone trouble=0
-	local cuts=0 lost=0 twice=0 oldest=0 back=0 ended=0 ended_twice=0 writes=0 tears=0 name
+	local cuts=0 lost=0 twice=0 oldest=0 back=0 ended=0 ended_twice=0 writes=0 tears=0 mended=0 name
 	SUITE=$folder/disk/dawk DAWK="$BIN/dawk -c $folder/disk/dawk/etc/dawk.conf"
 	power_positions "$kind" "$2" >"$folder/cuts"
 	power_talk_start "$kind"
@@ -156,6 +164,6 @@ power_cut() {	# KIND COUNT
 	done 7<"$folder/cuts"
 	power_talk_end "$kind"
 	echo "$kind: cuts: $cuts ($writes writes lost, $tears torn), lost: $lost, to be delivered again: $twice in all, the oldest $oldest ms before the cut," \
-		"removed by POP3 and back: $back; $ended of them run to the end, twice there: $ended_twice"
+		"removed by POP3 and back: $back; $ended of them run to the end, twice there: $ended_twice; mended by e2fsck: $mended"
 	return $trouble
 }
