@@ -53,7 +53,7 @@ enum result channel_send(struct channel *channel, enum wire_type type, const str
 /* Bytes that wait to be sent: for senders that pace themselves. */
 size_t channel_waiting(const struct channel *channel);
 /* With a loop: sends what can be sent now (lost is called later on failure). Without: blocks
- * until all is sent. RESULT_PEER: the other side is gone. */
+ * until all is sent. RESULT_PEER: it can't be sent; both sides come to the end of the pipe. */
 enum result channel_flush(struct channel *channel, struct why *why);
 
 /* Blocking use only: waits up to TIMEOUT_MS (-1: no limit; 0: only what has arrived) for the next

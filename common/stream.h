@@ -59,7 +59,8 @@ enum result stream_again(struct stream *stream, char **bytes, size_t *length);
  * flush before the callback returns. */
 enum result stream_put(struct stream *stream, const void *bytes, size_t length);
 /* RESULT_OK: all sent; RESULT_RETRY: the rest is kept and EPOLLOUT is watched (call again from ready);
- * RESULT_PEER: gone. */
+ * RESULT_PEER: it can't be sent, and the other side is told that no more comes (SHUT_WR): a read that follows has what it said
+ * last, and then its end. */
 enum result stream_flush(struct stream *stream, struct why *why);
 /* Stops or resumes watching for input (back-pressure while an answer is pending). */
 void stream_pause(struct stream *stream, bool is_paused);

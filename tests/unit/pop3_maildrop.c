@@ -150,7 +150,8 @@ static void sizes_of_many_are_counted(void)
 	CHECK(next >= 0 && !close(next));
 	for (size_t i = 0; i < FOREIGN; i++) {
 		memset(text, 'x', i);
-		strcpy(text + i, "\n");
+		text[i] = '\n';
+		text[i + 1] = '\0';
 		snprintf(name, sizeof name, "new/%zu.M1P1.h", 1000 + i);
 		touch(name, text);
 	}
