@@ -26,3 +26,18 @@ power_holds() {
 	[[ $output =~ lost:\ [1-9] ]]
 	rm -rf "$(sed -n 's/^the images are kept: //p' <<<"$output")"
 }
+@test "an ext4 whose superblock was torn does not mount, is mended, and then does" {
+	load ../lib/suite
+	source "$BATS_TEST_DIRNAME/power.bash"
+	WORK=$BATS_TEST_TMPDIR mended=0
+	mkdir -p "$WORK/ext4/disk"
+	truncate -s 16M "$WORK/ext4/cut"
+	mkfs.ext4 -q "$WORK/ext4/cut"
+	printf '\125\125' | dd of="$WORK/ext4/cut" bs=1 seek=$((1024 + 1020)) conv=notrunc status=none	# its checksum
+	run ! power_mount ext4 "$WORK/ext4/cut" loop
+	power_mend ext4
+	[[ $mended == 1 ]]
+	power_mount ext4 "$WORK/ext4/cut" loop
+	umount "$WORK/ext4/disk"
+	run ! power_mend xfs
+}
