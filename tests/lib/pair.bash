@@ -10,19 +10,16 @@
 #   send NAME FROM TO..			a message (standard input, or a small one) through its local socket
 #   in_net COMMAND..			runs it in the namespace; in_net_background NAME COMMAND.. until pair_stop
 #   pair_stop				for teardown
-# Everything in there ends with pair_stop; the namespace has no way out.
+# Everything in there ends with pair_stop; the namespace has no way out (net.bash).
+. "${BASH_SOURCE[0]%/*}/net.bash"
 
 pair_net() {
 	PAIR=$(mktemp -d "${TMPDIR:-/tmp}/dawk-pair.XXXXXX") || return 1
 	chmod 755 "$PAIR"
 	mkdir "$PAIR/pids"
-	setsid unshare -n sleep 600 </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
-	NET_PID=$!
-	export PAIR NET_PID SUITE_SERVICES="queued smtpd"
-	wait_until in_net_is_up && in_net ip link set lo up
+	export PAIR SUITE_SERVICES="queued smtpd"
+	net_make
 }
-in_net_is_up() { [[ $(readlink "/proc/$NET_PID/ns/net") != "$(readlink /proc/self/ns/net)" && $(cat "/proc/$NET_PID/comm") == sleep ]]; }
-in_net() { nsenter --net="/proc/$NET_PID/ns/net" "$@"; }
 in_net_background() {
 	local name=$1
 	shift

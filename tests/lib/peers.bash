@@ -8,18 +8,23 @@ PEERS=${PEERS:-$ROOT/build/peers}
 
 peer_fetch() {
 	local name
+	mkdir -p "$PEERS"
 	for name; do
-		[[ -d $PEERS/$name ]] && continue
-		rm -rf "$PEERS/$name.part"
-		mkdir -p "$PEERS/$name.part/deb"
-		(
-			cd "$PEERS/$name.part/deb" || exit 1
-			apt-get download -qq "$name" || { apt-get update -qq && apt-get download -qq "$name"; }
-		) >"$PEERS/$name.log" 2>&1 || { cat "$PEERS/$name.log"; return 1; }
-		dpkg-deb -x "$PEERS/$name.part"/deb/*.deb "$PEERS/$name.part" || return 1
-		find "$PEERS/$name.part" -type f -perm /6000 -exec chmod ug-s {} +	# no rights beyond the caller's
-		mv "$PEERS/$name.part" "$PEERS/$name"
+		( flock 9 && peer_unpack "$name" ) 9>"$PEERS/lock" || return 1	# two files may want the same one
 	done
+}
+peer_unpack() {
+	local part=$PEERS/$1.part
+	[[ ! -d $PEERS/$1 ]] || return 0
+	rm -rf "$part"
+	mkdir -p "$part/deb"
+	(
+		cd "$part/deb" || exit 1
+		apt-get download -qq "$1" || { apt-get update -qq && apt-get download -qq "$1"; }
+	) >"$PEERS/$1.log" 2>&1 || { cat "$PEERS/$1.log"; return 1; }
+	dpkg-deb -x "$part"/deb/*.deb "$part" || return 1
+	find "$part" -type f -perm /6000 -exec chmod ug-s {} +	# no rights beyond the caller's
+	mv "$part" "$PEERS/$1"
 }
 
 peer_sink() {

@@ -1,30 +1,26 @@
 # Guessed passwords, from addresses that are not exempt: in a network of the test's own (loopback is exempt).
 load ../lib/suite
 load ../lib/logins
+load ../lib/net
 export SUITE_SERVICES="smtpd pop3d"
 
 # 192.0.2.1 is the server's, the others are its clients'.
 setup_net() {
-	setsid unshare -n sleep 600 </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
-	NET=$!
-	wait_until net_is_there
-	in_net ip link set lo up
+	net_make
 	for address in 192.0.2.1 198.51.100.{7,8,9} 203.0.113.{5,6} 10.{1..12}.0.{1..10}; do in_net ip addr add "$address/32" dev lo; done
 }
-net_is_there() { [[ $(readlink "/proc/$NET/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
-in_net() { nsenter --net="/proc/$NET/ns/net" "$@"; }
 
 setup() {
 	suite_make --set 'clear-login = any' --set 'pop3d-workers = 1' --set 'login-failure-limit = 3' --set 'login-block = 20s'
 	sed -i 's/^listen-pop3 .*/listen-pop3 = 192.0.2.1:110/; s/^listen-smtp .*/listen-smtp = 192.0.2.1:25/' "$SUITE/etc/dawk.conf"
 	setup_net
 	export SUITE_SERVICES=
-	setsid nsenter --net="/proc/$NET/ns/net" "$BIN/pop3d" -c "$SUITE/etc/dawk.conf" </dev/null >>"$SUITE/stderr/pop3d" 2>&1 3>&- 4>&- 5>&- 6>&- &
+	setsid nsenter --net="/proc/$NET_PID/ns/net" "$BIN/pop3d" -c "$SUITE/etc/dawk.conf" </dev/null >>"$SUITE/stderr/pop3d" 2>&1 3>&- 4>&- 5>&- 6>&- &
 	echo $! >"$SUITE/pid/pop3d"
 	wait_until is_listening
 }
 is_listening() { in_net grep -q ':006E 0*:0000 0A' /proc/net/tcp; }
-teardown() { suite_stop; kill "$NET"; }
+teardown() { suite_stop; kill "$NET_PID"; }
 
 # Logs in from an address, prints the last answer and how many seconds it took.
 log_in() {	# FROM USER PASSWORD
@@ -35,7 +31,7 @@ log_in() {	# FROM USER PASSWORD
 		s.sendall(b"USER " + sys.argv[2].encode() + b"\r\n"); f.readline()
 		began = time.monotonic()
 		s.sendall(b"PASS " + sys.argv[3].encode() + b"\r\n")
-		print(f.readline().decode().strip(), "%.1f" % (time.monotonic() - began))
+		print(f.readline().decode().strip(), int(time.monotonic() - began))
 	EOF
 }
 is_right()   { [[ $(log_in "$@") == +OK* ]]; }
@@ -44,10 +40,8 @@ is_blocked() { [[ $(log_in "$@") == '-ERR [SYS/TEMP] too many logins failed'* ]]
 
 @test "a guesser is slowed, then shut out with the name, and the owner elsewhere is not" {
 	is_right 198.51.100.7 alice secret
-	[[ $(log_in 203.0.113.5 alice guess1) =~ \ ([0-9.]+)$ ]]
-	first=${BASH_REMATCH[1]}
-	[[ $(log_in 203.0.113.5 alice guess2) =~ \ ([0-9.]+)$ ]]
-	(($(bc <<<"${BASH_REMATCH[1]} > $first + 0.7")))	# 1 s, then 2
+	[[ $(log_in 203.0.113.5 alice guess1) =~ \ ([0-9]+)$ && ${BASH_REMATCH[1]} -ge 1 ]]
+	[[ $(log_in 203.0.113.5 alice guess2) =~ \ ([0-9]+)$ && ${BASH_REMATCH[1]} -ge 2 ]]
 	is_wrong 203.0.113.5 alice guess3
 	is_blocked 203.0.113.5 alice secret	# the right one is not looked at
 	is_blocked 203.0.113.6 alice secret	# his neighbours neither

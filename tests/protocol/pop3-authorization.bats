@@ -140,19 +140,23 @@ base64_of() { printf '%b' "$1" | base64 -w0; }
 	run -0 /usr/bin/python3 - "$POP3_PORT" <<-'EOF'
 		import socket, sys, time
 		def login(user, password):
-		    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as s:
+		    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) as s:
 		        f = s.makefile("rb"); f.readline()
 		        s.sendall(b"USER " + user + b"\r\n"); f.readline()
 		        began = time.monotonic()
 		        s.sendall(b"PASS " + password + b"\r\n")
 		        return f.readline(), time.monotonic() - began
-		results = [login(user, password) for user, password in
-		           ((b"alice", b"wrong"), (b"nobody", b"wrong"), (b"alice@elsewhere.example", b"secret"), (b"a b@@", b"x"))]
-		assert len({words for words, _ in results}) == 1, results
-		assert results[0][0] == b"-ERR [AUTH] authentication failed\r\n", results
-		assert all(1 <= seconds < 5 for _, seconds in results), results	# 5: a busy machine
+		answers = set()
+		for user, password in (b"alice", b"wrong"), (b"nobody", b"wrong"), (b"alice@elsewhere.example", b"secret"), (b"a b@@", b"x"):
+		    for _ in range(10):		# a busy machine adds to the second, never takes from it
+		        words, seconds = login(user, password)
+		        answers.add(words)
+		        assert seconds >= 1, (user, seconds)
+		        if seconds < 2: break
+		    else: raise SystemExit("%s never took a second" % user)
+		assert answers == {b"-ERR [AUTH] authentication failed\r\n"}, answers
 	EOF
-	[[ $(grep -c login-refused "$SUITE/stderr/pop3d") == 4 ]]
+	[[ $(grep -c login-refused "$SUITE/stderr/pop3d") -ge 4 ]]
 	run -1 grep -E 'wrong|secret' "$SUITE/stderr/pop3d"
 }
 

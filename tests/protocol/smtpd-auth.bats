@@ -311,20 +311,25 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 		import base64, smtplib, ssl, subprocess, sys, time
 		port = int(sys.argv[1])
 		def plain(user):
-		    s = smtplib.SMTP_SSL("127.0.0.1", port, context=ssl._create_unverified_context(), timeout=20)
+		    s = smtplib.SMTP_SSL("127.0.0.1", port, context=ssl._create_unverified_context(), timeout=60)
 		    s.ehlo()
 		    began = time.monotonic()
 		    reply = s.docmd("AUTH", "PLAIN " + base64.b64encode(b"\0" + user + b"\0wrong").decode())
 		    return reply, time.monotonic() - began
 		def scram(user):
 		    began = time.monotonic()
-		    reply = subprocess.run([sys.argv[2], "smtp", str(port), user.decode(), "wrong"], stdout=subprocess.PIPE, timeout=30).stdout
+		    reply = subprocess.run([sys.argv[2], "smtp", str(port), user.decode(), "wrong"], stdout=subprocess.PIPE, timeout=60).stdout
 		    return reply, time.monotonic() - began
 		for way in plain, scram:
-		    results = [way(u) for u in (b"carol", b"nobody", b"carol@local.example", b"x@far.example", b"postmaster", b"@")]
-		    assert len({r[0] for r in results}) == 1 and b"5.7.8" in (results[0][0][1] if way is plain else results[0][0]), results
-		    assert all(1 <= t < 5 for _, t in results), results
-		    assert max(t for _, t in results) - min(t for _, t in results) < 0.8, results
+		    replies = set()
+		    for user in b"carol", b"nobody", b"carol@local.example", b"x@far.example", b"postmaster", b"@":
+		        for _ in range(10):	# a busy machine adds to the second, never takes from it
+		            reply, seconds = way(user)
+		            replies.add(reply)
+		            assert seconds >= 1, (way, user, seconds)
+		            if seconds < 2: break
+		        else: raise SystemExit("%s never took a second" % user)
+		    assert len(replies) == 1 and b"5.7.8" in (replies.pop()[1] if way is plain else replies.pop()), replies
 	EOF
 	salts() { scram_client smtp "$1" wrong print=salt | head -n 1; }
 	first=$(salts nobody@local.example)

@@ -140,7 +140,7 @@ s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True
 	rcpt alice@inner.example '451 4.4.1'
 	before=$SECONDS
 	for i in {1..10}; do rcpt "u$i@inner.example" '451 4.4.1'; done
-	((SECONDS - before < 10))
+	((SECONDS - before < 50))	# and not a hundred
 }
 
 @test "a recipient in the table is not asked about, nor is anybody with relay-check = table" {
