@@ -173,7 +173,7 @@ remount() { mount -o "remount,$1" "$SUITE/mail"; }
 	gid=$(stat -c %g "$SUITE/queue/new")
 	suite_end queued
 	sed "s/^\([^:]*:[^:]*:$gid:\).*/\1/" /etc/group >"$BATS_TEST_TMPDIR/group"
-	run timeout 10 unshare -m sh -c "mount --bind '$BATS_TEST_TMPDIR/group' /etc/group && exec '$BIN/queued' -c '$SUITE/etc/dawk.conf'" 3>&-
+	run timeout 60 unshare -m sh -c "mount --bind '$BATS_TEST_TMPDIR/group' /etc/group && exec '$BIN/queued' -c '$SUITE/etc/dawk.conf'" 3>&-
 	[[ $output == *unable-to-start*"is not in group $gid"* ]]
 	suite_run
 	printf 'hello\n' | send_message bob@client.example alice@local.example

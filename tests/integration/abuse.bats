@@ -26,7 +26,7 @@ a_logged() { grep -qE -- "$1" "$PAIR/a/stderr/smtpd"; }
 	run -0 client <<-'EOF'
 		import socket, time
 		def banner(server, source):
-		    s = socket.create_connection((server, 25), 10, (source, 0))
+		    s = socket.create_connection((server, 25), 60, (source, 0))
 		    return s, s.recv(1000)
 		for server, one, twin, other in (("192.0.2.1", "198.51.100.7", "198.51.100.7", "198.51.100.8"),
 		                                 ("2001:db8::1", "2001:db8:1::7", "2001:db8:1::8", "2001:db8:2::7")):
@@ -65,7 +65,7 @@ a_logged() { grep -qE -- "$1" "$PAIR/a/stderr/smtpd"; }
 	run -0 client <<-'EOF'
 		import smtplib
 		for i in range(20):
-		    with smtplib.SMTP("192.0.2.1", 25, "c.example", 10, ("198.51.100.8", 0)) as s:
+		    with smtplib.SMTP("192.0.2.1", 25, "c.example", 60, ("198.51.100.8", 0)) as s:
 		        s.sendmail("bob@c.example", ["alice@a.example"], "Subject: a letter %d\r\n\r\nhello\r\n" % i)
 	EOF
 	kill "$flood"	# it still runs
@@ -76,7 +76,7 @@ a_logged() { grep -qE -- "$1" "$PAIR/a/stderr/smtpd"; }
 	here --set 'client-limit = 5' --set 'smtp-timeout = 3s' || return 0
 	client <<-'EOF' &
 		import socket, time
-		held = [socket.create_connection(("192.0.2.1", 25), 10, ("198.51.100.7", 0)) for _ in range(5)]
+		held = [socket.create_connection(("192.0.2.1", 25), 60, ("198.51.100.7", 0)) for _ in range(5)]
 		for s in held:
 		    s.recv(1000); s.sendall(b"EHLO gone.example\r\n"); s.recv(1000)
 		print("there", flush=True)
@@ -89,7 +89,7 @@ a_logged() { grep -qE -- "$1" "$PAIR/a/stderr/smtpd"; }
 	in_net ip addr add 198.51.100.7/32 dev lo
 	run -0 client <<-'EOF'
 		import socket
-		s = socket.create_connection(("192.0.2.1", 25), 10, ("198.51.100.7", 0))
+		s = socket.create_connection(("192.0.2.1", 25), 60, ("198.51.100.7", 0))
 		assert s.recv(1000).startswith(b"220")
 	EOF
 	kill "$gone" 2>/dev/null || :
@@ -163,7 +163,7 @@ os.mkdir(sys.argv[1] + "/1ezn3v0c4hk7x2m9q0aa"); os.symlink("/etc/passwd", sys.a
 	[[ $(grep -c foreign-file "$SUITE/stderr/queued") -lt 1000 ]]	# each is said once, and not without end
 	for place in new cur tmp hold state; do [[ $(find "$SUITE/queue/$place" -name 'foreign-*' | wc -l) == 2000 ]]; done
 	[[ -z $(find "$SUITE/queue/corrupt" -type f) ]]
-	run timeout 20 "$BIN/dawk" -c "$SUITE/etc/dawk.conf" queue list
+	run timeout 60 "$BIN/dawk" -c "$SUITE/etc/dawk.conf" queue list
 	[[ $status == 0 || $status == 74 ]]	# it tells of what it can't read, and does not wait for it
 }
 delivered_there() { [[ $(find "$HERE/mail/local.example/alice/new" -type f 2>/dev/null | wc -l) == 1 ]]; }

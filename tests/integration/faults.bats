@@ -11,7 +11,7 @@ code_for() {	# KB
 	/usr/bin/python3 - "$SMTP_PORT" "$1" <<-'EOF'
 		import smtplib, sys
 		text = "Subject: big\r\n\r\n" + ("y" * 62 + "\r\n") * (16 * int(sys.argv[2]))
-		with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=10) as s:
+		with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=60) as s:
 		    s.ehlo()
 		    for step in (lambda: s.mail("bob@client.example"), lambda: s.rcpt("alice@local.example"), lambda: s.data(text)):
 		        try:

@@ -63,7 +63,7 @@ a_says() { on a logged queued "$1"; }
 }
 
 rcpt_at_gateway() {	# ADDRESS REPLY
-	run -0 in_net "$TOOLS/talk.py" --timeout 20 --source 127.0.0.77 127.0.0.5:25 <<-END
+	run -0 in_net "$TOOLS/talk.py" --timeout 60 --source 127.0.0.77 127.0.0.5:25 <<-END
 		S: 220
 		C: EHLO client.example
 		S: 250

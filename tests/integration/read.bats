@@ -13,15 +13,15 @@ setup() {
 }
 
 @test "curl fetches the message unchanged" {
-	run -0 --separate-stderr timeout 20 curl -sS --user alice@local.example:secret "pop3://127.0.0.1:$POP3_PORT/1" -o "$got"
+	run -0 --separate-stderr timeout 60 curl -sS --user alice@local.example:secret "pop3://127.0.0.1:$POP3_PORT/1" -o "$got"
 	same_message "$message" "$got"
 	delivered_to alice 1
 }
 
 @test "python3 poplib fetches the message unchanged and deletes it (RFC 1939 6)" {
-	run -0 timeout 20 /usr/bin/python3 - "$POP3_PORT" "$got" <<-'EOF'
+	run -0 timeout 60 /usr/bin/python3 - "$POP3_PORT" "$got" <<-'EOF'
 		import poplib, sys
-		box = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=10)
+		box = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=60)
 		box.user("alice@local.example"); box.pass_("secret")
 		count, octets = box.stat()
 		_, lines, size = box.retr(1)
@@ -35,7 +35,7 @@ setup() {
 }
 
 @test "mpop fetches the message unchanged and deletes it" {
-	run -0 timeout 20 mpop --host=127.0.0.1 "--port=$POP3_PORT" --tls=off --auth=user --user=alice@local.example \
+	run -0 timeout 60 mpop --host=127.0.0.1 "--port=$POP3_PORT" --tls=off --auth=user --user=alice@local.example \
 		--passwordeval='echo secret' "--uidls-file=$BATS_TEST_TMPDIR/uidls" --received-header=off --keep=off \
 		--delivery=mda,"cat >$got"
 	same_message "$message" "$got"
@@ -46,7 +46,7 @@ setup() {
 	cat >"$BATS_TEST_TMPDIR/rc" <<-EOF
 		set no bouncemail
 		set invisible
-		poll 127.0.0.1 service $POP3_PORT protocol pop3 auth password timeout 10 uidl
+		poll 127.0.0.1 service $POP3_PORT protocol pop3 auth password timeout 60 uidl
 			user "alice@local.example" password "secret" fetchall no rewrite sslproto '' mda "cat >$got"
 	EOF
 	chmod 600 "$BATS_TEST_TMPDIR/rc"
@@ -57,7 +57,7 @@ setup() {
 }
 
 @test "s-nail fetches the message unchanged" {
-	run -0 env HOME=$BATS_TEST_TMPDIR LC_ALL=C.UTF-8 timeout 20 s-nail -:/ -S v15-compat -S noheader -S pop3-auth=plain -S pop3-no-apop \
+	run -0 env HOME=$BATS_TEST_TMPDIR LC_ALL=C.UTF-8 timeout 60 s-nail -:/ -S v15-compat -S noheader -S pop3-auth=plain -S pop3-no-apop \
 		-R -f "pop3://alice%40local.example:secret@127.0.0.1:$POP3_PORT" <<-EOF
 		copy 1 $got.mbox
 		xit

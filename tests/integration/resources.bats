@@ -31,7 +31,7 @@ peak_kb() { for pid in $(suite_processes); do sed -n 's/^VmHWM:[[:space:]]*\([0-
 		import select, socket, sys, time
 		held = []
 		for i in range(1000):
-		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
 		    s.recv(1000); s.sendall(b"EHLO client.example\r\n"); s.recv(1000)
 		    held.append(s)
 		open(sys.argv[2], "w").write("all\n")

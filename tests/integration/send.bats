@@ -18,34 +18,34 @@ arrives_unchanged() {	# [--text]
 @test "swaks sends, the message arrives unchanged" {
 	# swaks ends the text with a line end of its own
 	printf %s "$(cat "$message")" >"$message.data"
-	run -0 timeout 20 swaks --server "127.0.0.1:$SMTP_PORT" --from bob@client.example --to alice@local.example \
+	run -0 timeout 60 swaks --server "127.0.0.1:$SMTP_PORT" --from bob@client.example --to alice@local.example \
 		--ehlo client.example --data - <"$message.data"
 	arrives_unchanged
 }
 
 @test "curl sends, the message arrives unchanged" {
-	run -0 timeout 20 curl -sS "smtp://127.0.0.1:$SMTP_PORT/client.example" --crlf --mail-from bob@client.example \
+	run -0 timeout 60 curl -sS "smtp://127.0.0.1:$SMTP_PORT/client.example" --crlf --mail-from bob@client.example \
 		--mail-rcpt alice@local.example --upload-file "$message"
 	arrives_unchanged
 }
 
 @test "msmtp sends, the message arrives unchanged" {
-	run -0 timeout 20 msmtp --host=127.0.0.1 "--port=$SMTP_PORT" --auth=off --tls=off --domain=client.example \
+	run -0 timeout 60 msmtp --host=127.0.0.1 "--port=$SMTP_PORT" --auth=off --tls=off --domain=client.example \
 		--from=bob@client.example alice@local.example <"$message"
 	arrives_unchanged
 }
 
 @test "python3 smtplib sends, the message arrives unchanged" {
-	run -0 timeout 20 /usr/bin/python3 - "$SMTP_PORT" "$message" <<-'EOF'
+	run -0 timeout 60 /usr/bin/python3 - "$SMTP_PORT" "$message" <<-'EOF'
 		import smtplib, sys
-		with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=10) as s:
+		with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=60) as s:
 		    s.sendmail("bob@client.example", ["alice@local.example"], open(sys.argv[2], "rb").read().replace(b"\n", b"\r\n"), ["BODY=8BITMIME"])
 	EOF
 	arrives_unchanged
 }
 
 @test "our sendmail submits by the local socket, the message arrives unchanged" {
-	run -0 timeout 20 "$BIN/sendmail" -c "$SUITE/etc/dawk.conf" -i -f bob@client.example alice@local.example <"$message"
+	run -0 timeout 60 "$BIN/sendmail" -c "$SUITE/etc/dawk.conf" -i -f bob@client.example alice@local.example <"$message"
 	arrives_unchanged
 }
 
@@ -70,10 +70,10 @@ arrives_unchanged() {	# [--text]
 }
 
 @test "BDAT in chunks that break lines anywhere carries it unchanged (RFC 3030 2)" {
-	run -0 timeout 20 /usr/bin/python3 - "$SMTP_PORT" "$message" <<-'EOF'
+	run -0 timeout 60 /usr/bin/python3 - "$SMTP_PORT" "$message" <<-'EOF'
 		import smtplib, sys
 		content = open(sys.argv[2], "rb").read().replace(b"\n", b"\r\n")
-		with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=10) as s:
+		with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=60) as s:
 		    s.ehlo(); assert s.has_extn("chunking")
 		    assert s.mail("bob@client.example", ["BODY=8BITMIME"])[0] == 250
 		    assert s.rcpt("alice@local.example")[0] == 250
@@ -87,7 +87,7 @@ arrives_unchanged() {	# [--text]
 
 @test "s-nail sends, the text arrives unchanged" {
 	sed '1,/^$/d' "$message" >"$message.body"
-	run -0 env HOME=$BATS_TEST_TMPDIR timeout 20 s-nail -:/ -S v15-compat -S "mta=smtp://127.0.0.1:$SMTP_PORT" -S smtp-auth=none \
+	run -0 env HOME=$BATS_TEST_TMPDIR timeout 60 s-nail -:/ -S v15-compat -S "mta=smtp://127.0.0.1:$SMTP_PORT" -S smtp-auth=none \
 		-S hostname=client.example -S from=bob@client.example -S ttycharset=utf-8 -S sendwait \
 		-s "by s-nail" alice@local.example <"$message.body"
 	arrives_unchanged --text
@@ -95,7 +95,7 @@ arrives_unchanged() {	# [--text]
 
 @test "mutt sends, the text arrives unchanged" {
 	sed '1,/^$/d' "$message" >"$message.body"
-	run -0 env HOME=$BATS_TEST_TMPDIR LC_ALL=C.UTF-8 timeout 20 mutt -n -F /dev/null -e "set smtp_url=smtp://127.0.0.1:$SMTP_PORT" \
+	run -0 env HOME=$BATS_TEST_TMPDIR LC_ALL=C.UTF-8 timeout 60 mutt -n -F /dev/null -e "set smtp_url=smtp://127.0.0.1:$SMTP_PORT" \
 		-e 'set ssl_starttls=no ssl_force_tls=no copy=no from=bob@client.example hostname=client.example charset=utf-8 smtp_authenticators=""' \
 		-s "by mutt" -- alice@local.example <"$message.body"
 	echo "$output"
@@ -103,10 +103,10 @@ arrives_unchanged() {	# [--text]
 }
 
 @test "ten messages in one session arrive, each by itself (RFC 5321 3.3)" {
-	run -0 timeout 20 /usr/bin/python3 - "$SMTP_PORT" "$message" <<-'EOF'
+	run -0 timeout 60 /usr/bin/python3 - "$SMTP_PORT" "$message" <<-'EOF'
 		import smtplib, sys
 		content = open(sys.argv[2], "rb").read().replace(b"\n", b"\r\n")
-		with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=10) as s:
+		with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=60) as s:
 		    for i in range(10):
 		        s.sendmail("bob@client.example", ["alice@local.example"], content, ["BODY=8BITMIME"])
 	EOF

@@ -24,19 +24,19 @@ teardown() { submit_stop; }
 		from ceo@bank.example
 	EOT
 	chmod 600 "$SUITE/msmtprc"
-	printf 'Subject: by msmtp\n\nhello\n' | timeout 20 msmtp -C "$SUITE/msmtprc" -a starttls bob@local.example
+	printf 'Subject: by msmtp\n\nhello\n' | timeout 60 msmtp -C "$SUITE/msmtprc" -a starttls bob@local.example
 	wait_until delivered_to bob 1
 	grep -qxE 'From: <?alice@local.example>?' "$(message_of bob)"
 	grep -q '^Message-ID: ' "$(message_of bob)"
-	run timeout 20 msmtp -C "$SUITE/msmtprc" -a implicit bob@local.example <<<'Subject: forged'
+	run timeout 60 msmtp -C "$SUITE/msmtprc" -a implicit bob@local.example <<<'Subject: forged'
 	[[ $status -ne 0 && $output == *"553 5.7.1 reverse-path: <ceo@bank.example> is not an address of alice@local.example"* ]]
 	printf 'From: ceo@bank.example\r\nSubject: forged\r\n\r\nhello\r\n' >"$SUITE/forged"
-	run timeout 20 curl -sS -k --url "smtps://127.0.0.1:$SMTPS_PORT" -u alice@local.example:secret --mail-from alice@local.example \
+	run timeout 60 curl -sS -k --url "smtps://127.0.0.1:$SMTPS_PORT" -u alice@local.example:secret --mail-from alice@local.example \
 		--mail-rcpt bob@local.example -T "$SUITE/forged" -v
 	[[ $status -ne 0 && $output == *"550 5.7.1 From: <ceo@bank.example> is not an address of alice@local.example"* ]]
-	run -0 timeout 20 swaks --server "127.0.0.1:$SUBMISSION_PORT" -tls --auth PLAIN --auth-user alice@local.example --auth-password secret \
+	run -0 timeout 60 swaks --server "127.0.0.1:$SUBMISSION_PORT" -tls --auth PLAIN --auth-user alice@local.example --auth-password secret \
 		--from alice+swaks@local.example --to bob@local.example
-	run -0 timeout 20 /usr/bin/python3 - "$SMTPS_PORT" <<-'EOT'
+	run -0 timeout 60 /usr/bin/python3 - "$SMTPS_PORT" <<-'EOT'
 		import smtplib, ssl, sys
 		from email.headerregistry import Address
 		from email.message import EmailMessage
@@ -44,7 +44,7 @@ teardown() { submit_stop; }
 		message["From"] = Address("Zo\xeb, of the bank", addr_spec="alice@local.example")
 		message["To"] = "bob@local.example"
 		message.set_content("hello")
-		with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[1]), context=ssl._create_unverified_context(), timeout=10) as client:
+		with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[1]), context=ssl._create_unverified_context(), timeout=60) as client:
 		    client.login("alice@local.example", "secret")
 		    client.send_message(message)
 	EOT

@@ -42,10 +42,10 @@ a_says() { on a logged "$@"; }
 	for how in '25 smtp' '587 smtp' '465' '110 pop3' '995'; do
 		# shellcheck disable=SC2086
 		set -- $how
-		run -0 in_net timeout 20 openssl s_client -connect "[::1]:$1" ${2:+-starttls "$2"} -ign_eof -CAfile "$PAIR/a/etc/keys/self-signed.crt" \
+		run -0 in_net timeout 60 openssl s_client -connect "[::1]:$1" ${2:+-starttls "$2"} -ign_eof -CAfile "$PAIR/a/etc/keys/self-signed.crt" \
 			-verify_return_error -verify_hostname mail.a.example < <(printf 'QUIT\r\n')
 		[[ $output == *'New, TLSv1.3'* && $output == *'Verification: OK'* ]]
-		run -0 in_net timeout 20 gnutls-cli --x509cafile "$PAIR/a/etc/keys/self-signed.crt" --verify-hostname mail.a.example --port "$1" \
+		run -0 in_net timeout 60 gnutls-cli --x509cafile "$PAIR/a/etc/keys/self-signed.crt" --verify-hostname mail.a.example --port "$1" \
 			${2:+--starttls-proto "$2"} ::1 < <(printf 'QUIT\r\n')
 		[[ $output == *'Handshake was completed'* ]]
 	done
@@ -60,28 +60,28 @@ a_says() { on a logged "$@"; }
 	printf 'From: alice@a.example\nSubject: by IPv6\n\nhello\n' >"$PAIR/message"
 	local how
 	for how in 'smtp://[::1]:587' 'smtps://[::1]:465'; do
-		run -0 in_net timeout 20 curl -sSk --ssl-reqd --url "$how" -u alice@a.example:secret --crlf --mail-from alice@a.example --mail-rcpt alice@a.example -T "$PAIR/message"
+		run -0 in_net timeout 60 curl -sSk --ssl-reqd --url "$how" -u alice@a.example:secret --crlf --mail-from alice@a.example --mail-rcpt alice@a.example -T "$PAIR/message"
 	done
 	for how in '--port=587 --tls-starttls=on' '--port=465 --tls-starttls=off'; do
 		# shellcheck disable=SC2086
-		run -0 in_net timeout 20 msmtp --host=::1 $how --tls-host-override=mail.a.example --tls=on --tls-trust-file= --tls-fingerprint="$SHA" --auth=plain --user=alice@a.example \
+		run -0 in_net timeout 60 msmtp --host=::1 $how --tls-host-override=mail.a.example --tls=on --tls-trust-file= --tls-fingerprint="$SHA" --auth=plain --user=alice@a.example \
 			--passwordeval='echo secret' --from=alice@a.example alice@a.example <"$PAIR/message"
 	done
 	wait_until on a delivered_to alice 4
 	[[ $(grep -c 'authd login .*client=::1 user=alice@a.example for=submission ' "$PAIR/a/stderr/smtpd") == 4 ]]
 	for how in 'pop3://[::1]:110' 'pop3s://[::1]:995'; do
-		run -0 in_net timeout 20 curl -sSk --ssl-reqd --url "$how/1" -u alice@a.example:secret
+		run -0 in_net timeout 60 curl -sSk --ssl-reqd --url "$how/1" -u alice@a.example:secret
 		[[ $output == *'Subject: '* ]]
 	done
 	for how in '--port=110 --tls-starttls=on' '--port=995 --tls-starttls=off'; do
 		# shellcheck disable=SC2086
-		run -0 in_net timeout 20 mpop -q --host=::1 $how --tls-host-override=mail.a.example --tls=on --tls-trust-file= --tls-fingerprint="$SHA" --auth=plain --user=alice@a.example \
+		run -0 in_net timeout 60 mpop -q --host=::1 $how --tls-host-override=mail.a.example --tls=on --tls-trust-file= --tls-fingerprint="$SHA" --auth=plain --user=alice@a.example \
 			--passwordeval='echo secret' --delivery="mbox,$PAIR/fetched" --keep=on --uidls-file="$PAIR/uidls.${how//[^0-9]/}"
 	done
 	for how in "service 110 sslproto TLS1.2+" "service 995 ssl"; do
 		(umask 077; printf 'poll mail.a.example %s protocol POP3 username alice@a.example password secret %s no sslcertck keep fetchall mda "/bin/cat >>%s"\n' \
 			"$(cut -d' ' -f1,2 <<<"$how")" "${how#service * }" "$PAIR/fetched" >"$PAIR/fetchmailrc")
-		run -0 in_net env FETCHMAILHOME="$PAIR" LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_HOSTS="$PAIR/hosts" timeout 20 fetchmail -f "$PAIR/fetchmailrc" -i "$PAIR/ids" --pidfile "$PAIR/fetchmail.pid"
+		run -0 in_net env FETCHMAILHOME="$PAIR" LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_HOSTS="$PAIR/hosts" timeout 60 fetchmail -f "$PAIR/fetchmailrc" -i "$PAIR/ids" --pidfile "$PAIR/fetchmail.pid"
 	done
 	[[ $(grep -c '^Subject: ' "$PAIR/fetched") == 16 ]]
 	[[ $(grep -c 'authd login .*client=::1 user=alice@a.example for=pop3 ' "$PAIR/a/stderr/pop3d") == 6 ]]

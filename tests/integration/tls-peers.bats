@@ -34,10 +34,10 @@ teardown() {
 	mkdir "$SUITE/postfix"
 	printf '%s\n' 'mail_owner = daemon' 'setgid_group = mail' 'compatibility_level = 3.6' >"$SUITE/postfix/main.cf"
 	export LD_LIBRARY_PATH=$PEERS/postfix/usr/lib/postfix MAIL_CONFIG=$SUITE/postfix
-	run -0 timeout 20 "$PEERS/postfix/usr/sbin/posttls-finger" -c -l secure -F "$KEYS/self-signed.crt" -P "" \
+	run -0 timeout 60 "$PEERS/postfix/usr/sbin/posttls-finger" -c -l secure -F "$KEYS/self-signed.crt" -P "" \
 		"[127.0.0.1]:$SMTP_PORT" mail.local.example
 	[[ $output == *"Verified TLS connection established"* ]]
-	run timeout 20 "$PEERS/postfix/usr/sbin/posttls-finger" -c -l secure -F "$KEYS/self-signed.crt" -P "" \
+	run timeout 60 "$PEERS/postfix/usr/sbin/posttls-finger" -c -l secure -F "$KEYS/self-signed.crt" -P "" \
 		"[127.0.0.1]:$SMTP_PORT" other.example
 	[[ $output != *"Verified TLS"* ]]
 }

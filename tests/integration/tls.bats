@@ -30,24 +30,24 @@ arrives_unchanged() {	# [--text]
 @test "swaks, curl, msmtp, mutt and python send by STARTTLS, the message arrives unchanged" {
 	suite_run
 	printf %s "$(cat "$message")" >"$message.data"
-	run -0 timeout 20 swaks --server "127.0.0.1:$SMTP_PORT" -tls --from bob@client.example --to alice@local.example \
+	run -0 timeout 60 swaks --server "127.0.0.1:$SMTP_PORT" -tls --from bob@client.example --to alice@local.example \
 		--ehlo client.example --data - <"$message.data"
 	arrives_unchanged
-	run -0 timeout 20 curl -sSk --ssl-reqd "smtp://127.0.0.1:$SMTP_PORT/client.example" --crlf --mail-from bob@client.example \
+	run -0 timeout 60 curl -sSk --ssl-reqd "smtp://127.0.0.1:$SMTP_PORT/client.example" --crlf --mail-from bob@client.example \
 		--mail-rcpt alice@local.example --upload-file "$message"
 	arrives_unchanged
-	run -0 timeout 20 msmtp --host=127.0.0.1 "--port=$SMTP_PORT" --auth=off --tls=on --tls-starttls=on --tls-trust-file= \
+	run -0 timeout 60 msmtp --host=127.0.0.1 "--port=$SMTP_PORT" --auth=off --tls=on --tls-starttls=on --tls-trust-file= \
 		--tls-fingerprint="$(tls_fingerprint "$KEYS/self-signed.crt")" --domain=client.example --from=bob@client.example alice@local.example <"$message"
 	arrives_unchanged
 	sed '1,/^$/d' "$message" >"$message.body"
-	run -0 env HOME="$BATS_TEST_TMPDIR" LC_ALL=C.UTF-8 timeout 20 mutt -n -F /dev/null -e "set smtp_url=smtp://127.0.0.1:$SMTP_PORT" \
+	run -0 env HOME="$BATS_TEST_TMPDIR" LC_ALL=C.UTF-8 timeout 60 mutt -n -F /dev/null -e "set smtp_url=smtp://127.0.0.1:$SMTP_PORT" \
 		-e "set ssl_starttls=yes ssl_force_tls=yes ssl_verify_host=no copy=no from=bob@client.example hostname=client.example charset=utf-8 certificate_file=$KEYS/self-signed.crt" \
 		-e 'set smtp_authenticators=""' -s "by mutt" -- alice@local.example <"$message.body"
 	arrives_unchanged --text
-	run -0 timeout 20 /usr/bin/python3 - "$SMTP_PORT" "$message" "$KEYS/self-signed.crt" <<-'EOT'
+	run -0 timeout 60 /usr/bin/python3 - "$SMTP_PORT" "$message" "$KEYS/self-signed.crt" <<-'EOT'
 		import smtplib, ssl, sys
 		context = ssl.create_default_context(cafile=sys.argv[3])
-		with smtplib.SMTP("localhost", int(sys.argv[1]), local_hostname="client.example", timeout=10) as s:
+		with smtplib.SMTP("localhost", int(sys.argv[1]), local_hostname="client.example", timeout=60) as s:
 		    s._host = "mail.local.example"		# the name that the certificate has to hold
 		    s.starttls(context=context)
 		    s.sendmail("bob@client.example", ["alice@local.example"], open(sys.argv[2], "rb").read().replace(b"\n", b"\r\n"), ["BODY=8BITMIME"])
@@ -71,7 +71,7 @@ arrives_unchanged() {	# [--text]
 	for tls in "--port=$POP3_PORT --tls-starttls=on" "--port=$SECURE_POP3_PORT --tls-starttls=off"; do
 		mkdir -p "$BATS_TEST_TMPDIR/into"/{tmp,new,cur}
 		# shellcheck disable=SC2086
-		run -0 env HOME="$BATS_TEST_TMPDIR" timeout 20 mpop --host=127.0.0.1 $tls --tls=on --tls-trust-file= \
+		run -0 env HOME="$BATS_TEST_TMPDIR" timeout 60 mpop --host=127.0.0.1 $tls --tls=on --tls-trust-file= \
 			--tls-fingerprint="$(tls_fingerprint "$KEYS/self-signed.crt")" --auth=user --user=alice --passwordeval='echo secret' \
 			--delivery="maildir,$BATS_TEST_TMPDIR/into" --received-header=off --keep=on --uidls-file="$BATS_TEST_TMPDIR/uidls.$RANDOM"
 		same_message "$message" "$BATS_TEST_TMPDIR"/into/new/*
@@ -85,7 +85,7 @@ arrives_unchanged() {	# [--text]
 		(umask 077; echo "poll 127.0.0.1 proto POP3 ${how#*port }" >/dev/null
 		echo "poll 127.0.0.1 service ${how##* } proto POP3 user alice password secret ${how% port *} no sslcertck keep fetchall mda \"cat >>$BATS_TEST_TMPDIR/mda\"" \
 			>"$BATS_TEST_TMPDIR/fetchmailrc")
-		run -0 env HOME="$BATS_TEST_TMPDIR" FETCHMAILHOME="$BATS_TEST_TMPDIR" timeout 20 fetchmail -v -f "$BATS_TEST_TMPDIR/fetchmailrc"
+		run -0 env HOME="$BATS_TEST_TMPDIR" FETCHMAILHOME="$BATS_TEST_TMPDIR" timeout 60 fetchmail -v -f "$BATS_TEST_TMPDIR/fetchmailrc"
 	done
 	[[ $(grep -c '^Subject: hard to carry' "$BATS_TEST_TMPDIR/mda") == 2 ]]
 	wait_until logged pop3d 'disconnect .*tls=TLSv1.[23]'

@@ -144,7 +144,7 @@ suite_stop_all() {
 	for name in "${names[@]}"; do
 		suite_await_end "$name" TERM || trouble=1
 	done
-	if ! WAIT_SECONDS=5 wait_until suite_has_no_process; then
+	if ! WAIT_SECONDS=15 wait_until suite_has_no_process; then
 		trouble=1
 		echo "left behind:"
 		for pid in $(suite_processes); do

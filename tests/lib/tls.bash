@@ -10,7 +10,7 @@
 tls_client() {
 	local port=$1
 	shift
-	printf 'QUIT\r\n' | timeout 20 openssl s_client -connect "127.0.0.1:$port" -ign_eof "$@" 2>&1
+	printf 'QUIT\r\n' | timeout 60 openssl s_client -connect "127.0.0.1:$port" -ign_eof "$@" 2>&1
 }
 tls_fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//'; }
 tls_serves() {
@@ -35,12 +35,12 @@ tls_versions_are_right() {
 		! grep -q '^New, TLS' <<<"$out" || { echo "$port $version: $out"; return 1; }
 	done
 	for version in VERS-TLS1.2 VERS-TLS1.3; do
-		out=$(printf 'QUIT\r\n' | timeout 20 gnutls-cli --insecure --port "$port" ${2:+--starttls-proto "$2"} \
+		out=$(printf 'QUIT\r\n' | timeout 60 gnutls-cli --insecure --port "$port" ${2:+--starttls-proto "$2"} \
 			--priority "NORMAL:-VERS-ALL:+$version" 127.0.0.1 2>&1 || :)
 		grep -q 'Handshake was completed' <<<"$out" || { echo "$port $version: $out"; return 1; }
 	done
 	for version in VERS-TLS1.0 VERS-TLS1.1; do
-		out=$(printf 'QUIT\r\n' | timeout 20 gnutls-cli --insecure --port "$port" ${2:+--starttls-proto "$2"} \
+		out=$(printf 'QUIT\r\n' | timeout 60 gnutls-cli --insecure --port "$port" ${2:+--starttls-proto "$2"} \
 			--priority "NORMAL:-VERS-ALL:+$version" 127.0.0.1 2>&1 || :)
 		! grep -q 'Handshake was completed' <<<"$out" || { echo "$port $version: $out"; return 1; }
 	done

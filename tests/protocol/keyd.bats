@@ -30,7 +30,7 @@ tls_start() {
 	wait_until logged tls_server 'certificates count='
 	wait_until port_is_open "$TLS_PORT"
 }
-tls() { printf 'hello\nBYE\n' | timeout 20 openssl s_client -connect "127.0.0.1:$TLS_PORT" -ign_eof "$@" 2>&1; }
+tls() { printf 'hello\nBYE\n' | timeout 60 openssl s_client -connect "127.0.0.1:$TLS_PORT" -ign_eof "$@" 2>&1; }
 served() { tls "$@" | openssl x509 -noout -fingerprint -sha256 | sed 's/.*=//'; }
 fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//'; }
 serves() { [[ $(served "${@:2}") == "$1" ]]; }
@@ -124,10 +124,10 @@ make_certificate() {
 
 @test "gnutls-cli trusts the self-signed certificate once it has it, verifies its name, and resumes" {
 	tls_start
-	run timeout 20 gnutls-cli --port "$TLS_PORT" --x509cafile "$KEYS/self-signed.crt" --sni-hostname mail.local.example \
+	run timeout 60 gnutls-cli --port "$TLS_PORT" --x509cafile "$KEYS/self-signed.crt" --sni-hostname mail.local.example \
 		--verify-hostname mail.local.example --resume --waitresumption 127.0.0.1 <<<BYE
 	[[ $output == *"The certificate is trusted."* && $output == *"This is a resumed session"* && $output == *"220 ready"* ]]
-	run timeout 20 gnutls-cli --port "$TLS_PORT" --x509cafile "$KEYS/self-signed.crt" --verify-hostname other.example 127.0.0.1 <<<BYE
+	run timeout 60 gnutls-cli --port "$TLS_PORT" --x509cafile "$KEYS/self-signed.crt" --verify-hostname other.example 127.0.0.1 <<<BYE
 	[[ $output == *"name in the certificate does not match"* || $output == *"NOT trusted"* ]]
 }
 

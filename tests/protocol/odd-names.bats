@@ -25,7 +25,7 @@ home_is() {	# NAME UID
 }
 
 rcpt() {	# RECIPIENT REPLY
-	talk --timeout 20 smtpd <<-EOF
+	talk --timeout 60 smtpd <<-EOF
 		S: 220
 		C: EHLO client.example
 		S: 250
@@ -36,7 +36,7 @@ rcpt() {	# RECIPIENT REPLY
 	EOF
 }
 login() {	# USER REPLY
-	talk --timeout 20 pop3d <<-EOF
+	talk --timeout 60 pop3d <<-EOF
 		S: +OK
 		C: USER $1
 		S: +OK

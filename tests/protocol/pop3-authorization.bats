@@ -167,12 +167,12 @@ base64_of() { printf '%b' "$1" | base64 -w0; }
 	suite_run
 	run -0 /usr/bin/python3 - "$POP3_PORT" <<-'EOF'
 		import poplib, sys
-		box = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=10)
+		box = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=60)
 		box.apop("alice", "tanstaaf")
 		assert box.stat() == (0, 0)
 		box.quit()
 		for user, secret in (("alice", "secret"), ("bob", "tanstaaf"), ("nobody", "x")):
-		    box = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=10)
+		    box = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=60)
 		    try:
 		        box.apop(user, secret)
 		    except poplib.error_proto as e:
@@ -255,17 +255,17 @@ base64_of() { printf '%b' "$1" | base64 -w0; }
 	suite_run
 	run -0 /usr/bin/python3 - "$POP3_PORT" <<-'EOF'
 		import socket, sys
-		with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as s:
+		with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) as s:
 		    f = s.makefile("rb"); f.readline()
 		    s.sendall(b"X" * 100000 + b"\r\nCAPA\r\n")
 		    assert f.readline() == b"-ERR line too long\r\n"
 		    assert f.readline() == b"+OK\r\n"
-		with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as s:
+		with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) as s:
 		    f = s.makefile("rb"); f.readline()
 		    s.sendall(b"GET / HTTP/1.0\r\n" * 12)
 		    lines = f.read().splitlines()
 		    assert lines[-1] == b"-ERR too many errors" and len(lines) == 11, lines
-		with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as s:
+		with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) as s:
 		    f = s.makefile("rb"); f.readline()
 		    s.sendall(b"USER a\0b\r\nQUIT\r\n")
 		    assert f.read().startswith(b"-ERR"), "a NUL"

@@ -151,7 +151,7 @@ three_messages() {
 	begin
 	run -0 /usr/bin/python3 - "$POP3_PORT" <<-'EOF'
 		import poplib, sys
-		first, second = (poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=10) for _ in range(2))
+		first, second = (poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=60) for _ in range(2))
 		first.user("alice"); first.pass_("secret")
 		second.user("alice")
 		try:
@@ -161,7 +161,7 @@ three_messages() {
 		    assert e.args[0].startswith(b"-ERR [IN-USE]"), e
 		second.user("bob"); second.pass_("secret"); second.quit()
 		first.quit()
-		again = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=10)
+		again = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=60)
 		again.user("alice"); again.pass_("secret"); again.quit()
 	EOF
 }
@@ -172,7 +172,7 @@ three_messages() {
 	run -0 /usr/bin/python3 - "$POP3_PORT" "$box" <<-'EOF'
 		import os, poplib, sys
 		box = sys.argv[2]
-		pop = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=10)
+		pop = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=60)
 		pop.user("alice"); pop.pass_("secret")
 		before = pop.uidl()[1]
 		os.rename(box + "/new/1795300001.M1P1.host,S=20,W=23", box + "/cur/1795300001.M1P1.host,S=20,W=23:2,FS")
@@ -360,7 +360,7 @@ three_messages() {
 	run -0 /usr/bin/python3 - "$POP3_PORT" "$box/new/1795300001.M1P1.host" <<-'EOF'
 		import socket, sys, time
 		want = open(sys.argv[2], "rb").read().replace(b"\n", b"\r\n")
-		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
 		f = s.makefile("rb"); f.readline()
 		s.sendall(b"USER alice\r\nPASS secret\r\n"); f.readline(); f.readline()
 		s.sendall(b"RETR 1\r\nQUIT\r\n"); s.shutdown(socket.SHUT_WR)

@@ -178,7 +178,8 @@ mailbox_of() {
 	suite_run
 	exec {silent}<>"/dev/tcp/127.0.0.1/$SECURE_POP3_PORT"
 	run -0 talk --tls "$SECURE_POP3_PORT" <<<'S: +OK'
-	[[ -z $(timeout 10 cat <&"$silent") ]]
+	run -0 timeout 60 cat <&"$silent"
+	[[ -z $output ]]
 	wait_until logged pop3d 'disconnect .*end=timeout'
 	exec {silent}>&-
 }

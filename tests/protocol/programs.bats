@@ -22,7 +22,7 @@ programs='smtpd queued remoted locald pop3d authd keyd dnsd stsd dawk sendmail'
 @test "a daemon with a configuration that is broken says file, line and what was expected, and does not start (sysexits 78)" {
 	printf 'hostname = mail.local.example\nretry = soon\n' >"$BATS_TEST_TMPDIR/dawk.conf"
 	for program in smtpd queued remoted locald pop3d authd keyd dnsd stsd; do
-		run -78 timeout 10 "$BIN/$program" -c "$BATS_TEST_TMPDIR/dawk.conf"
+		run -78 timeout 60 "$BIN/$program" -c "$BATS_TEST_TMPDIR/dawk.conf"
 		[[ $output == *"$BATS_TEST_TMPDIR/dawk.conf:2: retry: expected"* ]] || { echo "$program: $output"; return 1; }
 	done
 	run -78 "$BIN/dawk" -c "$BATS_TEST_TMPDIR/dawk.conf" status

@@ -21,7 +21,7 @@ gateway() { suite_make --set 'relay-domains = inner.example other.example' --set
 asked() { cat "$SUITE/odd/commands"; }
 
 rcpt() {	# ADDRESS REPLY
-	run -0 talk --timeout 20 smtpd <<-END
+	run -0 talk --timeout 60 smtpd <<-END
 		S: 220
 		C: EHLO client.example
 		S: 250

@@ -387,7 +387,7 @@ send_content() {	# [--source ADDRESS]
 		content = b"Subject: x\r\n\r\n" + b"y" * 900 + b"\r\n"
 		content += content[14:] * 20
 		one = b"MAIL FROM:<b@c.example>\r\nRCPT TO:<alice@local.example>\r\nBDAT %d LAST\r\n%s" % (len(content), content)
-		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
 		s.recv(1000)	# a stranger waits for the greeting
 		s.sendall(b"EHLO c.example\r\n" + one * 30 + b"QUIT\r\n")
 		got = b""

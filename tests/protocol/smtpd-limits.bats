@@ -78,7 +78,7 @@ start()    { SUITE_SERVICES=smtpd suite_start "$@"; }
 	EOF
 	run -0 /usr/bin/python3 - "$SMTP_PORT" <<-'EOF'
 		import socket, sys, time
-		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
 		s.recv(1000)
 		start = time.monotonic()
 		s.settimeout(0.1)
@@ -96,7 +96,7 @@ start()    { SUITE_SERVICES=smtpd suite_start "$@"; }
 	start --set 'message-timeout = 2s'
 	run -0 /usr/bin/python3 - "$SMTP_PORT" <<-'EOF'
 		import socket, sys, time
-		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
 		s.sendall(b"EHLO c.example\r\nMAIL FROM:<b@c.example>\r\nRCPT TO:<alice@local.example>\r\nDATA\r\n")
 		start = time.monotonic()
 		s.settimeout(0.1)
@@ -145,7 +145,7 @@ start()    { SUITE_SERVICES=smtpd suite_start "$@"; }
 		import socket, sys
 		noise = open(sys.argv[2], "rb").read()
 		for start in (b"", b"EHLO c\r\nMAIL FROM:<b@c.example>\r\nRCPT TO:<alice@local.example>\r\nDATA\r\n", b"BDAT 100000\r\n"):
-		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
 		    try:
 		        s.sendall(start + noise)
 		        s.shutdown(socket.SHUT_WR)
@@ -164,7 +164,7 @@ start()    { SUITE_SERVICES=smtpd suite_start "$@"; }
 	start
 	/usr/bin/python3 - "$SMTP_PORT" >"$SUITE/idle.out" <<-'EOF' 3>&- &
 		import socket, sys
-		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
 		print(s.recv(1000).decode(), end="", flush=True)
 		print(s.recv(1000).decode(), end="", flush=True)
 	EOF

@@ -263,7 +263,10 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 	exec {half}<>"/dev/tcp/127.0.0.1/$SUBMISSIONS_PORT"
 	printf '\x16\x03\x01\x00\xf4\x01\x00' >&"$half"
 	run -0 talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
-	[[ -z $(timeout 10 cat <&"$silent") && -z $(timeout 10 cat <&"$half") ]]
+	for client in "$silent" "$half"; do
+		run -0 timeout 60 cat <&"$client"
+		[[ -z $output ]]
+	done
 	wait_until cut_off 2
 	exec {silent}>&- {half}>&-
 }
@@ -302,7 +305,8 @@ cut_off() { [[ $(grep -c 'session-end .*how=timeout commands=0' "$SUITE/stderr/s
 	exec {silent}<>"/dev/tcp/127.0.0.1/$SUBMISSIONS_PORT"
 	suite_end smtpd
 	wait "$pid"
-	[[ -z $(timeout 10 cat <&"$silent") ]]
+	run -0 timeout 60 cat <&"$silent"
+	[[ -z $output ]]
 	exec {silent}>&-
 }
 session_is_greeted() { [[ $(ss -tnH state established "( sport = :$SUBMISSIONS_PORT )" | wc -l) -ge 1 ]]; }

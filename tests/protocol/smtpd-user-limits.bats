@@ -111,7 +111,7 @@ notices_are() { [[ $(grep -c 'accepted .*session=notice' "$SUITE/stderr/smtpd") 
 	run -0 timeout 30 /usr/bin/python3 - "$SMTPS_PORT" $DAWK <<-'EOT'
 		import smtplib, ssl, subprocess, sys
 		context = ssl._create_unverified_context()
-		with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[1]), context=context, timeout=10) as client:
+		with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[1]), context=context, timeout=60) as client:
 		    client.login("alice@local.example", "secret")
 		    assert client.mail("alice@local.example")[0] == 250
 		    client.rset()
