@@ -59,8 +59,8 @@ try_all() {	# CALL LAST ERRNO..
 	taken+=("$call.last")
 	# a lost trigger, and what stands in new/ though its client was told to come again, are found by the scan every 30 s;
 	# what could not be loaded is tried again after 30 s, and may meet the next call that fails
-	WAIT_SECONDS=100 wait_until all_arrived || { echo "of ${taken[*]} some are lost:"; ls "$(maildir_of alice)/new"; return 1; }
-	WAIT_SECONDS=45 wait_until queue_is_empty || { find "$SUITE/queue" -type f; return 1; }
+	wait_until all_arrived || { echo "of ${taken[*]} some are lost:"; ls "$(maildir_of alice)/new"; return 1; }
+	wait_until queue_is_empty || { find "$SUITE/queue" -type f; return 1; }
 	whole
 	[[ $(find "$SUITE/queue/corrupt" "$SUITE/queue/hold" -type f | wc -l) -eq 0 ]]
 }

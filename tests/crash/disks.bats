@@ -45,7 +45,7 @@ ends_well() {	# COUNT
 	wait "$flood"
 	flood=
 	[[ $(sort -u "$answered" | wc -l) -eq $1 ]]
-	WAIT_SECONDS=60 wait_until queue_holds 0
+	wait_until queue_holds 0
 	all_delivered
 	all_whole
 	[[ $(find "$SUITE/queue/corrupt" "$SUITE/queue/hold" -type f | wc -l) -eq 0 ]]
@@ -71,7 +71,7 @@ resume_flood() { kill -CONT "$flood" 2>/dev/null || :; }
 	flood 800
 	wait_until has_answered 30
 	head -c 40000000 /dev/zero >"$SUITE/queue/filler" 2>/dev/null || :
-	WAIT_SECONDS=30 wait_until no_more_answers
+	wait_until no_more_answers
 	pause_flood
 	is_calm 3 20
 	rm "$SUITE/queue/filler"
@@ -99,7 +99,7 @@ resume_flood() { kill -CONT "$flood" 2>/dev/null || :; }
 	wait_until has_answered 20
 	for ((i = 0; i < 1200; i++)); do : >"$SUITE/queue/filler$i" || break; done 2>/dev/null
 	for ((i = 0; i < 1200; i++)); do : >"$SUITE/mail/filler$i" || break; done 2>/dev/null
-	WAIT_SECONDS=30 wait_until no_more_answers
+	wait_until no_more_answers
 	pause_flood
 	is_calm 3 60
 	rm -f "$SUITE"/queue/filler* "$SUITE"/mail/filler*
@@ -131,7 +131,7 @@ remount() { mount -o "remount,$1" "$SUITE/mail"; }
 	wait_until has_answered 30
 	# the kernel does it so when it finds an error of the disk
 	mount -o remount,abort "$SUITE/queue"
-	WAIT_SECONDS=30 wait_until no_more_answers
+	wait_until no_more_answers
 	pause_flood
 	is_calm 3 60
 	for name in smtpd queued; do suite_kill "$name"; done
@@ -163,7 +163,7 @@ remount() { mount -o "remount,$1" "$SUITE/mail"; }
 	printf 'hello again\n' | send_message bob@client.example alice@local.example
 	wait_until delivered_to alice 6
 	kill -CONT "$remember"
-	WAIT_SECONDS=60 wait_until queue_holds 0
+	wait_until queue_holds 0
 	[[ $(messages_of bob | wc -l) -ge 6 ]]
 	for ((i = 0; i < 5; i++)); do grep -rqx "hello $i" "$(maildir_of bob)/new"; done
 }

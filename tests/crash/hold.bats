@@ -51,7 +51,7 @@ release() {
 		wait_until was_hit
 		end_tracer
 		wait_until is_held	# by the next worker, from what they share
-		WAIT_SECONDS=30 wait_until is_told || { echo "$step"; return 1; }
+		wait_until is_told || { echo "$step"; return 1; }
 		held_by_smtpd ''
 		suite_kill smtpd
 		suite_run

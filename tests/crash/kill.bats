@@ -24,7 +24,7 @@ ends_with_all_delivered() {	# COUNT
 	flood=
 	[[ $(sort -u "$answered" | wc -l) -eq $1 ]]
 	suite_run
-	WAIT_SECONDS=60 wait_until queue_is_done
+	wait_until queue_is_done
 	delivered_numbers >"$answered.delivered"
 	[[ -z $(comm -23 <(sort -u "$answered") <(sort -u "$answered.delivered")) ]]
 	# Duplicates only of what was in flight.
@@ -39,7 +39,7 @@ kill_in_turn() {	# SERVICE ROUNDS COUNT
 	whole=$(group_members "$(suite_pid "$1")" | wc -l)
 	flood "$3"
 	for ((round = 1; round <= $2; round++)); do
-		WAIT_SECONDS=60 wait_until has_answered $((round * $3 / ($2 + 1)))
+		wait_until has_answered $((round * $3 / ($2 + 1)))
 		mapfile -t pids < <(group_members "$(suite_pid "$1")" | sort -n)
 		victim=${pids[round % ${#pids[@]}]}
 		kill -KILL "$victim" 2>/dev/null || :
@@ -68,7 +68,7 @@ settled() {	# SERVICE PROCESSES
 @test "all services killed at once, again and again, nothing answered is lost" {
 	flood 1200
 	for round in 1 2 3 4; do
-		WAIT_SECONDS=60 wait_until has_answered $((round * 240))
+		wait_until has_answered $((round * 240))
 		suite_kill smtpd
 		suite_kill queued
 		suite_run

@@ -114,7 +114,7 @@ power_go_on() {	# KIND CUT
 	rm -f "$folder/pid"/* "$folder/stderr"/*
 	"$ROOT/tests/crash/load.py" "$folder/end" --sink "$SINK_PORT" >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
 	sink=$!
-	suite_run && WAIT_SECONDS=60 wait_until queue_holds 0
+	suite_run && wait_until queue_holds 0
 	result=$("$ROOT/tests/crash/account.py" "$folder/end" "$SUITE" <<<"end $2" 2>"$folder/end.err")
 	kill "$sink"
 	for name in smtpd queued pop3d; do suite_end "$name" || result="bad $result"; done

@@ -85,7 +85,7 @@ a_logged() { grep -qE -- "$1" "$PAIR/a/stderr/smtpd"; }
 	gone=$!
 	wait_until in_net_has 5
 	in_net ip addr del 198.51.100.7/32 dev lo	# nothing gets there any more, no end comes from there
-	WAIT_SECONDS=20 wait_until ended_by_timeout 5
+	wait_until ended_by_timeout 5
 	in_net ip addr add 198.51.100.7/32 dev lo
 	run -0 client <<-'EOF'
 		import socket
@@ -138,7 +138,7 @@ ended_by_timeout() { [[ $(grep -c 'session-end .*client=198.51.100.7 .*how=timeo
 		on "$name" suite_run
 	done
 	send a alice@a.example someone@round.example	# the call-ahead goes round too: it ends after CALL_SECONDS
-	WAIT_SECONDS=80 wait_until on a delivered_to alice 1
+	wait_until on a delivered_to alice 1
 	grep -q 'someone@round.example' "$(on a message_of alice)"
 	grep -qE '5\.4\.6' "$(on a message_of alice)"
 	grep -qE 'refused .*status=5.4.6' "$PAIR"/?/stderr/smtpd
@@ -158,7 +158,7 @@ os.mkdir(sys.argv[1] + "/1ezn3v0c4hk7x2m9q0aa"); os.symlink("/etc/passwd", sys.a
 	done
 	suite_here_run
 	printf 'Subject: hi\n\nhello\n' | "$TOOLS/queue-put" "$SUITE/queue" bob@client.example alice@local.example >/dev/null
-	WAIT_SECONDS=60 wait_until delivered_there
+	wait_until delivered_there
 	grep -q 'foreign-file directory=.* name=foreign-' "$SUITE/stderr/queued"
 	[[ $(grep -c foreign-file "$SUITE/stderr/queued") -lt 1000 ]]	# each is said once, and not without end
 	for place in new cur tmp hold state; do [[ $(find "$SUITE/queue/$place" -name 'foreign-*' | wc -l) == 2000 ]]; done

@@ -62,7 +62,7 @@ quotas_of_others_are_told() {	# [--takes]
 	rcpt away+again@local.example '250 2.1.5'
 	rcpt full+again@local.example '452 4.2.2'
 	mount_is_back
-	WAIT_SECONDS=60 wait_until rcpt_is away '452 4.2.2'
+	wait_until rcpt_is away '452 4.2.2'
 }
 
 @test "a quota on a dead mount is not waited for: the recipient is taken, others are answered, and it counts again once it is back" {
@@ -103,7 +103,7 @@ quotas_of_others_are_told() {	# [--takes]
 	send alice
 	wait_until delivered_to alice 4
 	mount_is_back
-	WAIT_SECONDS=90 wait_until delivered_to bob 3
+	wait_until delivered_to bob 3
 	wait_until queue_is_empty
 }
 
@@ -123,7 +123,7 @@ quotas_of_others_are_told() {	# [--takes]
 	send alice
 	wait_until delivered_to alice 1
 	mount_is_back
-	WAIT_SECONDS=90 wait_until delivered_to bob 3
+	wait_until delivered_to bob 3
 	wait_until queue_is_empty
 }
 has_one_process() { [[ $(locald_processes | wc -l) == 1 ]]; }
@@ -140,7 +140,7 @@ has_one_process() { [[ $(locald_processes | wc -l) == 1 ]]; }
 	wait_until delivered_to alice 3
 	wait_until has_waited
 	mount_is_back
-	WAIT_SECONDS=90 wait_until all_arrived
+	wait_until all_arrived
 	wait_until queue_is_empty
 }
 all_arrived() { [[ $(find "$SUITE/mail/away.example" -path '*/new/*' -type f | wc -l) == 12 ]]; }

@@ -6,7 +6,6 @@ load ../lib/certificates
 load ../lib/tls-peers
 
 setup_file() {
-	export WAIT_SECONDS=40	# other servers start slowly on a busy machine
 	peer_fetch postfix exim4-daemon-light
 	pair_net
 	pair_names <<-'EOF'

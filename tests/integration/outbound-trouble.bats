@@ -111,7 +111,7 @@ in_flight_at_b() { dawk_on a queue sites | grep -qE 'site=smtp:mail.b.example:25
 	wait_until kill_remoted
 	wait_until a_says 'transport-lost transport=remoted recipients=[1-9]'
 	on b suite_signal CONT
-	WAIT_SECONDS=40 wait_until b_has_numbers 60
+	wait_until b_has_numbers 60
 	wait_until on a queue_is_empty
 }
 kill_remoted() { kill -KILL "$(remoted_pid)" 2>/dev/null; }

@@ -17,7 +17,7 @@ peak_kb() { for pid in $(suite_processes); do sed -n 's/^VmHWM:[[:space:]]*\([0-
 	curl -sS --user alice@local.example:secret "pop3://127.0.0.1:$POP3_PORT/1" -o "$BATS_TEST_TMPDIR/got"
 	before=$(peak_kb)
 	curl -sS "smtp://127.0.0.1:$SMTP_PORT" --crlf --mail-from bob@client.example --mail-rcpt alice@local.example -T "$BATS_TEST_TMPDIR/large"
-	WAIT_SECONDS=60 wait_until delivered_to alice 2
+	wait_until delivered_to alice 2
 	curl -sS --user alice@local.example:secret "pop3://127.0.0.1:$POP3_PORT/2" -o "$BATS_TEST_TMPDIR/got"
 	same_message "$BATS_TEST_TMPDIR/large" "$BATS_TEST_TMPDIR/got"
 	after=$(peak_kb)

@@ -124,9 +124,9 @@ arrives_unchanged() {	# [--text]
 	new=$(openssl x509 -in "$SUITE/new.crt" -outform DER | sha256sum | cut -d' ' -f1)
 	install -m 600 "$SUITE/new.key" "$KEYS/new.key" && mv "$KEYS/new.key" "$KEYS/self-signed.key"
 	install -m 644 "$SUITE/new.crt" "$KEYS/new.crt" && mv "$KEYS/new.crt" "$KEYS/self-signed.crt"
-	WAIT_SECONDS=30 wait_until tls_serves "$SMTP_PORT" "$(tls_fingerprint "$SUITE/new.crt")" -starttls smtp
-	WAIT_SECONDS=30 wait_until tls_serves "$SECURE_POP3_PORT" "$(tls_fingerprint "$SUITE/new.crt")"
-	WAIT_SECONDS=30 wait_until all_workers_have 2
+	wait_until tls_serves "$SMTP_PORT" "$(tls_fingerprint "$SUITE/new.crt")" -starttls smtp
+	wait_until tls_serves "$SECURE_POP3_PORT" "$(tls_fingerprint "$SUITE/new.crt")"
+	wait_until all_workers_have 2
 	touch "$SUITE/stop"
 	wait "${pids[@]}"
 	cat "$SUITE"/load.*
@@ -144,7 +144,7 @@ all_workers_have() { [[ $(cat "$SUITE"/stderr/{smtpd,pop3d} | grep -c ' certific
 	local old
 	old=$(tls_fingerprint "$KEYS/self-signed.crt")
 	echo broken >"$KEYS/self-signed.crt"
-	WAIT_SECONDS=30 wait_until logged smtpd 'certificates-refused why="the certificates of before stay in force'
+	wait_until logged smtpd 'certificates-refused why="the certificates of before stay in force'
 	tls_serves "$SUBMISSIONS_PORT" "$old"
 	run -78 $DAWK cert
 	run $DAWK check

@@ -8,7 +8,7 @@
 #   suite_kill NAME			kill -9 of the service's whole group; suite_run starts what does not run
 #   suite_log NAME			what the service has logged so far
 #   talk [options] smtpd|pop3d|local|PORT	a dialog from standard input, see tests/tool/talk.py
-#   wait_until COMMAND..		until it succeeds, at most WAIT_SECONDS (30)
+#   wait_until COMMAND..		until it succeeds, at most WAIT_SECONDS (100)
 #   delivered_to USER N / messages_of USER / message_of USER
 #   queue_is_empty / queue_holds N / logged NAME PATTERN
 #
@@ -171,7 +171,7 @@ wait_until() {
 	wait_untraced "$@"
 }
 wait_untraced() {
-	local deadline=$((SECONDS + ${WAIT_SECONDS:-30}))
+	local deadline=$((SECONDS + ${WAIT_SECONDS:-100}))
 	until "$@"; do
 		((SECONDS <= deadline)) || { echo "waited in vain for: $*"; return 1; }
 		sleep 0.05

@@ -171,7 +171,7 @@ make_certificate() {
 	run ! $DAWK cert show
 	[[ $output == *"is the key of another certificate"* ]]
 	$DAWK cert make --renew
-	WAIT_SECONDS=30 wait_until serves "$(fingerprint "$KEYS/self-signed.crt")"
+	wait_until serves "$(fingerprint "$KEYS/self-signed.crt")"
 }
 
 @test "no process but keyd has a private key in reach: not open, not readable, not in its memory" {

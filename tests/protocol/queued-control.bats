@@ -103,7 +103,7 @@ deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$
 @test "an act on a thousand messages is one command, and quick enough" {
 	put_content --count 1000 bob@local.example full@local.example </dev/null >/dev/null
 	all_deferred() { [[ $(find "$QUEUE/cur" -type f | wc -l) == 1000 ]]; }
-	WAIT_SECONDS=60 wait_until all_deferred
+	wait_until all_deferred
 	run -0 $DAWK queue remove --to full@local.example --yes
 	[[ ${#lines[@]} == 1000 ]]
 	queue_is_empty
@@ -112,22 +112,22 @@ deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$
 @test "of many messages that a command names each has its answer, and is tried once for it" {
 	put_content --count 1200 bob@local.example full@local.example </dev/null >/dev/null
 	tried() { [[ $(find "$QUEUE/cur" -type f | wc -l) == 1200 && $(cat "$QUEUE"/state/* | grep -c '^0 deferred') == $(($1 * 1200)) ]]; }
-	WAIT_SECONDS=60 wait_until tried 1
+	wait_until tried 1
 	mapfile -t ids < <(ls "$QUEUE/cur")
 	absent=1k0t63ej11vh0yk7hbjx
 	run -65 $DAWK queue retry "${ids[@]::600}" "$absent"
 	[[ $(grep -c ' is due at once$' <<<"$output") == 600 && $output == *"no message $absent"* ]]
 	other() { [[ $(cat "$QUEUE"/state/* | grep -c '^0 deferred') == 1800 ]]; }
-	WAIT_SECONDS=60 wait_until other
+	wait_until other
 	run -0 $DAWK queue hold --to full@ --yes
 	[[ ${#lines[@]} == 1200 && $(find "$QUEUE/hold" -type f | wc -l) == 1200 ]]
 	$DAWK queue flush
 	run -0 $DAWK queue release --to full@ --yes
 	three() { [[ $(find "$QUEUE/cur" -type f | wc -l) == 1200 && $(cat "$QUEUE"/state/* | grep -c '^0 deferred') == 3000 ]]; }
-	WAIT_SECONDS=60 wait_until three
+	wait_until three
 	run -0 $DAWK queue retry local.example
 	[[ $output == "1200 messages are due at once" ]]
 	four() { [[ $(cat "$QUEUE"/state/* | grep -c '^0 deferred') == 4200 ]]; }
-	WAIT_SECONDS=60 wait_until four
+	wait_until four
 	[[ $(for id in "${ids[@]}"; do grep -c '^0 deferred' "$QUEUE/state/$id"; done | sort | uniq -c | tr -s ' ' | tr '\n' ,) == ' 600 3, 600 4,' ]]
 }

@@ -121,7 +121,7 @@ teardown() { suite_stop; }
 	at=$(grep -n ' alice@local.example ' "$FAKE/delivered" | cut -d: -f1)
 	echo "the letter came as number $at"
 	[[ $at -lt 3000 ]]
-	WAIT_SECONDS=60 wait_until queue_is_empty
+	wait_until queue_is_empty
 	[[ $(wc -l <"$FAKE/delivered") -eq 5001 ]]
 	[[ $(sort -u -k2,2 "$FAKE/delivered" | wc -l) -eq 5001 ]]
 }
@@ -135,7 +135,7 @@ teardown() { suite_stop; }
 	$DAWK status | grep -q 'in-flight=20 '
 	behave
 	kill -KILL "$(scheduler_pid)"
-	WAIT_SECONDS=60 wait_until queue_is_empty
+	wait_until queue_is_empty
 	[[ $(grep ' alice@local.example ' "$FAKE/delivered" | sort -u | wc -l) -eq 1500 ]]
 }
 

@@ -43,7 +43,7 @@ delivered_in_all() { [[ $(wc -l <"$FAKE/delivered") -ge $1 ]]; }
 	put_content --count 3000 --numbered news@local.example u%d@local.example </dev/null >/dev/null
 	put_content bob@local.example alice@local.example </dev/null
 	suite_run
-	WAIT_SECONDS=60 wait_until delivered_in_all 3001
+	wait_until delivered_in_all 3001
 	place=$(place_of alice@local.example bob@local.example)
 	((place < 2000)) || { echo "it was number $place"; false; }
 	wait_until queue_is_empty
@@ -54,7 +54,7 @@ delivered_in_all() { [[ $(wc -l <"$FAKE/delivered") -ge $1 ]]; }
 	put_content --count 1500 news@local.example alice@local.example </dev/null >/dev/null
 	put_content bob@local.example alice@local.example </dev/null
 	suite_run
-	WAIT_SECONDS=60 wait_until delivered_in_all 1501
+	wait_until delivered_in_all 1501
 	place=$(place_of alice@local.example bob@local.example)
 	((place < 1000)) || { echo "it was number $place"; false; }
 	wait_until queue_is_empty
@@ -70,6 +70,6 @@ delivered_in_all() { [[ $(wc -l <"$FAKE/delivered") -ge $1 ]]; }
 	[[ ! -e $QUEUE/new/$last ]]
 	behave
 	suite_restart queued
-	WAIT_SECONDS=60 wait_until queue_is_empty
+	wait_until queue_is_empty
 	[[ $(sort -u -k2,2 "$FAKE/delivered" | wc -l) == 3999 ]]
 }

@@ -49,8 +49,8 @@ make_list() {	# NAME COUNT
 	$DAWK update
 	suite_run
 	put bob@local.example big@local.example
-	WAIT_SECONDS=60 wait_until logged queued 'expanded .* to=big@local.example'
-	WAIT_SECONDS=60 wait_until queue_is_empty
+	wait_until logged queued 'expanded .* to=big@local.example'
+	wait_until queue_is_empty
 	[[ $(wc -l <"$FAKE/delivered") -eq 2500 ]]
 	[[ $(sort -u -k2,2 "$FAKE/delivered" | wc -l) -eq 2500 ]]
 	[[ $(cut -d' ' -f1 "$FAKE/delivered" | sort -u | wc -l) -eq 3 ]]
@@ -68,8 +68,8 @@ make_list() {	# NAME COUNT
 	printf '0 part 1795300000000000 %s %s m1000@local.example\n' "$offset" "$part" >"$QUEUE/state/$id"
 	chown --reference="$QUEUE/state" "$QUEUE/state/$id"
 	suite_run
-	WAIT_SECONDS=60 wait_until logged queued 'expanded .* to=big@local.example'
-	WAIT_SECONDS=60 wait_until queue_is_empty
+	wait_until logged queued 'expanded .* to=big@local.example'
+	wait_until queue_is_empty
 	[[ $(wc -l <"$FAKE/delivered") -eq 2500 ]]
 	[[ $(sort -u -k2,2 "$FAKE/delivered" | wc -l) -eq 2500 ]]
 }

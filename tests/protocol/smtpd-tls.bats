@@ -252,7 +252,7 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 	logged smtpd 'tls-failed session=.* why="there is no certificate"'
 	run -78 $DAWK cert
 	tls_certificate late mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
-	WAIT_SECONDS=30 wait_until tls_serves "$SUBMISSIONS_PORT" "$(tls_fingerprint "$SUITE/late.crt")"
+	wait_until tls_serves "$SUBMISSIONS_PORT" "$(tls_fingerprint "$SUITE/late.crt")"
 	wait_until tls_serves "$SMTP_PORT" "$(tls_fingerprint "$SUITE/late.crt")" -starttls smtp
 }
 

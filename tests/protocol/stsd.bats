@@ -328,6 +328,6 @@ refused() {
 	[[ $output == *$'\tunfetched.example\tsts\t\t\tsts-policy-fetch-error\t\t\tits host answers with HTTP status 503' ]]
 }
 @test "a policy that is in use is fetched again also when nobody asks (RFC 8461 10.2)" {
-	WAIT_SECONDS=80 wait_until grep -q next.idle.example "$PAIR/idle/sts/policies/idle.example"
+	wait_until grep -q next.idle.example "$PAIR/idle/sts/policies/idle.example"
 	[[ $(sts_requests mta-sts.idle.example) == 1 ]]
 }

@@ -2,7 +2,7 @@
 """talk.py [--bytes] [--timeout S] [--source ADDRESS] [--tls] PORT|HOST:PORT|/SOCKET
 
 Plays the dialog on standard input against a server and prints the transcript. Exits 1 at the first
-line that does not hold. Each wait is bounded (--timeout, 30 s). --tls: TLS from the first byte.
+line that does not hold. Each wait is bounded (--timeout, 60 s). --tls: TLS from the first byte.
 
   C: text      send a line, CRLF is added    C*5: text   the same, five times
   X: text      send raw bytes with the escapes \\r \\n \\t \\0 \\xHH \\\\
@@ -218,7 +218,7 @@ class Dialog:
 
 
 def main(arguments):
-    timeout, one_by_one, source, is_tls = 30.0, False, None, False
+    timeout, one_by_one, source, is_tls = 60.0, False, None, False
     while arguments and arguments[0].startswith("--"):
         option = arguments.pop(0)
         if option == "--bytes":
