@@ -26,31 +26,6 @@ static bool is_atext(char c)
 	return is_digit_or_letter(c) || (unsigned char)c >= 0x80 || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing over U+10FFFF. */
-static bool is_utf8(const char *text, size_t length)
-{
-	const unsigned char *at = (const unsigned char *)text, *end = at + length;
-
-	while (at < end) {
-		unsigned char first = *at++, low = 0x80, high = 0xbf;
-		unsigned more = first < 0x80 ? 0 : first < 0xc2 ? 9 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 9;
-		if ((size_t)(end - at) < more)
-			return false;
-		if (first == 0xe0)
-			low = 0xa0;
-		if (first == 0xed)
-			high = 0x9f;
-		if (first == 0xf0)
-			low = 0x90;
-		if (first == 0xf4)
-			high = 0x8f;
-		for (; more > 0; more--, at++, low = 0x80, high = 0xbf)
-			if (*at < low || *at > high)
-				return false;
-	}
-	return true;
-}
-
 static bool has_high_byte(const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
@@ -115,7 +90,7 @@ enum result domain_to_ascii(const char *text, size_t length, char *out, struct w
 	for (size_t i = 0; i < length; i++)
 		if ((unsigned char)text[i] < 0x80 && !is_digit_or_letter(text[i]) && text[i] != '-' && text[i] != '.')
 			return why_set(why, RESULT_NEVER, "a domain may not hold such characters");
-	if (!is_utf8(text, length) ||
+	if (!text_is_utf8(text, length) ||
 	    idn2_lookup_u8((const uint8_t *)copy, (uint8_t **)&ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
 		return why_set(why, RESULT_NEVER, "no valid international domain");
 	ascii_length = strlen(ascii);
@@ -193,8 +168,10 @@ static enum result take_local(struct cursor *in, struct address *address, struct
 		result = take_plain(in, raw, &length, why);
 	if (result != RESULT_OK)
 		return result;
-	if (!is_utf8(raw, length))
+	if (!text_is_utf8(raw, length))
 		return why_set(why, RESULT_NEVER, "address is not UTF-8");
+	if (!text_is_shown(raw, length))
+		return why_set(why, RESULT_NEVER, "control character in an address");
 	if (!put_local(address, raw, length))
 		return why_set(why, RESULT_NEVER, "local part over %d characters", ADDRESS_LOCAL_MAX);
 	return RESULT_OK;
@@ -404,7 +381,7 @@ bool xtext_decode(const char *text, size_t length, char *out, size_t *out_length
 				return false;
 			c = (char)(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
 			i += 2;
-		} else if (c <= ' ' || c == '=' || c == 0x7f) {
+		} else if (c < '!' || c > '~' || c == '=') {
 			return false;
 		}
 		if (is_control(c))

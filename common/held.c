@@ -168,8 +168,9 @@ static void take_value(const char *text, const char *key, char *out, size_t size
 		if (strncmp(line, key, length) != 0 || line[length] != ' ')
 			continue;
 		for (line += length + 1; *line && *line != '\n' && used + 1 < size; line++)
-			out[used++] = (unsigned char)*line < ' ' || *line == 0x7f ? '?' : *line;
+			out[used++] = *line;
 		out[used] = '\0';
+		text_clean(out, used, '?');
 		return;
 	}
 }

@@ -1,4 +1,5 @@
 #include "log.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -126,22 +127,24 @@ static bool is_safe(unsigned char c)
 static bool put_quoted(struct log_line *line, const unsigned char *bytes, size_t length)
 {
 	static const char digits[] = "0123456789abcdef";
-	size_t i;
+	size_t i, shown;
 
 	if (!put(line, "\"", 1))
 		return false;
 	for (i = 0; i < length; i++) {
 		char escape[4] = { '\\', (char)bytes[i], 0, 0 };
 		bool is_ok;
+		shown = text_shown_length(bytes + i, length - i);
 		if (bytes[i] == '"' || bytes[i] == '\\') {
 			is_ok = put(line, escape, 2);
-		} else if (bytes[i] < 0x20 || bytes[i] == 0x7f) {
+		} else if (shown == 0) {
 			escape[1] = 'x';
 			escape[2] = digits[bytes[i] >> 4];
 			escape[3] = digits[bytes[i] & 15];
 			is_ok = put(line, escape, 4);
 		} else {
-			is_ok = put(line, (const char *)bytes + i, 1);
+			is_ok = put(line, (const char *)bytes + i, shown);
+			i += shown - 1;
 		}
 		if (!is_ok)
 			return false;

@@ -1,21 +1,15 @@
 #include "result.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
-}
-
 static void why_format(struct why *why, const char *format, va_list arguments)
 {
 	vsnprintf(why->text, sizeof why->text, format, arguments);
-	make_printable(why->text);
+	text_clean(why->text, strlen(why->text), '?');
 }
 
 enum result why_set(struct why *why, enum result result, const char *format, ...)

@@ -1,4 +1,5 @@
 #include "state.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,30 +30,41 @@ bool state_is_final(enum state_event event)
 	return event >= STATE_DELIVERED && event <= STATE_FAILED;
 }
 
-static bool append_clean(stralloc *text, const char *bytes, size_t length, char least, char instead)
+static bool append_words(stralloc *text, const char *bytes, size_t length)
 {
-	size_t i, start = text->len;
+	size_t start = text->len;
 
 	if (!text_append(text, bytes, length))
 		return false;
+	text_clean(text->s + start, length, '?');
+	return true;
+}
+
+/* One word. */
+static bool append_host(stralloc *text, const char *bytes, size_t length)
+{
+	size_t i, start = text->len;
+
+	if (!append_words(text, bytes, length))
+		return false;
 	for (i = start; i < text->len; i++)
-		if ((unsigned char)text->s[i] < (unsigned char)least || text->s[i] == 0x7f)
-			text->s[i] = instead;
+		if (text->s[i] == ' ' || text->s[i] == '?')
+			text->s[i] = '_';
 	return true;
 }
 
 static bool append_result(stralloc *text, const struct state_line *line)
 {
 	return text_append_format(text, " %s ", line->status[0] ? line->status : "4.0.0") &&
-	       (line->host_length ? append_clean(text, line->host, line->host_length, '!', '_') : text_append(text, "-", 1)) &&
-	       text_append(text, " ", 1) && append_clean(text, line->words, line->words_length, ' ', '?');
+	       (line->host_length ? append_host(text, line->host, line->host_length) : text_append(text, "-", 1)) &&
+	       text_append(text, " ", 1) && append_words(text, line->words, line->words_length);
 }
 
 static bool append_part(stralloc *text, const struct state_line *line)
 {
 	return text_append(text, " ", 1) &&
 	       (line->offset == STATE_OFFSET_END ? text_append(text, "end", 3) : text_append_number(text, line->offset)) &&
-	       text_append_format(text, " %s ", line->id) && append_clean(text, line->words, line->words_length, ' ', '?');
+	       text_append_format(text, " %s ", line->id) && append_words(text, line->words, line->words_length);
 }
 
 static bool append_line(stralloc *text, const struct state_line *line)
@@ -60,7 +72,7 @@ static bool append_line(stralloc *text, const struct state_line *line)
 	enum shape shape = shapes[line->event];
 
 	if (shape == SHAPE_SITES)
-		return text_append(text, "sites ", 6) && append_clean(text, line->words, line->words_length, ' ', '?');
+		return text_append(text, "sites ", 6) && append_words(text, line->words, line->words_length);
 	if (!text_append_number(text, line->index) ||
 	    !text_append_format(text, " %s ", state_event_names[line->event]) || !text_append_number(text, line->time_us))
 		return false;

@@ -108,6 +108,82 @@ bool text_is_printable(const void *bytes, size_t length)
 	return true;
 }
 
+size_t text_utf8_length(const void *at, size_t left, uint32_t *code)
+{
+	const unsigned char *c = at;
+	size_t length = left == 0 ? 0 : *c < 0x80 ? 1 : *c < 0xc2 ? 0 : *c < 0xe0 ? 2 : *c < 0xf0 ? 3 : *c < 0xf5 ? 4 : 0;
+	uint32_t number;
+
+	if (length > left || length == 0)
+		return 0;
+	number = length == 1 ? *c : *c & (0x7fU >> length);
+	for (size_t i = 1; i < length; i++) {
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+		number = number << 6 | (c[i] & 0x3f);
+	}
+	if ((length == 3 && number < 0x800) || (length == 4 && number < 0x10000) || number > 0x10ffff || (number >= 0xd800 && number < 0xe000))
+		return 0;
+	if (code)
+		*code = number;
+	return length;
+}
+
+bool text_is_utf8(const void *bytes, size_t length)
+{
+	const char *at = bytes, *end = at + length;
+	size_t step;
+
+	for (; at < end; at += step)
+		if ((step = text_utf8_length(at, (size_t)(end - at), NULL)) == 0)
+			return false;
+	return true;
+}
+
+/* Control characters, the separators of lines and paragraphs, what turns the direction (UAX #9), invisible plane 14. */
+static bool is_shown(uint32_t code)
+{
+	static const struct { uint32_t first, last; } hidden[] = {
+		{ 0, 0x1f }, { 0x7f, 0x9f }, { 0x61c, 0x61c }, { 0x200e, 0x200f }, { 0x2028, 0x202e }, { 0x2066, 0x2069 }, { 0xfeff, 0xfeff },
+		{ 0xe0000, 0xe0fff },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof hidden / sizeof *hidden; i++)
+		if (code >= hidden[i].first && code <= hidden[i].last)
+			return false;
+	return true;
+}
+
+size_t text_shown_length(const void *at, size_t left)
+{
+	uint32_t code;
+	size_t length = text_utf8_length(at, left, &code);
+
+	return length > 0 && is_shown(code) ? length : 0;
+}
+
+bool text_is_shown(const void *bytes, size_t length)
+{
+	const char *at = bytes, *end = at + length;
+	size_t step;
+
+	for (; at < end; at += step)
+		if ((step = text_shown_length(at, (size_t)(end - at))) == 0)
+			return false;
+	return true;
+}
+
+void text_clean(char *bytes, size_t length, char instead)
+{
+	char *at = bytes, *end = bytes + length;
+	size_t step;
+
+	for (; at < end; at += step > 0 ? step : 1)
+		if ((step = text_shown_length(at, (size_t)(end - at))) == 0)
+			*at = instead;
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';

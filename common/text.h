@@ -23,6 +23,17 @@ void text_lower(char *bytes, size_t length);
 bool text_equal_folded(const void *a, size_t a_length, const void *b, size_t b_length);
 bool text_is_printable(const void *bytes, size_t length);	/* no byte below 0x20, no 0x7f */
 
+/* The character of UTF-8 at AT (RFC 3629 4: no overlong forms, no surrogates, nothing over U+10FFFF): how many of the LEFT
+ * bytes it has, its number in *CODE (may be NULL); 0: there is none. */
+size_t text_utf8_length(const void *at, size_t left, uint32_t *code);
+bool text_is_utf8(const void *bytes, size_t length);
+/* How many bytes the character at AT has, if it may be shown on a terminal or in a log: UTF-8, no control character (C0, DEL,
+ * C1), none that turns the direction or the line of what stands around it. Else 0. */
+size_t text_shown_length(const void *at, size_t left);
+bool text_is_shown(const void *bytes, size_t length);
+/* Puts INSTEAD for each byte of what may not be shown. */
+void text_clean(char *bytes, size_t length, char instead);
+
 /* The next word of [*at, end), separated by blanks (space, tab). false: no more. */
 bool text_next_word(const char **at, const char *end, const char **word, size_t *length);
 

@@ -21,7 +21,7 @@ static void say(struct attack *attack, unsigned *count, const char *word, const 
 	++*count;
 	vsnprintf(words, sizeof words, format, arguments);
 	if (!attack->is_json) {
-		printf("%-4s  %-45s %s\n", word, name, words);
+		print_shown(stdout, "%-4s  %-45s %s\n", word, name, words);
 		fflush(stdout);
 		return;
 	}

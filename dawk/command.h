@@ -39,7 +39,11 @@ int command_fail_why(const char *command, enum result result, const struct why *
 /* A wrong call: says what was wrong with it and how to see the usage. Returns EX_USAGE. */
 int command_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Writes LENGTH bytes to FILE as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
+/* As fprintf, what others said included: it may hold what must not reach a terminal, which becomes '?'. The lines stay. */
+void print_shown(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Writes LENGTH bytes to FILE as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD, control characters
+ * and what turns the direction of a text \u escapes. */
 void json_string(FILE *file, const char *bytes, size_t length);
 
 /* DIR of the running program, NUL-ended, without trailing slash: the suite's programs lie together. */

@@ -60,7 +60,7 @@ void queue_tell_row(struct queue_teller *teller, const char *row, size_t length)
 {
 	const char *at = row, *end = row + length, *equals;
 	if (!teller->is_json) {
-		printf("%.*s\n", (int)length, row);
+		print_shown(stdout, "%.*s\n", (int)length, row);
 		return;
 	}
 	fputs(teller->count++ ? ",\n{" : "{", stdout);

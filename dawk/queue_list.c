@@ -97,16 +97,16 @@ static void print_row(const struct listing *listing, FILE *out)
 {
 	const struct view *view = &listing->view;
 	char age[VIEW_WORD_MAX], size[VIEW_WORD_MAX], next[VIEW_WORD_MAX];
-	fprintf(out, "%s %-8s %7s %6s %7s  <%s> -> ", view->id, view_place_word(view->place), view_age(age_us(listing), age),
+	print_shown(out, "%s %-8s %7s %6s %7s  <%s> -> ", view->id, view_place_word(view->place), view_age(age_us(listing), age),
 	       view_size(view->bytes, size), next_attempt(listing, next), view->envelope.from ? view->envelope.from : "?");
 	if (view->left)
-		fprintf(out, "<%s>", first_left(view));
+		print_shown(out, "<%s>", first_left(view));
 	else
 		fputs(view->is_readable ? "nobody" : "?", out);
 	if (view->left > 1)
-		fprintf(out, " and %u more", view->left - 1);
+		print_shown(out, " and %u more", view->left - 1);
 	if (listing->reason.len)
-		fprintf(out, "  (%.*s)", (int)listing->reason.len, listing->reason.s);
+		print_shown(out, "  (%.*s)", (int)listing->reason.len, listing->reason.s);
 	fputc('\n', out);
 }
 

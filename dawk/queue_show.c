@@ -35,13 +35,13 @@ static void print_recipients(const struct view *view)
 {
 	for (uint32_t i = 0; i < view->envelope.recipient_count; i++) {
 		const struct envelope_recipient *r = &view->envelope.recipients[i];
-		printf("recipient      %u <%s> %s", i, r->address, recipient_state(view, i));
+		print_shown(stdout, "recipient      %u <%s> %s", i, r->address, recipient_state(view, i));
 		if (r->as && strcmp(r->as, r->address))
-			printf(", given as <%s>", r->as);
+			print_shown(stdout, ", given as <%s>", r->as);
 		if (r->orcpt)
-			printf(", orcpt %s", r->orcpt);
+			print_shown(stdout, ", orcpt %s", r->orcpt);
 		if (r->owner)
-			printf(", reports to <%s>", r->owner);
+			print_shown(stdout, ", reports to <%s>", r->owner);
 		putchar('\n');
 	}
 }
@@ -54,14 +54,14 @@ static void print_history(const struct view *view)
 	while (at && state_next_line(&at, end, &line)) {
 		if (line.event == STATE_SITES)
 			continue;
-		printf("%s  %u %s", view_time(line.time_us, when), line.index, state_event_names[line.event]);
+		print_shown(stdout, "%s  %u %s", view_time(line.time_us, when), line.index, state_event_names[line.event]);
 		if (*line.status)
-			printf(" %s", line.status);
+			print_shown(stdout, " %s", line.status);
 		if (*line.id)
-			printf(" %s", line.id);
+			print_shown(stdout, " %s", line.id);
 		if (line.host_length)
-			printf(" %.*s:", (int)line.host_length, line.host);
-		printf(" %.*s\n", (int)line.words_length, line.words_length ? line.words : "");
+			print_shown(stdout, " %.*s:", (int)line.host_length, line.host);
+		print_shown(stdout, " %.*s\n", (int)line.words_length, line.words_length ? line.words : "");
 	}
 }
 
@@ -70,22 +70,22 @@ static void print_text(const struct view *view)
 	struct field fields[FIELDS];
 	char word[VIEW_WORD_MAX];
 	uint64_t now = time_real_us();
-	printf("id             %s\nplace          %s\n", view->id, view_place_word(view->place));
+	print_shown(stdout, "id             %s\nplace          %s\n", view->id, view_place_word(view->place));
 	if (!view->is_readable) {
-		printf("unreadable     %s\n", view->why.text);
+		print_shown(stdout, "unreadable     %s\n", view->why.text);
 		return;
 	}
-	printf("arrived        %s\n", view_time(view->envelope.arrived_us, word));
-	printf("size           %llu bytes\n", (unsigned long long)view->bytes);
+	print_shown(stdout, "arrived        %s\n", view_time(view->envelope.arrived_us, word));
+	print_shown(stdout, "size           %llu bytes\n", (unsigned long long)view->bytes);
 	if (view->place == QUEUE_NEW || view->place == QUEUE_CUR)
-		printf("next attempt   %s\n", view->due_us <= now ? "now" : view_time(view->due_us, word));
+		print_shown(stdout, "next attempt   %s\n", view->due_us <= now ? "now" : view_time(view->due_us, word));
 	fill_fields(&view->envelope, fields);
 	for (int i = 0; i < FIELDS; i++)
 		if (fields[i].value)
-			printf(i ? "%-14s %s\n" : "%-14s <%s>\n", fields[i].name, fields[i].value);
+			print_shown(stdout, i ? "%-14s %s\n" : "%-14s <%s>\n", fields[i].name, fields[i].value);
 	print_recipients(view);
 	if (view->state.len)
-		printf("\nhistory (recipient, event, status, host: words)\n");
+		print_shown(stdout, "\nhistory (recipient, event, status, host: words)\n");
 	print_history(view);
 }
 

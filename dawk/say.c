@@ -1,5 +1,6 @@
 /* What the sub-commands share: failures with their exit codes, JSON strings, where the programs are. */
 #include "command.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -60,21 +61,6 @@ int command_usage(const char *command, const char *format, ...)
 	return EX_USAGE;
 }
 
-/* How many bytes the UTF-8 character at BYTES has (RFC 3629 4); 0: none. */
-static size_t utf8_length(const unsigned char *bytes, size_t length)
-{
-	size_t want = bytes[0] >= 0xf0 ? 4 : bytes[0] >= 0xe0 ? 3 : 2;
-	if (bytes[0] < 0xc2 || bytes[0] > 0xf4 || length < want)
-		return 0;
-	for (size_t i = 1; i < want; i++)
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0;
-	if ((bytes[0] == 0xe0 && bytes[1] < 0xa0) || (bytes[0] == 0xed && bytes[1] > 0x9f) ||
-	    (bytes[0] == 0xf0 && bytes[1] < 0x90) || (bytes[0] == 0xf4 && bytes[1] > 0x8f))
-		return 0;
-	return want;
-}
-
 /* How many bytes from AT on need no other form. */
 static size_t plain_length(const unsigned char *at, size_t length)
 {
@@ -84,29 +70,55 @@ static size_t plain_length(const unsigned char *at, size_t length)
 	return i;
 }
 
+/* What may not be shown, by its number: U+009B as \u009b, over U+FFFF in two halves. */
+static void put_escape(FILE *file, uint32_t code)
+{
+	if (code > 0xffff)
+		fprintf(file, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
+	else
+		fprintf(file, "\\u%04x", code);
+}
+
 /* RFC 8259 7 */
 void json_string(FILE *file, const char *bytes, size_t length)
 {
 	const unsigned char *at = (const unsigned char *)bytes;
 	fputc('"', file);
 	while (length) {
+		uint32_t code = 0xfffd;
 		size_t take = plain_length(at, length);
-		if (take)
+		if (take || (take = text_shown_length(at, length)) > 1) {
 			fwrite(at, 1, take, file);
-		else if (*at == '"' || *at == '\\')
+		} else if (take) {
 			fprintf(file, "\\%c", *at);
-		else if (*at < 0x80)
-			fprintf(file, "\\u%04x", *at);
-		else if ((take = utf8_length(at, length)) > 0)
-			fwrite(at, 1, take, file);
-		else
-			fputs("\\ufffd", file);
-		if (!take)
-			take = 1;
+		} else {
+			take = text_utf8_length(at, length, &code);
+			put_escape(file, code);
+			take += take == 0;
+		}
 		at += take;
 		length -= take;
 	}
 	fputc('"', file);
+}
+
+void print_shown(FILE *file, const char *format, ...)
+{
+	char *text, *line, *end;
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		return;
+	for (line = text; line < text + length; line = end + 1) {
+		end = line + strcspn(line, "\n");
+		text_clean(line, (size_t)(end - line), '?');
+	}
+	fwrite(text, 1, (size_t)length, file);
+	free(text);
 }
 
 enum result command_programs_directory(char *out, size_t size, struct why *why)

@@ -238,7 +238,7 @@ static void print_reasons(const struct census *census, bool is_json)
 	for (size_t i = 0; i < census->reason_count && i < REASONS_SHOWN; i++) {
 		const struct reason *reason = &census->reasons[i];
 		if (!is_json) {
-			printf("fails    %llu: %s\n", (unsigned long long)reason->count, reason->text);
+			print_shown(stdout, "fails    %llu: %s\n", (unsigned long long)reason->count, reason->text);
 			continue;
 		}
 		printf("%s{\"messages\":%llu,\"reason\":", i ? "," : "", (unsigned long long)reason->count);

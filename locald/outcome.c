@@ -1,5 +1,6 @@
 /* Outcomes: see outcome.h. */
 #include "outcome.h"
+#include "common/text.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,9 +15,9 @@ void outcome_set(struct outcome *outcome, enum delivery_verdict verdict, const c
 	va_start(arguments, format);
 	vsnprintf(words, sizeof(words), format, arguments);
 	va_end(arguments);
-	for (char *at = words; *at != '\0'; at++)
-		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			*at = *at == '\n' || *at == '\t' ? ' ' : '?';
+	for (char *at = words; (at = strpbrk(at, "\n\t")) != NULL;)
+		*at = ' ';
+	text_clean(words, strlen(words), '?');
 	outcome_free(outcome);
 	outcome->verdict = verdict;
 	snprintf(outcome->status, sizeof(outcome->status), "%s", status);

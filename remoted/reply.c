@@ -1,4 +1,5 @@
 #include "remoted/reply.h"
+#include "common/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,14 +11,13 @@ static bool is_digit(char c)
 
 static void append(struct reply *reply, const char *bytes, size_t length)
 {
-	size_t i, room = REPLY_TEXT_MAX - reply->length;
+	size_t room = REPLY_TEXT_MAX - reply->length;
 
 	if (length > room)
 		length = room;
-	for (i = 0; i < length; i++) {
-		unsigned char c = (unsigned char)bytes[i];
-		reply->text[reply->length++] = (char)(c < 0x20 || c == 0x7f ? ' ' : c);
-	}
+	memcpy(reply->text + reply->length, bytes, length);
+	text_clean(reply->text + reply->length, length, ' ');
+	reply->length += length;
 	reply->text[reply->length] = 0;
 }
 

@@ -1,4 +1,5 @@
 #include "reply.h"
+#include "common/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,13 +42,6 @@ static void reply_fill(char *out, size_t size, const char *row, const char *word
 	out[length] = '\0';
 }
 
-static void reply_clean(char *line, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = '?';
-}
-
 size_t reply_format(char *out, size_t size, enum reply reply, const char *words, const char *host)
 {
 	char text[REPLY_WORDS_MAX + 256];
@@ -59,7 +53,7 @@ size_t reply_format(char *out, size_t size, enum reply reply, const char *words,
 		size_t length = strcspn(line, "\n");
 		end = line[length] ? line + length + 1 : NULL;
 		line[length] = '\0';
-		reply_clean(line, length);
+		text_clean(line, length, '?');
 		int n = snprintf(out + used, size - used, "%d%c%s%s%s\r\n", rows[reply].code, end ? '-' : ' ',
 		                 enhanced, *enhanced ? " " : "", line);
 		if (n < 0 || (size_t)n >= size - used)

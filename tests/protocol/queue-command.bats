@@ -81,6 +81,27 @@ first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hb
 	[ "$({ $DAWK status --json || :; } | code 'd["fails"][0]["messages"]')" = 1 ]
 }
 
+@test "what a stranger says never drives the terminal, and is whole in JSON" {
+	message cur $first carol@client.example "d$(printf '\302\233')31m@far.example"	# from before such addresses were refused
+	sed -i "s/^client 192.0.2.1/helo h$(printf '\342\200\256')x/; s/^dawk 1 0*[0-9]*/dawk 1 0000000000/" "$SUITE/queue/cur/$first"
+	python3 - "$SUITE/queue/cur/$first" <<-'EOF'
+		import sys
+		bytes = open(sys.argv[1], "rb").read()
+		head, rest = bytes.split(b"\n", 1)
+		envelope = rest[:rest.index(b"Subject:")]
+		open(sys.argv[1], "wb").write(b"dawk 1 %010d %s\n" % (len(envelope), head.split()[3]) + rest)
+	EOF
+	printf 'sites far.example\n0 delivered 1 2.0.0 - saved\n1 deferred 1 4.4.1 mx.far.example red \302\233 31m \233 raw\n' >"$SUITE/queue/state/$first"
+	for look in list "show $first"; do
+		run -0 queue $look
+		[[ $output == *'<d??31m@far.example>'* && $output == *'red ?? 31m ? raw'* ]]
+		run -1 grep -aP '\x9b|\xe2\x80\xae' <<<"$output"
+	done
+	[[ $(queue list --json | code 'd[0]["recipients"][0] == "d\x9b31m@far.example"') == True ]]
+	[[ $(queue show --json $first | code 'd["helo"] == "h\u202ex"') == True ]]
+	run -1 grep -aP '\x9b|\xe2\x80\xae' <(queue list --json; queue show --json $first)
+}
+
 @test "acts tell in JSON too, each with its exit code (RFC 8259)" {
 	message cur $first carol@client.example dan@far.example
 	[ "$($DAWK queue hold $first --json | code 'd[0]["words"]')" = "$first is held" ]

@@ -52,7 +52,7 @@ static void malformed_paths_are_refused(void)
 		"", "<", "<a@b", "<a@>", "<@b>", "<a@b@c>", "<a b@c>", "<a@b c>", "<a@-b>", "<a@b->", "<a@b..c>", "<a@.b>", "<a@b.>",
 		"<\"a@b>", "<\"a\"b@c>", "<a@[300.0.0.1]>", "<a@[::1]>", "<a@[IPv6:192.0.2.1]>", "<a@[192.0.2.1>", "<a@[x-tag:y]>",
 		"<@a:>", "<@a>", "<@a,b:c@d>", "<@a,:c@d>", "<@:c@d>", "a@b>", "<a\x01@b>", "<\"a\tb\"@c>", "<a(b)@c>", "<a,b@c>", "<a:b@c>",
-		"<a@b:c>", "<a@b/c>", "< a@b>", "<a@b >", "<a;b@c>", "<a\\b@c>", "<a@b\\c>", "<a\xff@b>", "<a@\xff.b>", "<\xc0\xaf@b>",
+		"<a@b:c>", "<a@b/c>", "< a@b>", "<a@b >", "<a;b@c>", "<a\\b@c>", "<a@b\\c>", "<a\xff@b>", "<a\xc2\x9b@b>", "<\"a\xc2\x85\"@b>", "<a\xe2\x80\xae@b>", "<a@\xff.b>", "<\xc0\xaf@b>",
 		"<" A60 "aaaaa@x.org>", "<a@" A60 "aaaa.org>",
 		"<\"" A60 "aaaa\\\"\"@x.org>", "<a@" A60 "." A60 "." A60 "." A60 "." A10 ">",
 	};
