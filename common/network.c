@@ -299,6 +299,19 @@ static void make_folder_of(const char *path)
 		chmod(folder, 0755);	/* whatever the umask */
 }
 
+/* Does anybody listen there? One that is only left over refuses. */
+static bool is_served(const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool is = s >= 0 && snprintf(un.sun_path, sizeof un.sun_path, "%s", path) < (int)sizeof un.sun_path &&
+	          (connect(s, (const struct sockaddr *)&un, sizeof un) == 0 || errno == EAGAIN);
+
+	if (s >= 0)
+		close(s);
+	return is;
+}
+
 /* Beside and renamed: whoever connects finds the old socket or the new one, never none. */
 enum result listener_open_local(const char *path, mode_t mode, int *fd, struct why *why)
 {
@@ -309,6 +322,8 @@ enum result listener_open_local(const char *path, mode_t mode, int *fd, struct w
 	if (length < 0 || (size_t)length >= sizeof un.sun_path)
 		return why_set(why, RESULT_NEVER, "%s: the path of a socket has at most %zu characters; choose a shorter folder",
 		               path, sizeof un.sun_path - 10);
+	if (is_served(path))
+		return why_set(why, RESULT_NEVER, "listen on %s: another process does so already; does this service run twice?", path);
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s < 0)
 		return why_errno(why, RESULT_NEVER, "open a socket for %s", path);

@@ -40,7 +40,7 @@ bool listener_parse(const char *text, size_t length, struct sockaddr_storage *ad
  * and, for EADDRINUSE, says how to find who has it. */
 enum result listener_open(const struct sockaddr_storage *address, socklen_t size, int *fd, struct why *why);
 /* A listening Unix stream socket at PATH with MODE, made beside and renamed into place; its folder
- * is made where it is missing (0755). */
+ * is made where it is missing (0755). RESULT_NEVER also where another process listens already. */
 enum result listener_open_local(const char *path, mode_t mode, int *fd, struct why *why);
 
 #endif

@@ -242,13 +242,15 @@ static void recorded_put_off(struct message *m)
 
 static void put_off(struct scheduler *s, struct message *m)
 {
-	uint64_t wait_ms = schedule_wait_ms(&s->conf->retry, m->attempts, (uint32_t)random_below(SCHEDULE_CHANCE));
+	uint64_t now = time_real_us(), age_us = now > m->envelope.arrived_us ? now - m->envelope.arrived_us : 0;
+	uint32_t attempt = schedule_attempt(&s->conf->retry, m->attempts, age_us);
+	uint64_t wait_ms = schedule_wait_ms(&s->conf->retry, attempt, (uint32_t)random_below(SCHEDULE_CHANCE));
 
 	if (m->is_soon && m->attempts <= SOON_ATTEMPTS && wait_ms > SOON_MS)
 		wait_ms = SOON_MS + random_below(SOON_MS);
 	if (m->is_greylisted)
 		wait_ms = schedule_greylisted_ms(wait_ms, m->attempts, (uint32_t)random_below(SCHEDULE_CHANCE));
-	m->due_us = schedule_due_us(time_real_us() + wait_ms * 1000, m->site);
+	m->due_us = schedule_due_us(now + wait_ms * 1000, m->site);
 	record(s, m, QUEUE_CUR, false, m->due_us, recorded_put_off);
 }
 

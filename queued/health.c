@@ -24,6 +24,7 @@ struct site_health {
 	uint32_t successes;		/* since the limit grew last */
 	uint32_t troubles;		/* times it was set aside without a success in between */
 	uint32_t losses;
+	bool is_asked;			/* for a probe before its time, by hand */
 	bool is_proven;			/* it took mail since the start, and the scan at the start is over */
 	uint32_t interval_ms;		/* between two jobs, 0: no rate */
 	uint64_t next_ms;
@@ -161,8 +162,12 @@ static uint64_t backoff_seconds(const struct scheduler *s, const struct site_hea
 static void set_aside(struct scheduler *s, struct site *site)
 {
 	struct site_health *health = site->health;
-	uint64_t seconds = backoff_seconds(s, health);
+	uint64_t seconds;
 
+	if (health->is_asked && health->troubles)
+		health->troubles--;	/* that it still fails is no news */
+	seconds = backoff_seconds(s, health);
+	health->is_asked = false;
 	health->troubles++;
 	health->losses = 0;
 	health->aside_until_ms = loop_now_ms(s->loop) + seconds * 1000;
@@ -178,6 +183,7 @@ static void welcome(struct scheduler *s, struct site *site)
 	log_site("site-back", site, 0);
 	site->health->troubles = 0;
 	site->health->aside_until_ms = 0;
+	site->health->is_asked = false;
 	waiting_hurry_site(&s->retry, site->hash, scheduler_now_seconds(s));
 	scheduler_pump_soon(s);
 }
@@ -232,9 +238,10 @@ void health_result(struct scheduler *s, struct site *site, enum state_event even
 
 static void probe_now(void *context, struct site *site)
 {
-	(void)context;
-	if (site->health)
-		site->health->aside_until_ms = 0;
+	if (!site->health)
+		return;
+	site->health->is_asked = site->health->is_asked || health_is_aside(context, site);
+	site->health->aside_until_ms = 0;
 }
 
 void health_probe_now(struct scheduler *s, struct site *site)

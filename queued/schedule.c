@@ -19,6 +19,19 @@ uint64_t schedule_wait_ms(const struct seconds_list *retry, uint32_t attempt, ui
 	return base_ms - base_ms / 10 + base_ms * 3 / 10 * (chance % SCHEDULE_CHANCE) / SCHEDULE_CHANCE;
 }
 
+uint32_t schedule_attempt(const struct seconds_list *retry, uint32_t attempts, uint64_t age_us)
+{
+	uint64_t least_us = 0;
+	uint32_t i;
+
+	for (i = 1; i < attempts && i <= retry->count; i++) {
+		least_us += schedule_wait_ms(retry, i, 0) * 1000;
+		if (age_us < least_us)
+			return i;
+	}
+	return attempts;
+}
+
 uint64_t schedule_longest_seconds(const struct seconds_list *retry)
 {
 	uint64_t longest = 0;

@@ -10,6 +10,10 @@
 enum { SCHEDULE_CHANCE = 1000 };
 uint64_t schedule_wait_ms(const struct seconds_list *retry, uint32_t attempt, uint32_t chance);
 
+/* Which attempt of RETRY the last one of ATTEMPTS stands for, when the message is AGE_US old: at most the one that is due by that
+ * age. So what was tried before its time, by hand or for its site's sake, does not make the waits that follow longer. */
+uint32_t schedule_attempt(const struct seconds_list *retry, uint32_t attempts, uint64_t age_us);
+
 /* The longest wait of RETRY, without chance. */
 uint64_t schedule_longest_seconds(const struct seconds_list *retry);
 

@@ -70,6 +70,26 @@ deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$
 	wait_until test -e "$QUEUE/hold/$id"
 }
 
+@test "retries by hand do not put off the attempts that follow" {
+	suite_end queued
+	sed -i 's/^retry = .*/retry = 1h 100h/' "$SUITE/etc/dawk.conf"
+	suite_run_service queued
+	id=$(deferred full@local.example)
+	attempts() { [[ $(grep -c '^0 deferred' "$QUEUE/state/$id") -eq $1 ]]; }
+	due_within_hours() { (($(stat -c %Y "$QUEUE/state/$id") - $(date +%s) < $1 * 3600 && $(stat -c %Y "$QUEUE/state/$id") > $(date +%s))); }
+	for i in 2 3 4; do
+		$DAWK queue flush
+		wait_until attempts $i
+	done
+	wait_until due_within_hours 2
+}
+
+@test "a second queued does not take the first one's socket, and says so" {
+	run -66 timeout 60 "$BIN/queued" -c "$SUITE/etc/dawk.conf"
+	[[ $output == *"unable-to-start"*"another process does so already"* ]]
+	$DAWK queue flush
+}
+
 @test "nonsense costs a client its connection, nobody else anything" {
 	python3 - "$SUITE/run/queued" <<-'END'
 		import socket, sys

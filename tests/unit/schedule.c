@@ -22,6 +22,18 @@ static void waits_by_attempt(void)
 		CHECK(schedule_wait_ms(&retry, rows[i].attempt, rows[i].chance) == rows[i].ms);
 }
 
+static void an_attempt_before_its_time_does_not_count(void)
+{
+	static const struct { uint32_t attempts, seconds, attempt; } rows[] = {
+		{ 1, 0, 1 }, { 7, 9, 1 }, { 2, 269, 1 }, { 2, 270, 2 }, { 7, 1079, 2 }, { 7, 1080, 3 }, { 7, 4319, 3 }, { 7, 4320, 7 }, { 1, 999999, 1 },
+		{ 0, 0, 0 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++)
+		CHECK(schedule_attempt(&retry, rows[i].attempts, rows[i].seconds * 1000000ull) == rows[i].attempt);
+}
+
 static void planned_times(void)
 {
 	static const uint64_t now = 1795300000000000;
@@ -350,6 +362,7 @@ static void overflows_take_turns(void)
 int main(void)
 {
 	UNIT_RUN(waits_by_attempt);
+	UNIT_RUN(an_attempt_before_its_time_does_not_count);
 	UNIT_RUN(planned_times);
 	UNIT_RUN(ages);
 	UNIT_RUN(heap);
