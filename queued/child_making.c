@@ -30,10 +30,10 @@ static void inherit(struct plan *plan, const struct message *m)
 }
 
 /* RFC 3461 5.2.7: to one address the DSN parameters go along; to several NOTIFY=SUCCESS stays here. */
-static struct envelope_recipient forwarded_recipient(const struct message *m, const struct making *making)
+static struct envelope_recipient forwarded_recipient(const struct scheduler *s, const struct message *m, const struct making *making)
 {
 	const struct envelope_recipient *from = &m->envelope.recipients[making->index];
-	struct envelope_recipient to = { .owner = from->owner, .notify = from->notify };
+	struct envelope_recipient to = { .as = child_postmaster(s, m, making->index), .owner = from->owner, .notify = from->notify };
 
 	if (making->count == 1 && making->result == STATE_FORWARDED) {
 		to.orcpt = from->orcpt;
@@ -47,7 +47,7 @@ static struct envelope_recipient forwarded_recipient(const struct message *m, co
 
 static enum result plan_forward(struct scheduler *s, struct message *m, struct making *making, struct plan *plan, struct why *why)
 {
-	struct envelope_recipient like = forwarded_recipient(m, making);
+	struct envelope_recipient like = forwarded_recipient(s, m, making);
 	size_t at;
 
 	/* The loop stop: locald finds its own mark when the message comes back. */

@@ -20,21 +20,19 @@ static bool is_postmaster(const struct scheduler *s, const char *address)
 	return !at || configuration_is_local_domain(s->conf, at + 1, strlen(at + 1));
 }
 
-static bool is_for_postmaster(const struct scheduler *s, const struct envelope_recipient *r)
+const char *child_postmaster(const struct scheduler *s, const struct message *m, uint32_t index)
 {
-	return is_postmaster(s, r->as) || is_postmaster(s, r->address);
-}
+	const struct envelope_recipient *r = &m->envelope.recipients[index];
 
-bool child_is_last_report(const struct scheduler *s, const struct message *m, uint32_t index)
-{
-	return message_wants_report(m, index, STATE_FAILED) && !*message_report_target(m, index, STATE_FAILED) &&
-	       is_for_postmaster(s, &m->envelope.recipients[index]);
+	if (!message_wants_report(m, index, STATE_FAILED) || *message_report_target(m, index, STATE_FAILED))
+		return NULL;
+	return is_postmaster(s, r->as) ? r->as : is_postmaster(s, r->address) ? r->address : NULL;
 }
 
 bool child_is_hopeless(const struct scheduler *s, const struct message *m, uint32_t index)
 {
 	return m->recipients[index].event == STATE_FAILED && m->recipients[index].phase == PHASE_FINAL &&
-	       child_is_last_report(s, m, index);
+	       child_postmaster(s, m, index) != NULL;
 }
 
 /* Is something about the recipient owed in a report of KIND? */

@@ -18,7 +18,8 @@ static bool take(void *context, const char *address, const char *owner)
 	struct taking *taking = context;
 	struct envelope_recipient recipient = *taking->original;
 
-	recipient.as = strcmp(address, recipient.address) == 0 ? NULL : recipient.address;
+	if (!recipient.as && strcmp(address, recipient.address) != 0)
+		recipient.as = recipient.address;
 	recipient.address = address;
 	if (owner)
 		recipient.owner = owner;
@@ -158,7 +159,7 @@ enum result expand_next_part(struct scheduler *s, const struct message *m, struc
 {
 	static struct meaning_of meaning;
 	const struct envelope_recipient *list = &m->envelope.recipients[making->index];
-	struct envelope_recipient original = { .notify = list->notify & ~(unsigned)NOTIFY_SUCCESS };
+	struct envelope_recipient original = { .as = child_postmaster(s, m, making->index), .notify = list->notify & ~(unsigned)NOTIFY_SUCCESS };
 	enum result result = find_list(s, list->address, &meaning, why);
 	const char *from;
 	stralloc members = { 0 };

@@ -141,7 +141,7 @@ const char *message_report_target(const struct message *message, uint32_t index,
 {
 	const struct envelope_recipient *e = &message->envelope.recipients[index];
 
-	if (e->owner && (event == STATE_FAILED || event == STATE_DEFERRED))
+	if (e->owner && *message->envelope.from && (event == STATE_FAILED || event == STATE_DEFERRED))
 		return e->owner;
 	return message->envelope.from;
 }

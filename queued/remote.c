@@ -289,7 +289,7 @@ enum result remote_send_frames(struct message *m, struct transport *t, uint64_t 
 		[REMOTE_JOB_SITE] = WIRE_STRING(site->name),
 		[REMOTE_JOB_NEXT_HOP] = WIRE_STRING(next_hop_of(t->scheduler, first->address)),
 		[REMOTE_JOB_OFFSET] = WIRE_NUMBER(e->content_offset), [REMOTE_JOB_LENGTH] = WIRE_NUMBER(e->content_length),
-		[REMOTE_JOB_REVERSE_PATH] = WIRE_STRING(first->owner ? first->owner : e->from),
+		[REMOTE_JOB_REVERSE_PATH] = WIRE_STRING(first->owner && *e->from ? first->owner : e->from),
 		[REMOTE_JOB_BODY] = WIRE_NUMBER(e->body),
 		[REMOTE_JOB_FLAGS] = WIRE_NUMBER((e->needs_smtputf8 ? REMOTE_SMTPUTF8 : 0u) | (e->return_full ? REMOTE_RETURN_FULL : 0u) |
 		                                 (e->return_headers ? REMOTE_RETURN_HEADERS : 0u) | (e->requires_tls ? REMOTE_REQUIRETLS : 0u) |

@@ -109,15 +109,16 @@ static const char *subject(const struct report *r)
 	}
 }
 
-static bool append_header(stralloc *out, const struct report *r)
+/* RFC 2045 6.4: what holds parts of 8 bits says so itself. */
+static bool append_header(stralloc *out, const struct report *r, bool is_8bit)
 {
 	return text_append_format(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\nTo: <%s>\r\nSubject: %s\r\n",
 	                          r->hostname, r->to, subject(r)) &&
 	       append_date(out, "Date", r->now_us) &&
 	       text_append_format(out, "Message-ID: <%s@%s>\r\nMIME-Version: 1.0\r\nAuto-Submitted: auto-replied\r\n"
 	                          "Content-Type: multipart/report; report-type=delivery-status;\r\n"
-	                          "\tboundary=\"=_%s\"\r\n\r\nThis is a delivery report in MIME format.\r\n",
-	                          r->id, r->hostname, r->id);
+	                          "\tboundary=\"=_%s\"\r\n%s\r\nThis is a delivery report in MIME format.\r\n",
+	                          r->id, r->hostname, r->id, is_8bit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
 }
 
 /* ---- part one: for people ---- */
@@ -332,15 +333,15 @@ static bool append_third_header(stralloc *out, const struct report *r)
 
 bool report_build(const struct report *r, stralloc *head, stralloc *tail, bool *is_8bit, bool *needs_smtputf8)
 {
-	size_t i;
+	stralloc parts = { 0 };
+	bool is_good = append_text_part(&parts, r) && append_status_part(&parts, r) && append_third_header(&parts, r) && text_append_nul(&parts);
 
 	head->len = tail->len = 0;
-	if (!append_header(head, r) || !append_text_part(head, r) || !append_status_part(head, r) || !append_third_header(head, r) ||
-	    !text_append_format(tail, "\r\n--=_%s--\r\n", r->id))
-		return false;
 	*needs_smtputf8 = !is_ascii(r->to);
-	*is_8bit = r->third_is_8bit;
-	for (i = 0; i < head->len && !*is_8bit; i++)
-		*is_8bit = (unsigned char)head->s[i] > 0x7f;
-	return true;
+	*is_8bit = is_good && (r->third_is_8bit || !is_ascii(parts.s));
+	is_good = is_good && append_header(head, r, *is_8bit) && text_append(head, parts.s, parts.len) &&
+	          text_append_format(tail, "\r\n--=_%s--\r\n", r->id);
+	*is_8bit = *is_8bit || *needs_smtputf8;
+	stralloc_free(&parts);
+	return is_good;
 }

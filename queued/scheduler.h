@@ -267,8 +267,9 @@ void child_continue(struct scheduler *s, struct message *m);
 bool child_start_report(struct scheduler *s, struct message *m, enum state_event kind);
 /* Is ID a message that is being made, or waits for its parent's record? */
 bool child_is_pending(const struct message *parent, const char *id);
-/* Is recipient INDEX that of a report to the postmaster, about which there is none? */
-bool child_is_last_report(const struct scheduler *s, const struct message *m, uint32_t index);
+/* The postmaster's address if recipient INDEX is that of a report to him, about which there is none; else NULL. What is made of
+ * it for a forward or a list keeps it as the address that was given, so that their failures end there too. */
+const char *child_postmaster(const struct scheduler *s, const struct message *m, uint32_t index);
 /* The first recipient whose reports of failures go where those of recipient INDEX go. */
 uint32_t child_report_group(const struct message *m, uint32_t index);
 /* Did recipient INDEX fail for good in a report to the postmaster? Such mail goes to hold/. */

@@ -37,7 +37,7 @@ static void log_report(struct log_line *line, const struct scheduler *s, const s
 {
 	if (!message_wants_report(m, index, STATE_FAILED))
 		log_text(line, "report", "unwanted");
-	else if (child_is_last_report(s, m, index))
+	else if (child_postmaster(s, m, index))
 		log_text(line, "report", "held");
 	else
 		log_number(line, "report", child_report_group(m, index));

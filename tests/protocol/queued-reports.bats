@@ -60,6 +60,31 @@ teardown() { suite_stop; }
 
 only_one_is_left_held() { [[ $(cd "$QUEUE" && find new cur hold -type f) =~ ^hold/[^/]*$ ]]; }
 
+@test "a report to the postmaster that his mailbox or a list forwards, and that fails there, is held; it makes no other report" {
+	queued_start
+	behave 'gone@local.example failed 5.1.1 gone' 'postmaster@local.example forward second@local.example' \
+		'second@local.example forward away@local.example' 'away@local.example failed 5.7.1 we take no spam'
+	put '' gone@local.example >/dev/null
+	held() { [[ $(find "$QUEUE/hold" -type f | wc -l) == 1 ]]; }
+	wait_until held
+	wait_until logged queued report-undeliverable
+	[[ -z $(find "$QUEUE/new" "$QUEUE/cur" -type f) && $(grep -c 'queued message-made' "$SUITE/stderr/queued") == 3 ]]
+}
+
+@test "a failure of a report to the owner of a list goes to the postmaster, not to the list again" {
+	queued_make
+	printf 'team@local.example: a@local.example, away@local.example\nowner-team@local.example: team@local.example\n' >>"$SUITE/etc/aliases"
+	$DAWK update
+	suite_run
+	behave 'away@local.example failed 5.7.1 no'
+	put bob@local.example 'a@local.example|owner owner-team@local.example' 'away@local.example|owner owner-team@local.example' >/dev/null
+	wait_until handed_to postmaster@local.example 1
+	wait_until queue_is_empty
+	handed_to a@local.example 2
+	handed_to postmaster@local.example 1
+	[[ $(grep -c 'queued message-made' "$SUITE/stderr/queued") == 2 ]]
+}
+
 @test "a message older than its lifetime still gets an attempt, and expires when that is deferred" {
 	queued_start --set 'queue-lifetime = 1d'
 	behave 'full@local.example deferred 4.2.2 mailbox is full'

@@ -72,6 +72,7 @@ static void failure(void)
 	          "Status: 5.7.1\r\nRemote-MTA: dns; mx.example.net\r\nDiagnostic-Code: smtp; 550 5.7.1 we do not like you\r\n"));
 	CHECK(has("<alice@local.example>\r\n    no such mailbox\r\n") && has("<zoe@example.net> (given as <Zoe@Example.Net>)\r\n    mx.example.net said: 550 "));
 	CHECK(!is_8bit && !needs_smtputf8 && lines_are_good(head.s) && lines_are_good(tail.s));
+	CHECK(!has("Content-Transfer-Encoding"));
 	CHECK_STRING(tail.s, "\r\n--=_1ezn3v0c4hk7x2m9q0ac--\r\n");
 	CHECK(!strcmp(head.s + strlen(head.s) - strlen("Content-Type: text/rfc822-headers\r\n\r\n"), "Content-Type: text/rfc822-headers\r\n\r\n"));
 }
@@ -161,6 +162,7 @@ static void international(void)
 	report.third_is_8bit = true;
 	build();
 	CHECK(needs_smtputf8 && has("Content-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"));
+	CHECK(has("\"\r\nContent-Transfer-Encoding: 8bit\r\n\r\nThis is a delivery report"));	/* RFC 2045 6.4: of the whole too */
 }
 
 /* RFC 3461 4.3 */
