@@ -12,20 +12,24 @@ static size_t put_line_end(struct body *body, char *out)
 	return 2;
 }
 
-/* The bytes up to the next CR or LF; both are searched by memchr, the second in what the first left. */
-static size_t span(const char *in, size_t length)
+/* The bytes up to the next CR or LF; both are searched by memchr, the second in what the first left. *LF is the next one, or END:
+ * it is searched once, however many CRs stand before it. */
+static size_t span(const char *in, const char *end, const char **lf)
 {
-	const char *lf = memchr(in, '\n', length), *cr;
+	const char *cr;
 
-	if (lf)
-		length = (size_t)(lf - in);
-	cr = memchr(in, '\r', length);
-	return cr ? (size_t)(cr - in) : length;
+	if (!*lf || *lf < in) {
+		*lf = memchr(in, '\n', (size_t)(end - in));
+		if (!*lf)
+			*lf = end;
+	}
+	cr = memchr(in, '\r', (size_t)(*lf - in));
+	return (size_t)((cr ? cr : *lf) - in);
 }
 
 size_t body_convert(struct body *body, const char *in, size_t length, char *out)
 {
-	const char *end = in + length;
+	const char *end = in + length, *lf = NULL;
 	size_t put = 0, plain;
 
 	while (in < end) {
@@ -47,7 +51,7 @@ size_t body_convert(struct body *body, const char *in, size_t length, char *out)
 		}
 		if (body->at_line_start && *in == '.' && !body->is_chunked)
 			out[put++] = '.';
-		plain = span(in, (size_t)(end - in));
+		plain = span(in, end, &lf);
 		memcpy(out + put, in, plain);
 		put += plain;
 		in += plain;

@@ -23,6 +23,7 @@ struct feed {
 	void (*take)(void *, const char *, size_t);
 	void *context;
 	const char *span, *end;		/* content that was seen and not handed on yet */
+	const char *lf;			/* the next LF, or the end: searched once, however many CRs stand before it */
 };
 
 void body_start(struct body *body)
@@ -99,13 +100,23 @@ static void body_act(struct feed *f, enum act act, const char *start, const char
 	}
 }
 
+static const char *next_lf(struct feed *f, const char *at, const char *end)
+{
+	if (!f->lf || f->lf < at) {
+		f->lf = memchr(at, '\n', (size_t)(end - at));
+		if (!f->lf)
+			f->lf = end;
+	}
+	return f->lf < end ? f->lf : NULL;
+}
+
 /* Most content is plain text: whole runs of lines are found by memchr. Takes from AT, inside or at the
  * start of a line, up to the first byte that needs the table; returns it. */
 static const char *body_run(struct feed *f, const char *at, const char *end)
 {
 	while (at < end && (f->body->state == BODY_TEXT || *at != '.')) {
 		size_t left = (size_t)(end - at);
-		const char *lf = memchr(at, '\n', left);
+		const char *lf = next_lf(f, at, end);
 		size_t text = lf ? (size_t)(lf - at) : left;
 		const char *cr = memchr(at, '\r', text);
 		if (cr)
@@ -133,7 +144,7 @@ static enum class body_class(char c)
 enum result body_feed(struct body *body, const char *bytes, size_t length, size_t *used,
                       void (*take)(void *, const char *, size_t), void *context)
 {
-	struct feed f = { body, take, context, NULL, NULL };
+	struct feed f = { body, take, context, NULL, NULL, NULL };
 	const char *at = bytes, *end = bytes + length;
 
 	while (at < end) {

@@ -112,6 +112,39 @@ static void content_is_stuffed_the_same_in_pieces_of_any_size(void)
 		}
 }
 
+/* As in smtpd_body.c. */
+static size_t searched;
+
+void *memchr(const void *bytes, int wanted, size_t length)
+{
+	const unsigned char *at = bytes;
+
+	for (; length > 0; length--, at++) {
+		searched++;
+		if (*at == (unsigned char)wanted)
+			return (void *)(uintptr_t)at;
+	}
+	return NULL;
+}
+
+static void no_content_is_searched_again_and_again(void)
+{
+	static const char *const patterns[] = { "\ra", "\r", "a\n", "a\r\n", "aaaaaaaa\r" };
+	char *in = malloc(BODY_PIECE), *out = malloc(BODY_OUT_MAX);
+	size_t i, at;
+
+	for (i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+		struct body body = { .at_line_start = true };
+		for (at = 0; at < BODY_PIECE; at++)
+			in[at] = patterns[i][at % strlen(patterns[i])];
+		searched = 0;
+		body_convert(&body, in, BODY_PIECE, out);
+		CHECK(searched <= 4 * BODY_PIECE);
+	}
+	free(in);
+	free(out);
+}
+
 static void the_worst_content_fits_the_buffer(void)
 {
 	char *in = malloc(BODY_PIECE), *out = malloc(BODY_OUT_MAX);
@@ -135,5 +168,6 @@ int main(void)
 	UNIT_RUN(routes_are_parsed_whole_or_refused);
 	UNIT_RUN(content_is_stuffed_the_same_in_pieces_of_any_size);
 	UNIT_RUN(the_worst_content_fits_the_buffer);
+	UNIT_RUN(no_content_is_searched_again_and_again);
 	return unit_end();
 }

@@ -6,6 +6,21 @@
 
 #include <stdlib.h>
 
+/* Counts the bytes that are searched. */
+static size_t searched;
+
+void *memchr(const void *bytes, int wanted, size_t length)
+{
+	const unsigned char *at = bytes;
+
+	for (; length > 0; length--, at++) {
+		searched++;
+		if (*at == (unsigned char)wanted)
+			return (void *)(uintptr_t)at;
+	}
+	return NULL;
+}
+
 static char out[300000];
 static size_t out_length;
 
@@ -53,7 +68,7 @@ static bool feed_pieces(const struct row *row, size_t first, size_t step, struct
 
 	out_length = 0;
 	body_start(body);
-	while (at < length) {
+	while (at < length && step > 0) {
 		size_t piece = at == 0 && first ? first : step;
 		if (piece > length - at)
 			piece = length - at;
@@ -154,11 +169,34 @@ static void random_texts_mean_the_same_whole_and_by_bytes(void)
 	CHECK(same);
 }
 
+/* However the CRs and LFs stand, a byte is looked at a few times, and not once for each of them. */
+static void no_content_is_searched_again_and_again(void)
+{
+	static const char *const patterns[] = { "\ra", "\r", "a\n", "a\r\n", ".x\r\n", "\ra.", "aaaaaaaa\r" };
+	static char in[65536];
+	struct body body;
+	size_t i, at, used;
+
+	for (i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+		for (at = 0; at < sizeof in; at++)
+			in[at] = patterns[i][at % strlen(patterns[i])];
+		searched = out_length = 0;
+		body_start(&body);
+		CHECK(body_feed(&body, in, sizeof in, &used, take, NULL) != RESULT_END);
+		CHECK(searched <= 4 * sizeof in);
+		searched = 0;
+		body_start(&body);
+		body_look(&body, in, sizeof in, true);
+		CHECK(searched <= 4 * sizeof in);
+	}
+}
+
 int main(void)
 {
 	UNIT_RUN(content_is_the_same_however_it_is_split);
 	UNIT_RUN(random_texts_mean_the_same_whole_and_by_bytes);
 	UNIT_RUN(a_line_may_be_64_kilobytes_long_and_no_longer);
 	UNIT_RUN(a_chunk_is_looked_at_however_it_is_split);
+	UNIT_RUN(no_content_is_searched_again_and_again);
 	return unit_end();
 }
