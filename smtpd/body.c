@@ -23,6 +23,7 @@ struct feed {
 	void (*take)(void *, const char *, size_t);
 	void *context;
 	const char *span, *end;		/* content that was seen and not handed on yet */
+	bool is_chunk;			/* of BDAT: dots are text */
 	const char *lf;			/* the next LF, or the end: searched once, however many CRs stand before it */
 };
 
@@ -114,7 +115,7 @@ static const char *next_lf(struct feed *f, const char *at, const char *end)
  * start of a line, up to the first byte that needs the table; returns it. */
 static const char *body_run(struct feed *f, const char *at, const char *end)
 {
-	while (at < end && (f->body->state == BODY_TEXT || *at != '.')) {
+	while (at < end && (f->body->state == BODY_TEXT || f->is_chunk || *at != '.')) {
 		size_t left = (size_t)(end - at);
 		const char *lf = next_lf(f, at, end);
 		size_t text = lf ? (size_t)(lf - at) : left;
@@ -136,53 +137,54 @@ static const char *body_run(struct feed *f, const char *at, const char *end)
 	return at;
 }
 
-static enum class body_class(char c)
+static enum class body_class(const struct feed *f, char c)
 {
-	return c == '\r' ? IS_CR : c == '\n' ? IS_LF : c == '.' ? IS_DOT : IS_OTHER;
+	return c == '\r' ? IS_CR : c == '\n' ? IS_LF : c == '.' && !f->is_chunk ? IS_DOT : IS_OTHER;
+}
+
+static enum result feed(struct feed *f, const char *bytes, size_t length, size_t *used)
+{
+	struct body *body = f->body;
+	const char *at = bytes, *end = bytes + length;
+
+	while (at < end) {
+		if (body->state == BODY_TEXT || body->state == BODY_LINE)
+			at = body_run(f, at, end);
+		if (at == end)
+			break;
+		enum class class = body_class(f, *at);
+		uint8_t act = body_step[body->state][class].act;
+		body_act(f, act, bytes, at++);
+		body->state = body_step[body->state][class].next;
+		if (act == END) {
+			body_hand_on(f);
+			*used = (size_t)(at - bytes);
+			return RESULT_END;
+		}
+	}
+	body_hand_on(f);
+	*used = length;
+	return RESULT_RETRY;
 }
 
 enum result body_feed(struct body *body, const char *bytes, size_t length, size_t *used,
                       void (*take)(void *, const char *, size_t), void *context)
 {
-	struct feed f = { body, take, context, NULL, NULL, NULL };
-	const char *at = bytes, *end = bytes + length;
+	struct feed f = { .body = body, .take = take, .context = context };
 
-	while (at < end) {
-		if (body->state == BODY_TEXT || body->state == BODY_LINE)
-			at = body_run(&f, at, end);
-		if (at == end)
-			break;
-		enum class class = body_class(*at);
-		uint8_t act = body_step[body->state][class].act;
-		body_act(&f, act, bytes, at++);
-		body->state = body_step[body->state][class].next;
-		if (act == END) {
-			body_hand_on(&f);
-			*used = (size_t)(at - bytes);
-			return RESULT_END;
-		}
-	}
-	body_hand_on(&f);
-	*used = length;
-	return RESULT_RETRY;
+	return feed(&f, bytes, length, used);
 }
 
-void body_look(struct body *body, const char *bytes, size_t length, bool is_last)
+void body_feed_chunk(struct body *body, const char *bytes, size_t length, bool is_last,
+                     void (*take)(void *, const char *, size_t), void *context)
 {
-	const char *at = bytes, *end = bytes + length;
+	struct feed f = { .body = body, .take = take, .context = context, .is_chunk = true };
+	size_t used;
 
-	while (at < end) {
-		const char *lf = memchr(at, '\n', (size_t)(end - at));
-		const char *stop = lf ? lf : end, *cr = memchr(at, '\r', (size_t)(stop - at));
-		bool is_held = body->state == BODY_CR;	/* the last piece ended in CR */
-		if ((is_held && lf != at) || (cr && cr + 1 != stop) || (lf && !is_held && !cr) || (lf > at && !cr))
-			body->has_bare_newline = true;
-		body_count(body, (size_t)(stop - at));
-		if (lf)
-			body->line_length = 0;
-		body->state = !lf && cr && cr + 1 == end ? BODY_CR : BODY_TEXT;
-		at = lf ? lf + 1 : end;
-	}
-	if (is_last && body->state == BODY_CR)
-		body->has_bare_newline = true;
+	feed(&f, bytes, length, &used);
+	if (!is_last || body->state != BODY_CR)
+		return;
+	body->has_bare_newline = true;
+	body->state = BODY_LINE;
+	take(context, "\r\n", 2);
 }

@@ -1,4 +1,4 @@
-/* The content of a message as DATA carries it: dots unstuffed, the end found, bare CR and LF judged
+/* The content of a message as DATA and BDAT carry it: dots unstuffed, the end found, bare CR and LF judged
  * (RFC 5321 2.3.8, 4.1.1.4, 4.5.2). Pure: no socket, no memory; fuzzed and tested byte by byte.
  *
  * Only <CRLF>.<CRLF> ends a message, whatever else stands around: <LF>.<LF>, <CR>.<CR>, <LF>.<CRLF> and
@@ -31,8 +31,9 @@ void body_start(struct body *body);
 enum result body_feed(struct body *body, const char *bytes, size_t length, size_t *used,
                       void (*take)(void *context, const char *bytes, size_t length), void *context);
 
-/* BDAT: looks at a piece of a chunk for bare newlines and long lines; the content stays as it came
- * (RFC 3030). LAST: nothing follows. */
-void body_look(struct body *body, const char *bytes, size_t length, bool is_last);
+/* The same for a piece of a chunk of BDAT (RFC 3030 2): a dot means nothing there, and nothing in it is the end. LENGTH may be 0.
+ * LAST: nothing follows, a CR that is still held was a bare one. */
+void body_feed_chunk(struct body *body, const char *bytes, size_t length, bool is_last,
+                     void (*take)(void *context, const char *bytes, size_t length), void *context);
 
 #endif

@@ -123,5 +123,7 @@ void header_feed(struct header *header, const char *bytes, size_t length)
 void header_close(struct header *header)
 {
 	header_leave(header);
+	if (!header->is_over && header->state == IN_NAME)
+		header_end(header, !header->has_field);	/* a last line without its end, by BDAT, and no field */
 	header->is_over = true;
 }

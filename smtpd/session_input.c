@@ -45,7 +45,7 @@ static void session_end_chunk(struct session *s)
 		session_say(s, reply, NULL, 0);
 	} else {
 		s->state = AT_CHUNK;
-		session_words(s, "%llu", (unsigned long long)t->received_bytes);
+		session_words(s, "%llu", (unsigned long long)t->chunk_bytes);
 		session_say(s, SAY_CHUNK_OK, NULL, 0);
 	}
 }

@@ -289,8 +289,10 @@ enum result transaction_feed_data(struct transaction *t, const struct transactio
 
 void transaction_feed_chunk(struct transaction *t, const struct transaction_client *client, const char *bytes, size_t length)
 {
-	body_look(&t->body, bytes, length, false);
-	transaction_take(t, client, bytes, length);
+	struct taking taking = { t, client };
+
+	t->chunk_bytes += length;
+	body_feed_chunk(&t->body, bytes, length, false, take_span, &taking);
 	transaction_judge_form(t);
 }
 
@@ -335,10 +337,11 @@ static void transaction_committed(struct commit *commit)
 
 enum reply transaction_finish(struct transaction *t, const struct transaction_client *client)
 {
+	struct taking taking = { t, client };
 	struct why why;
 
 	if (t->is_chunked)
-		body_look(&t->body, NULL, 0, true);
+		body_feed_chunk(&t->body, "", 0, true, take_span, &taking);
 	transaction_judge_form(t);
 	header_close(&t->header);
 	t->user = client->user ? strdup(client->user) : NULL;

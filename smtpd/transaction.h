@@ -51,7 +51,8 @@ struct transaction {
 	char *user;			/* of the session, for the log line after the commit, malloc'd; NULL: none */
 	char *buffer;
 	size_t buffered, buffer_size;
-	uint64_t received_bytes;	/* content as received */
+	uint64_t received_bytes;	/* content, as it is kept */
+	uint64_t chunk_bytes;		/* of BDAT, as they came: what the replies count */
 	uint64_t written_bytes;		/* content in the file: trace and all */
 	uint64_t deadline_ms;		/* 0: content has not begun */
 	char client_text[NETWORK_TEXT_MAX];	/* for the log line after the commit */

@@ -50,7 +50,7 @@ static void check_lines(const struct out *out)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *in = (const char *)data + 1;
-	struct body whole, pieces, look;
+	struct body whole, pieces;
 	struct out a, b;
 	size_t end, other;
 
@@ -66,9 +66,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(feed(&pieces, in, size, 1, 1, &b, &other) == result && end == other);
 	MUST(a.length == b.length && !memcmp(a.bytes, b.bytes, a.length) && whole.has_bare_newline == pieces.has_bare_newline);
 	check_lines(&a);
-	body_start(&look);
-	body_look(&look, in, size < data[0] ? size : data[0], false);
-	body_look(&look, in + (size < data[0] ? size : data[0]), size - (size < data[0] ? size : data[0]), true);
+	a.length = b.length = 0;
+	body_start(&whole);
+	body_feed_chunk(&whole, in, size, true, take, &a);
+	body_start(&pieces);
+	body_feed_chunk(&pieces, in, size < data[0] ? size : data[0], false, take, &b);
+	body_feed_chunk(&pieces, in + (size < data[0] ? size : data[0]), size - (size < data[0] ? size : data[0]), true, take, &b);
+	MUST(a.length == b.length && !memcmp(a.bytes, b.bytes, a.length) && whole.has_bare_newline == pieces.has_bare_newline);
+	MUST(whole.has_bare_newline || (a.length == size && !memcmp(a.bytes, in, size)));
+	check_lines(&a);
 	free(a.bytes);
 	free(b.bytes);
 	return 0;

@@ -175,6 +175,42 @@ send_content() {	# [--source ADDRESS]
 	EOF
 }
 
+@test "BDAT from relay-networks: a bare newline becomes CRLF as in DATA; text without a header gets the empty line" {
+	run -0 talk --source 127.0.0.2 smtpd <<-'EOF'
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<bob@client.example>
+		C: RCPT TO:<alice@local.example>
+		C: BDAT 14
+		X: Subject: a\n\nb\r
+		C: BDAT 3 LAST
+		X: .\n\r
+		S*2: 250
+		S*2: 250 2.0.0
+		C: QUIT
+		S: 221
+	EOF
+	run -0 content
+	[[ $output == *$'Subject: a\r\n\r\nb\r\n.\r\n\r'* ]]
+	rm "$SUITE"/queue/new/*
+	run -0 talk smtpd <<-'EOF'
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<bob@client.example>
+		C: RCPT TO:<alice@local.example>
+		C: BDAT 11 LAST
+		X: hello world
+		S*2: 250
+		S: 250 2.0.0
+		C: QUIT
+		S: 221
+	EOF
+	run -0 content
+	[[ $output == *$'\r\n\r\nhello world'* ]]
+}
+
 @test "a chunk that nobody wants is read and refused, never run as commands (RFC 3030 2)" {
 	run -0 talk smtpd <<-'EOF'
 		S: 220

@@ -131,6 +131,20 @@ the_message() {
 	EOT
 }
 
+@test "a bare newline in BDAT hides no From: where it is normalized the judge sees what goes on" {
+	echo 'bare-newline = normalize' >>"$SUITE/etc/dawk.conf"
+	suite_run
+	run -0 submit alice <<-'EOT'
+		C: MAIL FROM:<alice@local.example>
+		S: 250
+		C: RCPT TO:<bob@local.example>
+		S: 250
+		C: BDAT 64 LAST
+		X: Subject: x\rFrom: ceo@bank.example\r\nFrom: alice@local.example\r\n\r\n
+		S: 554 5.6.0
+	EOT
+}
+
 @test "submission-from = envelope leaves the header to the user, off the reverse-path too" {
 	echo 'submission-from = envelope' >>"$SUITE/etc/dawk.conf"
 	suite_run
