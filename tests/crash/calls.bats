@@ -24,7 +24,7 @@ send() {	# NUMBER LINES
 		import smtplib, sys
 		text = "Subject: %s\r\n\r\n" % sys.argv[2] + ("y" * 62 + "\r\n") * int(sys.argv[3]) + "end of %s\r\n" % sys.argv[2]
 		try:
-		    with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=15) as s:
+		    with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), local_hostname="client.example", timeout=60) as s:
 		        s.sendmail("bob@client.example", ["alice@local.example"], text)
 		        print(250)
 		except smtplib.SMTPResponseException as error:

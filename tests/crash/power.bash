@@ -145,7 +145,7 @@ power_check_one() {	# KIND CUT US: mounts what rebuild made
 	[[ $(value_of oldest_ms "$line") -le $oldest ]] || oldest=$(value_of oldest_ms "$line")
 	[[ $line == ok* ]] || { trouble=1; echo "  $line"; tail -n 5 "$folder/account.err"; lost=$((lost + $(value_of lost "$line"))); }
 	if ((cuts % ${CRASH_GO_ON:-25} == 0)); then power_go_on "$1" "$2" || trouble=1; fi
-	umount "$folder/disk" || { sleep 1; umount "$folder/disk"; } || return 1
+	wait_until umount "$folder/disk" || return 1
 	return $trouble
 }
 

@@ -4,7 +4,7 @@
 #	in_net COMMAND..	runs it there; exec_in_net in the background: $! is the command itself
 
 net_make() {
-	setsid unshare -n sleep 600 </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
+	setsid unshare -n sleep $((${BATS_FILE_SECONDS:-1000} + 100)) </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
 	NET_PID=$!
 	export NET_PID
 	wait_until net_is_made && in_net ip link set lo up

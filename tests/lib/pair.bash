@@ -88,6 +88,9 @@ maildir_of() { echo "$SUITE/mail/${SUITE##*/}.example/$1"; }
 talk() { "$TOOLS/talk.py" "$SUITE/run/submit"; }
 
 suite_run_service() {
+	local before
+	before=$(parts_started "$1")
+	[[ $1 != queued ]] || rm -f "$SUITE/run/queued"
 	setsid nsenter --net="/proc/$NET_PID/ns/net" "$BIN/$1" -c "$SUITE/etc/dawk.conf" \
 		</dev/null >>"$SUITE/stderr/$1" 2>&1 3>&- 4>&- 5>&- 6>&- &
 	echo $! >"$SUITE/pid/$1"
@@ -96,6 +99,7 @@ suite_run_service() {
 }
 suite_is_ready_or_dead() {
 	suite_is_running "$1" || return 0
+	has_told_its_parts "$1" || return 1
 	case $1 in
 	smtpd)	smtpd_listens ;;
 	queued)	[[ -S $SUITE/run/queued ]] ;;

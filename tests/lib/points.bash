@@ -36,7 +36,7 @@ inject() {
 	tracer=$!
 	wait_until is_attached "${#pids[@]}"
 }
-is_attached() { [[ $(grep -c attached "$trace.attached") -ge $1 ]]; }
+is_attached() { [[ $(grep -cE 'attached|No such process' "$trace.attached") -ge $1 ]]; }
 was_hit() { grep -qE 'INJECTED|killed by SIGKILL' "$trace"; }
 
 # The messages of one round, to alice and to a program that defers once. A name in new/ whose trigger
@@ -52,13 +52,17 @@ round() {	# SERVICE CALL HOW
 	wait_until ended_or_whole "$1"
 	suite_run
 	[[ ${restarts_queued:-} != yes ]] || suite_restart queued
+	WAIT_SECONDS=300 wait_until mended is_gone "$flood" || :
 	wait "$flood" || { echo "$*: not all was accepted in the end"; show_processes; return 1; }
-	wait_until queue_holds 0 || { echo "$*: the queue does not empty"; find "$SUITE/queue" -type f; show_processes; return 1; }
+	wait_until mended queue_holds 0 || { echo "$*: the queue does not empty"; find "$SUITE/queue" -type f; show_processes; return 1; }
 	[[ $(numbers_in "$SUITE/mail/local.example/alice/new") -ge 2 ]] || { echo "$*: mail to the mailbox is lost"; return 1; }
 	[[ $(numbers_in "$SUITE/mail/out") -ge 2 ]] || { echo "$*: mail to the program is lost"; return 1; }
 	empty_mailboxes
 	rm -f "$SUITE/mail/out/box"
 }
+# What a supervisor does: a service may end a moment after it was looked at.
+mended() { suite_run && "$@"; }
+is_gone() { ! process_runs "$1"; }
 show_processes() { suite_processes | paste -sd, | xargs ps -o pid,ppid,stat,wchan:24,args -p; }
 numbers_in() { find "$1" -type f -exec grep -h '^number ' {} + | sort -u | wc -l; }
 ended_or_whole() { ! suite_is_running "$1" || [[ $(group_members "$(suite_pid "$1")" | wc -l) -gt 1 ]]; }

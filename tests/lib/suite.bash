@@ -62,6 +62,9 @@ suite_run() {
 # Each service is a session of its own, so that suite_kill can end all of it. The descriptors of
 # bats are closed: a daemon that held them would keep bats waiting.
 suite_run_service() {
+	local before
+	before=$(parts_started "$1")
+	[[ $1 != queued ]] || rm -f "$SUITE/run/queued"	# of one that was killed: it would look ready
 	setsid "$BIN/$1" -c "$SUITE/etc/dawk.conf" </dev/null >>"$SUITE/stderr/$1" 2>&1 3>&- 4>&- 5>&- 6>&- &
 	echo $! >"$SUITE/pid/$1"
 	wait_until suite_is_ready_or_dead "$1"
@@ -74,19 +77,29 @@ suite_pid() {
 	[[ -n $pid ]] && echo "$pid"
 }
 
-# A zombie that nobody has waited for yet does not run.
+# A zombie that nobody has waited for yet does not run, unless threads of it do: they hold its files.
 process_runs() {	# PID
-	local rest=
+	local rest="" threads
 	read -r rest 2>/dev/null <"/proc/$1/stat"
-	[[ -n $rest && ${rest##*) } != [ZX]* ]]
+	[[ -n $rest ]] || return 1
+	[[ ${rest##*) } == [ZX]* ]] || return 0
+	threads=("/proc/$1/task/"*)
+	[[ ${#threads[@]} -gt 1 ]]
 }
 suite_is_running() {
 	local pid
 	pid=$(suite_pid "$1") && process_runs "$pid"
 }
 
+parts_started() { grep -c '^[a-z0-9]* started part=' "$SUITE/stderr/$1" 2>/dev/null || :; }
+# Since the start it has written a line for each of its processes, the last one when all is begun.
+has_told_its_parts() {
+	local told=$(($(parts_started "$1") - ${before:-0}))
+	[[ $told -gt 0 && $told -ge $(pgrep -c -P "$(suite_pid "$1")") ]]
+}
 suite_is_ready_or_dead() {
 	suite_is_running "$1" || return 0
+	has_told_its_parts "$1" || return 1
 	case $1 in
 	smtpd)	port_is_open "$SMTP_PORT" ;;
 	pop3d)	port_is_open "$POP3_PORT" ;;
@@ -117,7 +130,11 @@ suite_await_end() {
 	[[ $2 == KILL || $status == 0 || $status == 127 ]] || { echo "$1 ended with exit code $status"; return 1; }
 }
 suite_has_ended() { ! suite_is_running "$1" && [[ -z $(group_members "$(suite_pid "$1")") ]]; }
-group_members() { pgrep -r R,S,D,T,t -g "$1" || :; }	# the living processes of a group
+group_members() {	# the living processes of a group
+	local pid
+	for pid in $(pgrep -g "$1"); do process_runs "$pid" && echo "$pid"; done
+	return 0
+}
 
 suite_end() { suite_end_service "$1" TERM; }
 suite_restart() { suite_end_service "$1" TERM && suite_run_service "$1"; }
@@ -144,7 +161,7 @@ suite_stop_all() {
 	for name in "${names[@]}"; do
 		suite_await_end "$name" TERM || trouble=1
 	done
-	if ! WAIT_SECONDS=15 wait_until suite_has_no_process; then
+	if ! wait_until suite_has_no_process; then
 		trouble=1
 		echo "left behind:"
 		for pid in $(suite_processes); do
