@@ -7,6 +7,9 @@ load ../lib/sts
 setup_file() {
 	pair_net
 	sts_make
+	day_lasts
+	TODAY=$(date -u +%F)
+	export TODAY
 	sts_host mail.them.example
 	mkdir "$PAIR/tls"
 	cp "$PAIR/hosts/mail.them.example.crt" "$PAIR/hosts/mail.them.example.key" "$PAIR/tls/"
@@ -51,7 +54,7 @@ deferred() { dawk_on us queue list | grep -qE "$1"; }
 @test "a policy that is enforced and kept: the mail goes by verified TLS (RFC 8461 4.2)" {
 	send us bob@us.example alice@kept.example </dev/null
 	wait_until on them delivered_to alice 1
-	our_log 'domain=kept.example .*policy=verify from=mta-sts'
+	wait_until our_log 'domain=kept.example .*policy=verify from=mta-sts'
 	[[ $(sts_requests mta-sts.kept.example) == 1 ]]
 }
 @test "a host whose certificate does not fit gets nothing while the policy is enforced, the mail waits (RFC 8461 5)" {
@@ -70,7 +73,7 @@ deferred() { dawk_on us queue list | grep -qE "$1"; }
 	wait_until on them delivered_to bob 1
 	on us suite_end queued	# what is counted is written
 	on us suite_run
-	run -0 in_net timeout 60 "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day "$(date -u +%F)" --show tested.example strict.example
+	run -0 in_net timeout 100 "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day "$TODAY" --show tested.example strict.example
 	python3 - "${lines[@]}" <<-'EOT'
 		import json, sys
 		strict, tested = (json.loads(line)["policies"] for line in sys.argv[1:])
@@ -84,7 +87,7 @@ deferred() { dawk_on us queue list | grep -qE "$1"; }
 }
 @test "reports arrive, also where the policy that failed is in force: it does not hold for them (RFC 8460 3, RFC 8689 5)" {
 	before=$(on them messages_of alice | wc -l)
-	run -0 in_net timeout 60 "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day "$(date -u +%F)"
+	run -0 in_net timeout 100 "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day "$TODAY"
 	[[ $output == *'sent to mailto:alice@them.example'* && $output == *'sent to mailto:carol@strict.example'* ]]
 	wait_until on them delivered_to alice $((before + 1))
 	on them messages_of alice | xargs grep -l '^TLS-Report-Domain: tested.example'

@@ -3,9 +3,13 @@ load ../lib/suite
 load ../lib/pair
 load ../lib/sts
 
-DAY=2026-11-20
+# Days of UTC so many days ago; what is older than a month is forgotten.
+ago() { date -u -d "@$((BEGAN - $1 * 86400))" +%F; }
 
 setup_file() {
+	BEGAN=$(date +%s)
+	DAY=$(ago 2)
+	export BEGAN DAY
 	pair_net
 	sts_make
 	pair_names <<-'EOT'
@@ -40,7 +44,7 @@ facts() {
 	} >"$file"
 	chown dawkt: "$file"
 }
-tlsrpt() { in_net timeout 60 "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt "$@"; }
+tlsrpt() { in_net timeout 100 "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt "$@"; }
 posted() { gunzip -c <"$PAIR/hosts/$1.posted"; }
 posts() { grep -c "^$1 POST " "$PAIR/sts-host.out"; }
 has_mail() { on them delivered_to "$@"; }
@@ -57,11 +61,11 @@ has_mail() { on them delivered_to "$@"; }
 	run -0 tlsrpt --day $DAY --show
 	[[ ${#lines[@]} == 2 ]]
 	python3 - "${lines[@]}" <<-'EOT'
-		import json, sys
+		import json, os, sys
 		dane, them = (json.loads(line) for line in sys.argv[1:])
 		assert list(them) == ["organization-name", "date-range", "contact-info", "report-id", "policies"], list(them)
 		assert them["organization-name"] == "us.example" and them["contact-info"] == "postmaster@us.example"
-		assert them["date-range"] == {"start-datetime": "2026-11-20T00:00:00Z", "end-datetime": "2026-11-20T23:59:59Z"}
+		assert them["date-range"] == {"start-datetime": os.environ["DAY"] + "T00:00:00Z", "end-datetime": os.environ["DAY"] + "T23:59:59Z"}
 		assert "them.example" in them["report-id"]
 		assert them["policies"] == [{
 		    "policy": {"policy-type": "sts", "policy-string": ["version: STSv1", "mode: testing", "mx: mail.them.example",
@@ -88,7 +92,7 @@ has_mail() { on them delivered_to "$@"; }
 	run -0 tlsrpt --day $DAY
 	[[ $output == *"them.example: 5 sessions, 0 failed: sent to mailto:alice@them.example"* && $output == *"1 sent, 0 not sent, 0 domains want none"* ]]
 	wait_until has_mail alice 1
-	python3 - "$(on them message_of alice)" <<-'EOT'
+	python3 - "$(on them message_of alice)" "$(date -u -d "$DAY" +%s)" <<-'EOT'
 		import email, email.policy, gzip, json, sys
 		message = email.message_from_binary_file(open(sys.argv[1], "rb"), policy=email.policy.default)
 		assert message.get_content_type() == "multipart/report" and message.get_param("report-type") == "tlsrpt"
@@ -98,7 +102,8 @@ has_mail() { on them delivered_to "$@"; }
 		words, report = message.iter_parts()
 		assert words.get_content_type() == "text/plain" and "5 went well" in words.get_content()
 		assert report.get_content_type() == "application/tlsrpt+gzip" and report.get_content_disposition() == "attachment"
-		assert report.get_filename() == "us.example!them.example!1795132800!1795219199.json.gz", report.get_filename()
+		begin = int(sys.argv[2])
+		assert report.get_filename() == "us.example!them.example!%d!%d.json.gz" % (begin, begin + 86399), report.get_filename()
 		found = json.loads(gzip.decompress(report.get_content()))
 		assert found["policies"][0]["summary"]["total-successful-session-count"] == 5
 		assert message["Subject"].split() == ["Report", "Domain:", "them.example", "Submitter:", "us.example", "Report-ID:", f"<{found['report-id']}>"], message["Subject"]
@@ -111,8 +116,8 @@ has_mail() { on them delivered_to "$@"; }
 }
 
 @test "who wants them by HTTPS has them posted (RFC 8460 5.4)" {
-	facts 2026-11-19 <<<'3 posted.example no-policy-found - - success - - -'
-	run -0 tlsrpt --day 2026-11-19
+	facts "$(ago 3)" <<<'3 posted.example no-policy-found - - success - - -'
+	run -0 tlsrpt --day "$(ago 3)"
 	[[ $output == *"posted.example: 3 sessions, 0 failed: sent to https://reports.posted.example/v1/tlsrpt?x=1"* ]]
 	grep -qE '^reports.posted.example POST /v1/tlsrpt\?x=1 [0-9]+ application/tlsrpt\+gzip$' "$PAIR/sts-host.out"
 	posted reports.posted.example | python3 -c 'import json, sys; assert json.load(sys.stdin)["policies"][0]["policy"]["policy-domain"] == "posted.example"'
@@ -122,20 +127,20 @@ has_mail() { on them delivered_to "$@"; }
 	python3 -c 'import random
 for i in range(9000):
 	print("1 posted.example sts version:+STSv1 mail.posted.example certificate-expired 192.0.2.9 192.0.2.1", "%0128x" % random.getrandbits(512))' |
-		facts 2026-11-12
-	run -0 tlsrpt --day 2026-11-12
+		facts "$(ago 10)"
+	run -0 tlsrpt --day "$(ago 10)"
 	[[ $output == *"posted.example: 9000 sessions, 9000 failed: sent to https://"* ]]
 	(($(stat -c %s "$PAIR/hosts/reports.posted.example.posted") > 500000))
 	posted reports.posted.example | python3 -c 'import json, sys; assert len(json.load(sys.stdin)["policies"][0]["failure-details"]) == 9000'
 }
 
 @test "of two addresses, the one that failed is tried again alone" {
-	facts 2026-11-18 <<<'1 both.example no-policy-found - - success - - -'
+	facts "$(ago 4)" <<<'1 both.example no-policy-found - - success - - -'
 	sts_serves reports.posted.example '500 Trouble' </dev/null
-	run -75 tlsrpt --day 2026-11-18
+	run -75 tlsrpt --day "$(ago 4)"
 	[[ $output == *'sent to mailto:bob@them.example'* && $output == *"NOT sent to https://reports.posted.example/both: "*"HTTP status 500"* ]]
 	sts_serves reports.posted.example '200 OK' </dev/null
-	run -0 tlsrpt --day 2026-11-18
+	run -0 tlsrpt --day "$(ago 4)"
 	[[ $output != *mailto:* && $output == *'sent to https://reports.posted.example/both'* ]]
 	wait_until has_mail bob 1
 }
@@ -143,35 +148,38 @@ for i in range(9000):
 @test "a host of reports without a valid certificate gets none" {
 	sts_host refused.posted.example stranger
 	sts_serves refused.posted.example '200 OK' </dev/null
-	facts 2026-11-17 <<<'1 refused.example no-policy-found - - success - - -'
-	run -75 tlsrpt --day 2026-11-17
+	facts "$(ago 5)" <<<'1 refused.example no-policy-found - - success - - -'
+	run -75 tlsrpt --day "$(ago 5)"
 	[[ $output == *"refused.example: 1 sessions, 0 failed: NOT sent to https://refused.posted.example/: "*certificate* ]]
 	run -1 posts refused.posted.example
 }
 
 @test "without a record, with several, or with kinds of addresses that are not known, nothing is sent (RFC 8460 3)" {
-	facts 2026-11-16 <<-'EOT'
+	facts "$(ago 6)" <<-'EOT'
 		1 silent.example no-policy-found - - success - - -
 		1 odd.example no-policy-found - - success - - -
 		1 twice.example no-policy-found - - success - - -
 	EOT
-	run -0 tlsrpt --day 2026-11-16
+	run -0 tlsrpt --day "$(ago 6)"
 	[[ $output == *'0 sent, 0 not sent, 1 domains want none' && $output == *"odd.example: NOT sent: "*kinds* && $output == *"twice.example: NOT sent: there are 2 records"* ]]
-	facts 2026-11-15 <<<'1 mute.example no-policy-found - - success - - -'
-	run -75 tlsrpt --day 2026-11-15
+	facts "$(ago 7)" <<<'1 mute.example no-policy-found - - success - - -'
+	run -75 tlsrpt --day "$(ago 7)"
 }
 
 @test "without the mail service a report waits for the next run" {
-	facts 2026-11-14 <<<'1 them.example no-policy-found - - success - - -'
+	facts "$(ago 8)" <<<'1 them.example no-policy-found - - success - - -'
 	on us suite_end smtpd
-	run -75 tlsrpt --day 2026-11-14
+	run -75 tlsrpt --day "$(ago 8)"
 	[[ $output == *'NOT sent to mailto:alice@them.example'* ]]
 	on us suite_run
-	run -0 tlsrpt --day 2026-11-14
+	arrived=$(on them messages_of alice | wc -l)
+	run -0 tlsrpt --day "$(ago 8)"
 	[[ $output == *'sent to mailto:alice@them.example'* ]]
+	wait_until has_mail alice $((arrived + 1))	# or the next test finds it
 }
 
 @test "facts that stsd has counted become a report of the day" {
+	day_lasts
 	sts_policy counted.example testing 86400 mail.counted.example
 	{ cat "$PAIR/names"; printf '_mta-sts.counted.example TXT v=STSv1; id=1;\nmta-sts.counted.example A 127.0.0.1\n'; } | pair_names
 	on us suite_end queued
@@ -204,15 +212,17 @@ for i in range(9000):
 }
 
 @test "two runs at the same time send nothing twice" {
-	facts 2026-11-13 <<<'1 them.example no-policy-found - - success - - -'
-	install -o dawkt -m 600 /dev/null "$PAIR/us/state/sts/sent/2026-11-13"
-	exec {lock}<>"$PAIR/us/state/sts/sent/2026-11-13"
+	facts "$(ago 9)" <<<'1 them.example no-policy-found - - success - - -'
+	install -o dawkt -m 600 /dev/null "$PAIR/us/state/sts/sent/$(ago 9)"
+	exec {lock}<>"$PAIR/us/state/sts/sent/$(ago 9)"
 	flock "$lock"
-	run -75 tlsrpt --day 2026-11-13
+	run -75 tlsrpt --day "$(ago 9)"
 	[[ $output == *'another run'* ]]
 	exec {lock}>&-
-	run -0 tlsrpt --day 2026-11-13
+	arrived=$(on them messages_of alice | wc -l)
+	run -0 tlsrpt --day "$(ago 9)"
 	[[ $output == *'sent to mailto:alice@them.example'* ]]
+	wait_until has_mail alice $((arrived + 1))
 }
 
 # ---- signatures: RFC 8460 3, RFC 6376 ----
@@ -240,9 +250,10 @@ verifies() { "$TOOLS/dkim-verify.py" "$1" "$PAIR/record"; }
 is_alive() { [[ -e /proc/$1 && $(awk '/^State:/ { print $2 }' "/proc/$1/status") != Z ]]; }
 child_of() { pgrep -P "$1" -x "$2"; }
 uid_of() { awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$1/status"; }
+runs_as() { local uid; uid=$(id -u "$2") && [[ $(uid_of "$1") == "$uid $uid $uid $uid" ]]; }	# PID ACCOUNT
 
 @test "without a key reports go unsigned, and the run says so, once" {
-	arrives 2026-11-11 alice
+	arrives "$(ago 11)" alice
 	[[ $(grep -c 'without a signature' <<<"$output") == 1 && $output == *"1 went by mail without a signature"*"set tls-report-key, then run"* ]]
 	run -1 grep -qi '^DKIM-Signature:' "$(on them message_of alice)"
 	run -78 tlsrpt --record
@@ -270,14 +281,14 @@ uid_of() { awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$1/status"; }
 	sum=$(sha256sum <"$PAIR/us/keys of mail/rsa.key")
 	run -73 tlsrpt --make-key
 	[[ $output == *"is there already"* && $(sha256sum <"$PAIR/us/keys of mail/rsa.key") == "$sum" ]]
-	run -64 tlsrpt --make-key --day 2026-11-11
+	run -64 tlsrpt --make-key --day "$(ago 11)"
 	run -64 tlsrpt them.example --record
 }
 
 @test "reports by mail are signed with RSA, as python3-dkim sees it, and nothing in them may change (RFC 6376)" {
 	sign_with "$PAIR/us/keys of mail/rsa.key"
 	record
-	arrives 2026-11-10 alice
+	arrives "$(ago 12)" alice
 	[[ $output != *"without a signature"* && $output != *key-loaded* ]]
 	local mail
 	mail=$(on them message_of alice)
@@ -302,7 +313,7 @@ uid_of() { awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$1/status"; }
 	sign_with "$PAIR/ed.key"
 	record
 	[[ $(<"$PAIR/record") == '2026._tls._domainkey.us.example. TXT "v=DKIM1; k=ed25519; s=tlsrpt; p='*'="' ]]
-	arrives 2026-11-09 alice
+	arrives "$(ago 13)" alice
 	local mail
 	mail=$(on them message_of alice)
 	run -0 verifies "$mail"
@@ -312,7 +323,8 @@ uid_of() { awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$1/status"; }
 }
 
 @test "a key that is not fit ends the run with words (sysexits 78), and nothing goes out unsigned" {
-	local day=2026-11-08 ed=$PAIR/ed.key name
+	local day ed=$PAIR/ed.key name
+	day=$(ago 14)
 	facts $day <<<'5 them.example sts version:+STSv1 - success - - -'
 	make_key ec -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 	make_key short -algorithm RSA -pkeyopt rsa_keygen_bits:768
@@ -346,32 +358,33 @@ uid_of() { awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$1/status"; }
 
 @test "a keyd that fails costs no report its signature: it waits for the next run (sysexits 75)" {
 	sign_with "$PAIR/ed.key"
-	facts 2026-11-07 <<<'5 them.example sts version:+STSv1 - success - - -'
+	facts "$(ago 15)" <<<'5 them.example sts version:+STSv1 - success - - -'
 	mkdir "$PAIR/bin"
 	cp "$BIN/tlsrpt" "$BIN/dawk" "$BIN/dnsd" "$PAIR/bin/"
 	ln -s /bin/false "$PAIR/bin/keyd"
-	run -75 in_net timeout 60 "$PAIR/bin/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day 2026-11-07
-	[[ $output == *"keyd has ended"* && ! -s $PAIR/us/state/sts/sent/2026-11-07 ]]
+	run -75 in_net timeout 60 "$PAIR/bin/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day "$(ago 15)"
+	[[ $output == *"keyd has ended"* && ! -s $PAIR/us/state/sts/sent/$(ago 15) ]]
 }
 
 @test "the key is in keyd alone, which ends with tlsrpt; tlsrpt has no rights by then" {
 	sign_with "$PAIR/ed.key"
-	facts 2026-11-06 <<<'1 waits.example no-policy-found - - success - - -'
+	facts "$(ago 16)" <<<'1 waits.example no-policy-found - - success - - -'
 	{ cat "$PAIR/names"; echo '_smtp._tls.waits.example silent'; } | pair_names
-	in_net_background waiting "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day 2026-11-06
+	in_net_background waiting "$BIN/dawk" -c "$PAIR/us/etc/dawk.conf" tlsrpt --day "$(ago 16)"
 	local pid keyd fd needle
 	pid=$(<"$PAIR/pids/waiting")
 	disown "$pid"
 	wait_until child_of "$pid" dnsd
+	wait_until child_of "$pid" keyd
 	keyd=$(child_of "$pid" keyd)
-	wait_until eval "[[ \$(uid_of $keyd) == '$(id -u dawkk) $(id -u dawkk) $(id -u dawkk) $(id -u dawkk)' ]]"
-	[[ $(uid_of "$pid") == "$(id -u dawkt) $(id -u dawkt) $(id -u dawkt) $(id -u dawkt)" ]]
+	wait_until runs_as "$keyd" dawkk
+	wait_until runs_as "$pid" dawkt
 	needle=$(openssl pkey -in "$PAIR/ed.key" -text -noout | sed -n '/priv:/,/pub:/p' | grep '^ ' | tr -d ' :\n')
 	[[ ${#needle} == 64 ]]
 	for fd in /proc/"$pid"/fd/* /proc/"$keyd"/fd/*; do
 		[[ $(readlink "$fd") != *.key* ]]
 	done
-	"$TOOLS/memory-holds.py" "$keyd" "$needle"
+	wait_until "$TOOLS/memory-holds.py" "$keyd" "$needle"
 	run -1 "$TOOLS/memory-holds.py" "$pid" "$needle"
 	kill -KILL "$pid"
 	wait_until eval "! is_alive $keyd"

@@ -5,6 +5,7 @@
 #   sts_serves NAME STATUS|HEADER..	what it answers from now on, the body from standard input
 #   sts_policy DOMAIN MODE MAX-AGE MX..	the host mta-sts.DOMAIN, which serves this policy
 #   sts_requests NAME		how many requests it had
+#   day_lasts			waits for the next day of UTC when this one ends within two minutes: what is counted belongs to one
 #   sts_asked < LINES		dnsd and stsd of the instance `sts`, asked by tests/tool/sts_ask
 
 sts_make() {
@@ -47,4 +48,7 @@ sts_policy() {
 
 sts_requests() { grep -c "^$1 GET /.well-known/mta-sts.txt " "$PAIR/sts-host.out"; }
 
-sts_asked() { in_net timeout "${STS_SECONDS:-40}" "$BIN/../tool/sts_ask" "$BIN" "$PAIR/sts/etc/dawk.conf"; }
+day_lasts() { WAIT_SECONDS=130 wait_until two_minutes_are_left; }
+two_minutes_are_left() { (($(date +%s) % 86400 < 86400 - 120)); }
+
+sts_asked() { in_net timeout "${STS_SECONDS:-100}" "$BIN/../tool/sts_ask" "$BIN" "$PAIR/sts/etc/dawk.conf"; }

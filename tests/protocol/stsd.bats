@@ -189,7 +189,7 @@ refused() {
 	sts_policy brief.example enforce 1 mail.brief.example
 	domain brief.example 1
 	run -0 sts_asked <<<'ask brief.example'
-	[[ $output == *"brief.example enforce ttl="[01]" "* ]]
+	[[ $output == *"brief.example enforce ttl="[01]" "* || $output == *"brief.example none "* ]]	# that is over in a second
 	sts_serves mta-sts.brief.example '500 Trouble' </dev/null
 	run -0 sts_asked <<<$'wait 1.5\nask brief.example'
 	[[ $output == *"brief.example none "* ]]
@@ -201,9 +201,14 @@ refused() {
 	file=$PAIR/sts/state/sts/policies/aging.example
 	sed -i "1s/[0-9]*$/$(($(date +%s) - 90000))/" "$file"
 	sts_policy aging.example enforce 604800 next.aging.example
-	run -0 sts_asked <<<$'ask aging.example\nwait 3'
-	[[ $output == *"aging.example enforce "*" id=1 mail.aging.example"* && $(sts_requests mta-sts.aging.example) == 2 ]]
-	[[ $(policy_file aging.example) == *next.aging.example* ]]
+	mkfifo "$PAIR/aging"
+	sts_asked <"$PAIR/aging" >"$PAIR/aging.out" 2>&1 3>&- & asking=$!
+	exec {say}>"$PAIR/aging"
+	echo 'ask aging.example' >&$say
+	wait_until grep -q next.aging.example "$file"
+	exec {say}>&-
+	wait "$asking"
+	[[ $(<"$PAIR/aging.out") == *"aging.example enforce "*" id=1 mail.aging.example"* && $(sts_requests mta-sts.aging.example) == 2 ]]
 }
 @test "a file of the cache that is not whole counts as none, and goes" {
 	sts_policy torn.example enforce 86400 mail.torn.example
@@ -303,6 +308,7 @@ refused() {
 	[[ $(grep -c '^many[0-9]*.example enforce ' <<<"$output") == 40 ]]
 }
 @test "the facts of sessions are counted by day, and go on after a restart (RFC 8460 4)" {
+	day_lasts
 	day=$(date -u +%F)
 	rm -f "$PAIR/sts/state/sts/facts"/*
 	sts_policy counted.example enforce 86400 mail.counted.example
