@@ -46,9 +46,10 @@ a_logged() { grep -qE -- "$1" "$PAIR/a/stderr/smtpd"; }
 		        time.sleep(0.05)
 		    assert b.startswith(b"220"), b
 	EOF
-	[[ $(grep -c 'refused .*client=198.51.100.7 .*code=421 status=4.7.0' "$PAIR/a/stderr/smtpd") -ge 3 ]]
-	[[ $(grep -c 'refused .*client=2001:db8:1::8 .*code=421' "$PAIR/a/stderr/smtpd") -ge 3 ]]
+	wait_until refused_thrice 'client=198.51.100.7 .*code=421 status=4.7.0'
+	wait_until refused_thrice 'client=2001:db8:1::8 .*code=421'
 }
+refused_thrice() { [[ $(grep -c "refused .*$1" "$PAIR/a/stderr/smtpd") -ge 3 ]]; }
 
 @test "a flood of connections from one address delays nobody else's letter" {
 	here --set 'client-limit = 10' || return 0
@@ -119,7 +120,7 @@ ended_by_timeout() { [[ $(grep -c 'session-end .*client=198.51.100.7 .*how=timeo
 		assert codes[b"250 2.1.5"] == 1000 and codes[b"452 4.5.3"] == 9000, codes
 		assert ask(b"RSET").startswith(b"250")
 	EOF
-	a_logged 'refused .*code=452 status=4.5.3'
+	wait_until a_logged 'refused .*code=452 status=4.5.3'
 }
 
 @test "mail that goes round between two hosts stops at received-limit, and its sender hears of it once (RFC 5321 6.3)" {
@@ -141,7 +142,7 @@ ended_by_timeout() { [[ $(grep -c 'session-end .*client=198.51.100.7 .*how=timeo
 	wait_until on a delivered_to alice 1
 	grep -q 'someone@round.example' "$(on a message_of alice)"
 	grep -qE '5\.4\.6' "$(on a message_of alice)"
-	grep -qE 'refused .*status=5.4.6' "$PAIR"/?/stderr/smtpd
+	wait_until grep -qE 'refused .*status=5.4.6' "$PAIR"/?/stderr/smtpd
 	on a wait_until queue_is_empty
 	on b wait_until queue_is_empty
 	[[ $(grep -c 'smtpd accepted .*from=alice@a.example' <(cat "$PAIR"/?/stderr/smtpd)) -le 22 ]]
@@ -159,7 +160,7 @@ os.mkdir(sys.argv[1] + "/1ezn3v0c4hk7x2m9q0aa"); os.symlink("/etc/passwd", sys.a
 	suite_here_run
 	printf 'Subject: hi\n\nhello\n' | "$TOOLS/queue-put" "$SUITE/queue" bob@client.example alice@local.example >/dev/null
 	wait_until delivered_there
-	grep -q 'foreign-file directory=.* name=foreign-' "$SUITE/stderr/queued"
+	wait_until grep -q 'foreign-file directory=.* name=foreign-' "$SUITE/stderr/queued"
 	[[ $(grep -c foreign-file "$SUITE/stderr/queued") -lt 1000 ]]	# each is said once, and not without end
 	for place in new cur tmp hold state; do [[ $(find "$SUITE/queue/$place" -name 'foreign-*' | wc -l) == 2000 ]]; done
 	[[ -z $(find "$SUITE/queue/corrupt" -type f) ]]

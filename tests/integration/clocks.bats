@@ -113,7 +113,7 @@ has_no_deliverer() { [[ -z $(deliverer) ]]; }
 	jump 0 122
 	wait_until results_are 2
 	grep -q '^0 deferred 4.2.0 the mailbox does not answer' "$SUITE/results"
-	logged locald 'deliverer-stuck .*why="the mailbox does not answer"'
+	wait_until logged locald 'deliverer-stuck .*why="the mailbox does not answer"'
 	exec 9>&-
 }
 

@@ -150,8 +150,9 @@ fetch_by_curl() {
 fetch_by_mpop() {
 	local how=(--port="$POP3_PORT" --tls-starttls=on)
 	[[ $1 != tls ]] || how=(--port="$POP3S_PORT" --tls-starttls=off)
+	rm -f "$SUITE/uidls"	# or it fetches nothing that it knows
 	timeout 60 mpop -q --host=127.0.0.1 "${how[@]}" --tls=on --tls-trust-file= --tls-fingerprint="$SHA" --auth="$2" --user="$ME" \
-		--passwordeval="echo $3" --delivery="mbox,$SUITE/fetched" --keep=on --uidls-file="$SUITE/uidls.$RANDOM"
+		--passwordeval="echo $3" --delivery="mbox,$SUITE/fetched" --keep=on --uidls-file="$SUITE/uidls"
 }
 fetch_by_fetchmail() {
 	local port=$POP3_PORT tls='sslproto TLS1.2+'
@@ -188,9 +189,11 @@ logs_in_by() {
 	local before after
 	before=$(logins_for "$2" "$3" | wc -l)
 	"${@:4}" "$(secret_of "$1")" </dev/null >"$SUITE/output" 2>&1 || { echo "${*:4}: exit code $?"; tail -n 5 "$SUITE/output"; return 1; }
+	wait_until has_logins "$2" "$3" $((before + 1)) || { echo "${*:4}: logged in by nothing"; tail -n 5 "$SUITE/output"; return 1; }
 	after=$(logins_for "$2" "$3" | tail -n "+$((before + 1))")
 	[[ $after == "$1" ]] || { echo "${*:4}: logged in by \"$after\""; tail -n 5 "$SUITE/output"; return 1; }
 }
+has_logins() { [[ $(logins_for "$1" "$2" | wc -l) -ge $3 ]]; }
 
 submits() {	# HOW PROGRAM OPTION MECHANISM
 	logs_in_by "$4" submission smtpd "submit_by_$2" "$1" "$3" || return 1

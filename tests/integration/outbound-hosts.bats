@@ -93,8 +93,8 @@ rcpt_at_gateway() {	# ADDRESS REPLY
 	for at in dovecot.example socket.dovecot.example; do
 		letters carol@a.example alice@$at nobody@$at full@$at bob@$at <"$PAIR/hard"
 		wait_until a_says "delivered .*to=alice@$at .*Saved"
-		a_says "delivered .*to=bob@$at "
-		a_says "failed .*to=nobody@$at status=5.1.1 .*550 5.1.1 "
+		wait_until a_says "delivered .*to=bob@$at "
+		wait_until a_says "failed .*to=nobody@$at status=5.1.1 .*550 5.1.1 "
 		wait_until a_says "(failed|deferred) .*to=full@$at status=[45].2.2 "
 	done
 	wait_until holds "$PAIR/dovecot/mail/alice" 1

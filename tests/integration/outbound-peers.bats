@@ -82,10 +82,10 @@ alice_at() { on "$1" message_of alice | xargs cat | tr -d '\r'; }
 		send a alice@a.example "one@$name.example" "nobody@$name.example" "two@$name.example" "never@$name.example" "full@$name.example" \
 			<<<$'Subject: hi\n\nto each'
 		wait_until on a logged queued "deferred .*to=full@$name.example status=4.2.2 .*452 4.2.2 mailbox full"
-		on a logged queued "delivered .*to=one@$name.example "
-		on a logged queued "delivered .*to=two@$name.example "
-		on a logged queued "failed .*to=nobody@$name.example status=5.1.1 .*550 5.1.1 no such mailbox"
-		on a logged queued "failed .*to=never@$name.example status=5.7.1 .*550 5.7.1 not wanted"
+		wait_until on a logged queued "delivered .*to=one@$name.example "
+		wait_until on a logged queued "delivered .*to=two@$name.example "
+		wait_until on a logged queued "failed .*to=nobody@$name.example status=5.1.1 .*550 5.1.1 no such mailbox"
+		wait_until on a logged queued "failed .*to=never@$name.example status=5.7.1 .*550 5.7.1 not wanted"
 	done
 	files_in "$PAIR/tcp" 2
 	files_in "$PAIR/unix" 2

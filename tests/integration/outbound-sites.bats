@@ -57,8 +57,8 @@ remoted_pid() { sed -n 's/.*started part=remoted.* pid=\([0-9]*\).*/\1/p' "$PAIR
 	letters alice@a.example x@four.example >/dev/null
 	letters bob@a.example x@six.example >/dev/null
 	wait_until on b delivered_to alice 2
-	b_says 'accepted .*client=127.0.0.1 from=alice@a.example'
-	b_says 'accepted .*client=fd00::[39] from=bob@a.example'
+	wait_until b_says 'accepted .*client=127.0.0.1 from=alice@a.example'
+	wait_until b_says 'accepted .*client=fd00::[39] from=bob@a.example'
 	run -0 in_net "$BIN/dawk" -c "$PAIR/a/etc/dawk.conf" explain x@six.example
 	[[ $output == *" fd00::3 port 25"* && $output != *" 127.0.0.3 port 25"* ]]
 	dawk_on a queue sites | grep -q 'site=smtp:both.example:25 by IPv6 '
@@ -73,7 +73,7 @@ remoted_pid() { sed -n 's/.*started part=remoted.* pid=\([0-9]*\).*/\1/p' "$PAIR
 @test "source= of the site table: connections are made from that address, one for each family" {
 	letters carol@a.example x@own.example >/dev/null
 	wait_until on b delivered_to alice 1
-	b_says 'accepted .*client=(127.0.0.8|fd00::3) from=carol@a.example'
+	wait_until b_says 'accepted .*client=(127.0.0.8|fd00::3) from=carol@a.example'
 }
 
 @test "the family that answered is tried first the next time, the other one not at all (RFC 8305 4)" {

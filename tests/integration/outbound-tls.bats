@@ -42,7 +42,7 @@ table() { printf '%s\n' "$2" >"$PAIR/a/etc/$1"; dawk_on a update; }
 	wait_until holds "$PAIR/postfix/mail" 1
 	same_message "$PAIR/hard" "$(at_postfix 'hard to carry')"
 	grep -q 'using TLSv1.3 with cipher' "$(at_postfix 'hard to carry')"
-	a_says 'tls .*host=mail.postfix.example.* policy=may from=default tls=TLSv1.3 .* verified=no'
+	wait_until a_says 'tls .*host=mail.postfix.example.* policy=may from=default tls=TLSv1.3 .* verified=no'
 	grep -q 'Anonymous TLS connection established from .*127.0.0.*TLSv1.3' "$PAIR/postfix/log"
 }
 
@@ -51,19 +51,21 @@ table() { printf '%s\n' "$2" >"$PAIR/a/etc/$1"; dawk_on a update; }
 	on a suite_restart queued	# it knew the site already
 	send a alice@a.example x@postfix.example <<<$'Subject: verified\n\nhello'
 	wait_until came 'Subject: verified'
-	a_says 'tls .*host=mail.postfix.example.* policy=verify from=site .* verified=authority'
+	wait_until a_says 'tls .*host=mail.postfix.example.* policy=verify from=site .* verified=authority'
 }
 
 @test "a second connection resumes the session, and Postfix says so" {
 	local before
-	before=$(grep -c 'resumed=yes' "$PAIR/a/stderr/queued") || :
+	before=$(times_resumed)
 	send a alice@a.example x@postfix.example <<<$'Subject: one\n\nhello'
 	wait_until came 'Subject: one'
 	wait_until session_is_over
 	send a alice@a.example x@postfix.example <<<$'Subject: two\n\nhello'
 	wait_until came 'Subject: two'
-	[[ $(grep -c 'resumed=yes' "$PAIR/a/stderr/queued") -gt $before ]]
+	wait_until is_resumed "$before"
 }
+times_resumed() { grep -c 'resumed=yes' "$PAIR/a/stderr/queued" || :; }
+is_resumed() { [[ $(times_resumed) -gt $1 ]]; }
 session_is_over() { [[ $(grep -c 'remoted tls .*host=mail.postfix' "$PAIR/a/stderr/queued") == $(grep -c 'session-end host=mail.postfix' "$PAIR/a/stderr/queued") ]]; }
 
 @test "a smart host with a login: PLAIN under TLS to a verified Exim (RFC 4954)" {
@@ -75,7 +77,7 @@ session_is_over() { [[ $(grep -c 'remoted tls .*host=mail.postfix' "$PAIR/a/stde
 	wait_until at_exim 'hard to carry'
 	same_message "$PAIR/hard" "$(grep -l 'hard to carry' "$PAIR"/exim/mail/new/*)"
 	grep -q ' A=plain:customer ' "$PAIR"/exim/exim.mainlog
-	a_says 'tls .*host=smart.exim.example.* policy=verify from=route .* verified=authority'
+	wait_until a_says 'tls .*host=smart.exim.example.* policy=verify from=route .* verified=authority'
 	wait_until a_says '(forwarded|relayed) .*to=somebody@anywhere.example'
 }
 at_exim() { grep -qs "$1" "$PAIR"/exim/mail/new/*; }
@@ -87,14 +89,15 @@ wait_for_logins() { send a alice@a.example probe@anywhere.example <<<$'Subject: 
 	table routes '* smtp:[smart.exim.example]:587 secret=smart'
 	on a suite_restart queued	# no connection is left that is logged in
 	wait_until refused
-	a_says 'deferred .*to=wrong@anywhere.example status=4.7.8 .*login smart: 535'
-	dawk_on a queue list | grep -q 'login smart: 535'
+	wait_until a_says 'deferred .*to=wrong@anywhere.example status=4.7.8 .*login smart: 535'
+	wait_until is_listed
 	run ! grep -r nonsense "$PAIR/a/stderr"
 	(umask 077 && echo 'route:smart:customer:open sesame' >"$PAIR/a/etc/secrets")
 	dawk_on a update
 	wait_until on a queue_is_empty
-	a_says '(forwarded|relayed) .*to=wrong@anywhere.example'
+	wait_until a_says '(forwarded|relayed) .*to=wrong@anywhere.example'
 }
+is_listed() { dawk_on a queue list | grep -q 'login smart: 535'; }
 refused() { send a alice@a.example wrong@anywhere.example <<<$'Subject: wrong\n\n' && sleep 1 && a_says 'login-failed host=smart.exim.example.* login=smart mechanism=PLAIN words="535'; }
 
 @test "remoted has the logins of routes in reach, and neither the other secrets nor a private key" {

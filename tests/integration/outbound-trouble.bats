@@ -32,19 +32,20 @@ numbered() {	# COUNT: messages to alice@b.example, each with its number
 }
 
 a_says() { on a logged queued "$1"; }
+a_lists() { dawk_on a queue "$1" | grep -q "$2"; }	# list|sites PATTERN
 
 @test "mail for a host that is down waits with the reason; a retry by domain brings it as soon as the host is back" {
 	pair_start a 127.0.0.2
 	pair_make b 127.0.0.3
 	letters alice@a.example alice@b.example
 	wait_until a_says 'deferred .*to=alice@b.example status=4.4.1 .*Connection refused'
-	dawk_on a queue list | grep -q 'Connection refused'
-	dawk_on a queue sites | grep -q 'site=smtp:mail.b.example:25 .*waiting=0 .*aside=[0-9]*s words=.*Connection refused'
+	wait_until a_lists list 'Connection refused'
+	wait_until a_lists sites 'site=smtp:mail.b.example:25 .*waiting=0 .*aside=[0-9]*s words=.*Connection refused'
 	on b suite_run
 	dawk_on a queue retry b.example
 	wait_until on b delivered_to alice 1
 	wait_until on a queue_is_empty
-	a_says 'site-back site=smtp:mail.b.example:25'
+	wait_until a_says 'site-back site=smtp:mail.b.example:25'
 }
 
 @test "a site that is back is found by a probe, and all that waited for it goes then (RFC 5321 4.5.4.1)" {
@@ -88,8 +89,7 @@ a_says() { on a logged queued "$1"; }
 	pair_start a 127.0.0.2 -- --set 'connect-timeout = 1s' --set 'greeting-timeout = 1s'
 	letters --count 2000 bob@a.example x@dead.example
 	wait_until all_deferred
-	a=$(dawk_on a queue sites)
-	[[ $a == *'site=smtp:mail.dead.example:25 in-flight=0 waiting=0'*'aside='*'words='* ]] || { echo "$a"; false; }
+	wait_until a_lists sites 'site=smtp:mail.dead.example:25 in-flight=0 waiting=0.*aside=.*words='
 	pair_start b 127.0.0.3
 	letters --count 20 bob@a.example alice@b.example
 	wait_until on b delivered_to alice 20

@@ -59,7 +59,7 @@ mail_from_alice() { send a alice@a.example "$@" <<<$'Subject: hi\n\nhello'; }
 	wait_until on b delivered_to alice 1
 	same_message "$PAIR/hard" "$(on b message_of alice)"
 	alice_at b | grep -q '^Return-Path: <alice@a.example>'
-	a_says 'forwarded .*to=alice@b.example .*host=mail.b.example words="250 2.0.0 queued as'
+	wait_until a_says 'forwarded .*to=alice@b.example .*host=mail.b.example words="250 2.0.0 queued as'
 	send b alice@b.example alice@a.example <<<$'Subject: back\n\nhello'
 	wait_until on a delivered_to alice 1
 	wait_until on a queue_is_empty
@@ -69,7 +69,7 @@ mail_from_alice() { send a alice@a.example "$@" <<<$'Subject: hi\n\nhello'; }
 @test "a domain without MX is its own host (RFC 5321 5.1)" {
 	mail_from_alice someone@implicit.example
 	wait_until on b delivered_to alice 1
-	a_says 'to=someone@implicit.example .*host=implicit.example'
+	wait_until a_says 'to=someone@implicit.example .*host=implicit.example'
 }
 
 @test "a dead primary exchanger gives way to the next, in order of preference (RFC 5321 5.1)" {
@@ -177,7 +177,7 @@ with_notify() {	# RECIPIENT
 @test "a route for one address names the next hop and the address that connections are made from" {
 	send a alice@a.example u@d.example <<<$'Subject: hi\n\nhello'
 	wait_until on b delivered_to bob 1
-	on b logged smtpd 'accepted .*client=127.0.0.7 from=alice@a.example'
+	wait_until on b logged smtpd 'accepted .*client=127.0.0.7 from=alice@a.example'
 }
 
 @test "a site with concurrency=1 gets all its mail over one connection" {

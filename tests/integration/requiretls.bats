@@ -58,7 +58,7 @@ say_mail() {	# PARAMETERS RECIPIENT [HEADER-LINE]
 @test "a message that requires TLS goes on only under TLS that is verified, and still requires it there (RFC 8689 4.2.1)" {
 	say_mail ' REQUIRETLS' alice@b.example
 	wait_until on b delivered_to alice 1
-	a_says 'tls .*host=mail.b.example.* policy=verify from=requiretls .* verified=authority'
+	wait_until a_says 'tls .*host=mail.b.example.* policy=verify from=requiretls .* verified=authority'
 	grep -q 'with ESMTPS id' "$(on b message_of alice)"
 }
 
@@ -74,7 +74,7 @@ say_mail() {	# PARAMETERS RECIPIENT [HEADER-LINE]
 @test "the same message without REQUIRETLS goes as it can" {
 	say_mail '' alice@c.example
 	wait_until on c delivered_to alice 1
-	a_says 'tls .*host=mail.c.example.* policy=may from=default .* verified=no'
+	wait_until a_says 'tls .*host=mail.c.example.* policy=may from=default .* verified=no'
 }
 
 @test "the queue keeps what was asked for, and shows it" {

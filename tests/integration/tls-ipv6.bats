@@ -49,8 +49,8 @@ a_says() { on a logged "$@"; }
 			${2:+--starttls-proto "$2"} ::1 < <(printf 'QUIT\r\n')
 		[[ $output == *'Handshake was completed'* ]]
 	done
-	a_says smtpd 'session-end .*client=::1 .*tls=TLSv1.3'
-	a_says pop3d 'disconnect .*client=::1 .*tls=TLSv1.3'
+	wait_until a_says smtpd 'session-end .*client=::1 .*tls=TLSv1.3'
+	wait_until a_says pop3d 'disconnect .*client=::1 .*tls=TLSv1.3'
 }
 
 # swaks would need a module more for IPv6. msmtp, mpop and fetchmail ask for the certificate of "::1" when that is the host, which
@@ -68,7 +68,7 @@ a_says() { on a logged "$@"; }
 			--passwordeval='echo secret' --from=alice@a.example alice@a.example <"$PAIR/message"
 	done
 	wait_until on a delivered_to alice 4
-	[[ $(grep -c 'authd login .*client=::1 user=alice@a.example for=submission ' "$PAIR/a/stderr/smtpd") == 4 ]]
+	wait_until logins_are 4 submission smtpd
 	for how in 'pop3://[::1]:110' 'pop3s://[::1]:995'; do
 		run -0 in_net timeout 60 curl -sSk --ssl-reqd --url "$how/1" -u alice@a.example:secret
 		[[ $output == *'Subject: '* ]]
@@ -84,8 +84,9 @@ a_says() { on a logged "$@"; }
 		run -0 in_net env FETCHMAILHOME="$PAIR" LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_HOSTS="$PAIR/hosts" timeout 60 fetchmail -f "$PAIR/fetchmailrc" -i "$PAIR/ids" --pidfile "$PAIR/fetchmail.pid"
 	done
 	[[ $(grep -c '^Subject: ' "$PAIR/fetched") == 16 ]]
-	[[ $(grep -c 'authd login .*client=::1 user=alice@a.example for=pop3 ' "$PAIR/a/stderr/pop3d") == 6 ]]
+	wait_until logins_are 6 pop3 pop3d
 }
+logins_are() { [[ $(grep -c "authd login .*client=::1 user=alice@a.example for=$2 " "$PAIR/a/stderr/$3") == "$1" ]]; }
 
 @test "remoted finds the host by AAAA, verifies its name, and the message says where it came from" {
 	hard_message "$PAIR/hard"
@@ -93,12 +94,12 @@ a_says() { on a logged "$@"; }
 	wait_until on b delivered_to alice 1
 	same_message "$PAIR/hard" "$(on b message_of alice)"
 	tr -d '\r' <"$(on b message_of alice)" | grep -q '^Received: from mail.a.example .*\[IPv6:2001:db8::1\]'
-	a_says queued 'tls .*host=mail.b.example\[2001:db8::2\]:25 .*policy=verify from=site tls=TLSv1.3 .*verified=authority'
+	wait_until a_says queued 'tls .*host=mail.b.example\[2001:db8::2\]:25 .*policy=verify from=site tls=TLSv1.3 .*verified=authority'
 	wait_until on b logged smtpd 'session-end .*client=2001:db8::1 .*tls=TLSv1.3'
 }
 
 @test "a route to an IPv6 address is verified by the address in the certificate" {
 	send a alice@a.example alice@c.example
 	wait_until on b delivered_to alice 1
-	a_says queued 'tls .*2001:db8::2.* policy=verify from=route tls=TLSv1.3 .*verified=authority'
+	wait_until a_says queued 'tls .*2001:db8::2.* policy=verify from=route tls=TLSv1.3 .*verified=authority'
 }

@@ -227,7 +227,7 @@ all_workers_have() { [[ $(cat "$SUITE"/stderr/{smtpd,pop3d} | grep -c ' certific
 	suite_run
 	kill -KILL "$(pid_of_part smtpd keyd)"
 	wait_until suite_has_ended smtpd
-	logged smtpd 'ended part=keyd .*killed by signal 9'
+	wait_until logged smtpd 'ended part=keyd .*killed by signal 9'
 	rm "$SUITE/pid/smtpd"
 	suite_run
 	tls_client "$SUBMISSIONS_PORT" | grep -q '^New, TLS'

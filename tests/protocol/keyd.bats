@@ -106,7 +106,7 @@ make_certificate() {
 		"sign 1 4 $key $hash" "open 3 2 1 $SUITE/short.key" "open 3 2 1 $SUITE/sealed.key" "open 3 2 1 $SUITE/no.key" "open 3 2 1 /dev/null"
 	[[ ${lines[2]} == "signed 1 "* && ${lines[4]} == "signed 2 " ]]
 	[[ ${lines[5]} == *"too short"* && ${lines[6]} == *"passphrase"* && ${lines[7]} == *"no private key"* && ${lines[8]} == *"not a file"* ]]
-	grep -q 'key-refused file=.*short.key.*why=' "$SUITE/stderr/keyd"
+	wait_until grep -q 'key-refused file=.*short.key.*why=' "$SUITE/stderr/keyd"
 	run ! grep -q 'BEGIN' "$SUITE/stderr/keyd"
 }
 
@@ -118,8 +118,8 @@ make_certificate() {
 	[[ $output == *"220 ready"* && $output == *"New, TLSv1.2"* ]]
 	run tls -tls1_1 -cipher 'ALL@SECLEVEL=0'
 	[[ $output != *"220 ready"* ]]
-	logged tls_server 'session tls=TLSv1.3 cipher=TLS_'
-	logged tls_server 'session tls=TLSv1.2 cipher=TLS_ECDHE_ECDSA_'
+	wait_until logged tls_server 'session tls=TLSv1.3 cipher=TLS_'
+	wait_until logged tls_server 'session tls=TLSv1.2 cipher=TLS_ECDHE_ECDSA_'
 }
 
 @test "gnutls-cli trusts the self-signed certificate once it has it, verifies its name, and resumes" {
@@ -139,7 +139,7 @@ make_certificate() {
 		tls -sess_in "$SUITE/session" | grep -q '^Reused, TLSv1.3' && resumed=$((resumed + 1))
 	done
 	[[ $resumed == 6 ]]
-	logged tls_server 'resumed=yes'
+	wait_until logged tls_server 'resumed=yes'
 }
 
 @test "the name chooses among certificates, ECDSA and RSA side by side (RFC 6066 3)" {
@@ -210,7 +210,7 @@ make_certificate() {
 	setsid "$SUITE/bin/tls_server" -c "$SUITE/etc/dawk.conf" </dev/null >>"$SUITE/stderr/tls_server" 2>&1 3>&- 4>&- 5>&- 6>&- &
 	echo $! >"$SUITE/pid/tls_server"
 	wait_until logged tls_server 'certificate-refused file=.*holds a private key'
-	logged tls_server 'certificates-refused why="there is no TLS'
+	wait_until logged tls_server 'certificates-refused why="there is no TLS'
 }
 
 @test "clients that send garbage or hang cost no other client its session" {

@@ -93,7 +93,7 @@ waits_for_lock() { [[ $(locald_processes | wc -l) == 2 ]]; }
 	wait "$driver"
 	grep -q '^0 deferred 4.2.0 the delivery process ended' "$SUITE/results"
 	grep -q '^1 delivered ' "$SUITE/results"
-	logged locald 'locald deliverer-died pid=[0-9]+ uid=[0-9]+ '
+	wait_until logged locald 'locald deliverer-died pid=[0-9]+ uid=[0-9]+ '
 	rm "$SUITE/boxes/own.mbox.lock"
 	run -0 deliver own@local.example
 	[[ $output == "0 delivered "* ]]

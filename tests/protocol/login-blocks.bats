@@ -48,8 +48,8 @@ is_blocked() { [[ $(log_in "$@") == '-ERR [SYS/TEMP] too many logins failed'* ]]
 	is_right 198.51.100.7 alice secret
 	is_right 198.51.100.8 alice secret
 	is_right 203.0.113.5 bob secret		# another name from there
-	logged pop3d 'authd login-shut-out session=[^ ]* client=203.0.113.5 user=alice@local.example for=pop3 mechanism=USER/PASS by=user-network seconds=20'
-	logged pop3d 'authd login-blocked session=[^ ]* client=203.0.113.6 user=alice@local.example for=pop3 mechanism=USER/PASS by=user-network seconds='
+	wait_until logged pop3d 'authd login-shut-out session=[^ ]* client=203.0.113.5 user=alice@local.example for=pop3 mechanism=USER/PASS by=user-network seconds=20'
+	wait_until logged pop3d 'authd login-blocked session=[^ ]* client=203.0.113.6 user=alice@local.example for=pop3 mechanism=USER/PASS by=user-network seconds='
 	# a name that does not exist goes the same way
 	for guess in a b c; do is_wrong 203.0.113.5 nobody "$guess"; done
 	is_blocked 203.0.113.5 nobody d
@@ -73,7 +73,7 @@ is_blocked() { [[ $(log_in "$@") == '-ERR [SYS/TEMP] too many logins failed'* ]]
 	EOF
 	is_blocked 203.0.113.6 bob secret
 	is_right 203.0.113.5 bob secret
-	logged pop3d 'login-shut-out .*client=203.0.113.6 .*by=address'
+	wait_until logged pop3d 'login-shut-out .*client=203.0.113.6 .*by=address'
 }
 
 @test "many hosts that guess one name shut it out everywhere but where its owner was before" {
@@ -89,7 +89,7 @@ is_blocked() { [[ $(log_in "$@") == '-ERR [SYS/TEMP] too many logins failed'* ]]
 		for s, f in all:
 		    f.readline(); f.readline()
 	EOF
-	logged pop3d 'login-shut-out .*user=alice@local.example .*by=user '
+	wait_until logged pop3d 'login-shut-out .*user=alice@local.example .*by=user '
 	is_blocked 203.0.113.5 alice secret
 	is_right 198.51.100.8 alice secret
 	is_right 203.0.113.5 bob secret

@@ -68,8 +68,8 @@ is_asked() { [[ $(asked "$1") -ge 1 ]]; }
 	run -0 login gina@local.example '+OK'
 	kill -0 "$first" && kill -0 "$second"
 	wait "$first" && wait "$second"
-	logged smtpd 'lookup-stuck name=hang1'
-	logged pop3d 'lookup-stuck name=hang2'
+	wait_until logged smtpd 'lookup-stuck name=hang1'
+	wait_until logged pop3d 'lookup-stuck name=hang2'
 }
 
 @test "many who ask for one name that hangs take one helper" {
@@ -96,7 +96,7 @@ not_running() { [[ ! -r /proc/$1/stat || $(cut -d' ' -f3 "/proc/$1/stat") == Z ]
 	run -0 rcpt broken@local.example '451'
 	run -0 login broken@local.example '-ERR [SYS/TEMP]'
 	run -0 login broken2@local.example '-ERR [SYS/TEMP]'
-	logged pop3d 'login-deferred .*user=broken@local.example'
+	wait_until logged pop3d 'login-deferred .*user=broken@local.example'
 }
 
 @test "an unknown name is refused, and slowly, like a wrong password" {
@@ -117,6 +117,6 @@ not_running() { [[ ! -r /proc/$1/stat || $(cut -d' ' -f3 "/proc/$1/stat") == Z ]
 	grep -q '^2 delivered' "$SUITE/results"
 	grep -q '^3 deferred 4.3.0 .*account broken3' "$SUITE/results"
 	grep -q '^4 failed 5.1.1' "$SUITE/results"
-	logged locald 'lookup-stuck name=hang4'
+	wait_until logged locald 'lookup-stuck name=hang4'
 	[[ $(find "$SUITE/home/fred/Maildir/new" -type f | wc -l) == 1 ]]
 }

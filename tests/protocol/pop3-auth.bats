@@ -73,7 +73,7 @@ teardown() { logins_stop; }
 		[[ $(scram_client pop3 carol@local.example pencil $lie) == '-ERR [AUTH] authentication failed' ]]
 	done
 	[[ $(scram_client pop3 nobody@local.example pencil) == '-ERR [AUTH] authentication failed' ]]
-	logged pop3d 'authd login .*user=carol@local.example for=pop3 mechanism=SCRAM-SHA-256-PLUS secret=password'
+	wait_until logged pop3d 'authd login .*user=carol@local.example for=pop3 mechanism=SCRAM-SHA-256-PLUS secret=password'
 }
 
 @test "a dialog is cancelled, malformed, too long, cut off, byte by byte (RFC 5034 4)" {

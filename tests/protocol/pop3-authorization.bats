@@ -2,7 +2,7 @@
 load ../lib/suite
 export SUITE_SERVICES=pop3d
 
-setup()    { suite_make --set 'pop3-timeout=3s'; }
+setup()    { suite_make; }
 teardown() { suite_stop; }
 
 pop3() { run -0 talk "$@" pop3d; }
@@ -156,9 +156,10 @@ base64_of() { printf '%b' "$1" | base64 -w0; }
 		    else: raise SystemExit("%s never took a second" % user)
 		assert answers == {b"-ERR [AUTH] authentication failed\r\n"}, answers
 	EOF
-	[[ $(grep -c login-refused "$SUITE/stderr/pop3d") -ge 4 ]]
+	wait_until has_refused 4
 	run -1 grep -E 'wrong|secret' "$SUITE/stderr/pop3d"
 }
+has_refused() { [[ $(grep -c login-refused "$SUITE/stderr/pop3d") -ge $1 ]]; }
 
 @test "APOP is offered, and works, only where a secret is stored for it (RFC 1939 7)" {
 	echo 'alice@local.example:old:apop:tanstaaf' >>"$SUITE/etc/secrets"
@@ -283,6 +284,7 @@ base64_of() { printf '%b' "$1" | base64 -w0; }
 	echo "Subject: a" >"$(maildir_of alice)/new/1795300000.M1P1.host,S=11,W=12"
 	chown -R --reference="$SUITE/mail" "$(maildir_of alice)"
 	[[ $(id -u) != 0 ]] || chown -R dawkm:dawkm "$(maildir_of alice)"
+	echo 'pop3-timeout = 3s' >>"$SUITE/etc/dawk.conf"
 	suite_run
 	pop3 <<-'EOF'
 		S: +OK
@@ -333,7 +335,7 @@ base64_of() { printf '%b' "$1" | base64 -w0; }
 		kill -KILL "$pid"
 	done
 	login_once
-	logged pop3d checker-lost
+	wait_until logged pop3d checker-lost
 }
 login_once() {
 	talk pop3d <<-'EOF'

@@ -38,7 +38,7 @@ teardown() { suite_stop; }
 		    line = f.readline()
 		    assert line.startswith(want), line
 	EOF
-	logged pop3d short-of-descriptors
+	wait_until logged pop3d short-of-descriptors
 	run -1 logged pop3d no-authd
 }
 
@@ -57,7 +57,7 @@ teardown() { suite_stop; }
 		        sys.exit(0)
 		sys.exit("it is still there")
 	EOF
-	logged pop3d 'end=timeout'
+	wait_until logged pop3d 'end=timeout'
 }
 
 # The processor time of PID, in hundredths of a second.

@@ -128,7 +128,7 @@ three_messages() {
 	EOF
 	delivered_to alice 2
 	[[ ! -e $box/new/1795300003.M1P1.host,S=24 ]]
-	logged pop3d 'session-end .*end=quit.* deleted=1'
+	wait_until logged pop3d 'session-end .*end=quit.* deleted=1'
 }
 
 @test "a session is killed: nothing is deleted, and the next one finds the mailbox free" {
@@ -371,7 +371,7 @@ three_messages() {
 		got += f.read()
 		assert bytes(got) == want + b".\r\n+OK bye\r\n", (len(got), len(want))
 	EOF
-	logged pop3d 'session-end .*end=quit.* retrieved=1'
+	wait_until logged pop3d 'session-end .*end=quit.* retrieved=1'
 }
 
 @test "a mailbox over its quota has room again once messages are deleted (Maildir++)" {

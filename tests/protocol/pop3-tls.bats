@@ -153,7 +153,7 @@ mailbox_of() {
 		C: QUIT
 		S: +OK
 	EOT
-	logged pop3d 'listener-closed listener=listen-pop3s'
+	wait_until logged pop3d 'listener-closed listener=listen-pop3s'
 }
 
 @test "TLS 1.2 and 1.3 are spoken on both ports by openssl and gnutls, nothing older (RFC 8996)" {

@@ -8,8 +8,8 @@ teardown() { suite_stop; }
 	wait_until handed_to alice@local.example 1
 	wait_until queue_is_empty
 	[[ $(content_of alice@local.example) == $'Subject: test\nFrom: bob\n\nhello' ]]
-	logged queued 'delivered id=.* to=alice@local.example status=2.0.0'
-	logged queued 'message-done id='
+	wait_until logged queued 'delivered id=.* to=alice@local.example status=2.0.0'
+	wait_until logged queued 'message-done id='
 }
 
 @test "what lies in new/ at the start is delivered without a trigger" {
@@ -80,10 +80,10 @@ teardown() { suite_stop; }
 	[[ $(line_of alice@local.example) == "$id "* ]]
 	wait_until test -e "$QUEUE/corrupt/$short"
 	wait_until test -e "$QUEUE/corrupt/00000000000000000000"
-	logged_times 'message-corrupt' 2
+	wait_until logged_times 'message-corrupt' 2
 	for name in README 00000000000000000001 00000000000000000002; do
 		[[ -e $QUEUE/new/$name ]]
-		logged_times "foreign-file .*$name" 1
+		wait_until logged_times "foreign-file .*$name" 1
 	done
 }
 
@@ -95,7 +95,7 @@ teardown() { suite_stop; }
 	behave
 	wait_until handed_to alice@local.example 1
 	wait_until queue_is_empty
-	logged queued 'transport-lost transport=locald'
+	wait_until logged queued 'transport-lost transport=locald'
 }
 
 @test "a scheduler that is killed begins where it was" {
@@ -159,5 +159,5 @@ teardown() { suite_stop; }
 	suite_run
 	wait_until handed_to alice@local.example 1
 	wait_until queue_is_empty
-	logged queued "state-missing id=$id"
+	wait_until logged queued "state-missing id=$id"
 }

@@ -55,7 +55,7 @@ make_list() {	# NAME COUNT
 	[[ $(sort -u -k2,2 "$FAKE/delivered" | wc -l) -eq 2500 ]]
 	[[ $(cut -d' ' -f1 "$FAKE/delivered" | sort -u | wc -l) -eq 3 ]]
 	[[ $(cut -d' ' -f5 "$FAKE/delivered" | sort -u) == owner-big@local.example ]]
-	logged_times 'message-made .*kind=part' 3
+	wait_until logged_times 'message-made .*kind=part' 3
 }
 
 @test "a scheduler killed while it expands a list goes on behind the last part" {
@@ -85,6 +85,6 @@ make_list() {	# NAME COUNT
 	chown --reference="$QUEUE/cur" "$QUEUE/cur/$id" "$QUEUE/state/$id"
 	suite_run
 	wait_until queue_is_empty
-	logged queued "expanded id=$id .*to=big@local.example"
+	wait_until logged queued "expanded id=$id .*to=big@local.example"
 	[[ ! -s $FAKE/delivered ]]
 }

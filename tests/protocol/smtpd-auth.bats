@@ -7,6 +7,7 @@ setup()    { logins_make --set 'smtpd-workers = 1'; }
 teardown() { logins_stop; }
 
 secure() { run -0 talk "$@" --tls "$SMTPS_PORT"; }
+logins_are() { [[ $(grep -c "authd login .*$2" "$SUITE/stderr/smtpd") == "$1" ]]; }	# COUNT PATTERN
 envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 
 @test "AUTH is offered under TLS on the ports for submission, and nowhere else (RFC 4954 4, RFC 8314)" {
@@ -124,7 +125,7 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 		C: $(base64_of secret)
 		S: 235 2.7.0
 	EOF
-	[[ $(grep -c 'authd login .*client=127.0.0.1 user=alice@local.example for=submission mechanism=' "$SUITE/stderr/smtpd") == 6 ]]
+	wait_until logins_are 6 'client=127.0.0.1 user=alice@local.example for=submission mechanism='
 }
 
 @test "what may not be: syntax, order, a second login, unknown mechanisms, bad base64 (RFC 4954 4, 6)" {
@@ -213,7 +214,7 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 	run -0 /usr/bin/python3 - "$SMTPS_PORT" <<-'EOF'
 		import base64, socket, ssl, sys
 		context = ssl._create_unverified_context()
-		s = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20))
+		s = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60))
 		f = s.makefile("rb")
 		def reply():
 		    while True:
@@ -384,7 +385,7 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 		import base64, socket, ssl, sys
 		context = ssl._create_unverified_context()
 		def session():
-		    s = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20))
+		    s = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60))
 		    f = s.makefile("rb"); f.readline()
 		    s.sendall(b"EHLO x\r\n")
 		    while f.readline()[3:4] == b"-": pass
@@ -408,7 +409,7 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 	authd=$(sed -n 's/.*started part=authd index=0 pid=\([0-9]*\).*/\1/p' "$SUITE/stderr/smtpd")
 	kill -STOP "$authd"
 	exec 9<><(:)
-	{ printf 'S: 220\nC: EHLO x\nS: 250\nC: AUTH PLAIN %s\nS: 454 4.7.0\n' "$(base64_of '\0alice\0secret')" | talk --timeout 30 --tls "$SMTPS_PORT" >"$SUITE/talk.out" 2>&1; echo "$?" >"$SUITE/talk.code"; } &
+	{ printf 'S: 220\nC: EHLO x\nS: 250\nC: AUTH PLAIN %s\nS: 454 4.7.0\n' "$(base64_of '\0alice\0secret')" | PYTHONUNBUFFERED=1 talk --tls "$SMTPS_PORT" >"$SUITE/talk.out" 2>&1; echo "$?" >"$SUITE/talk.code"; } &
 	wait_until grep -q AUTH "$SUITE"/talk.out || :
 	kill -KILL "$authd"
 	wait $!
@@ -450,7 +451,7 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 	[[ $(scram_client smtp nobody@local.example pencil) == 535* ]]
 	[[ $(scram_client smtp carol@local.example pencils) == 535* ]]
 	[[ $(scram_client smtp carol@local.example pencil mechanism=scram-sha-256) == 235* ]]
-	logged smtpd 'authd login .*mechanism=SCRAM-SHA-256-PLUS secret=password'
+	wait_until logged smtpd 'authd login .*mechanism=SCRAM-SHA-256-PLUS secret=password'
 	echo 'auth-mechanisms = scram-sha-256' >>"$SUITE/etc/dawk.conf"
 	suite_restart smtpd
 	ok flag=y	# nothing was hidden from it
@@ -484,15 +485,15 @@ envelope_of_new() { sed '/^$/q' "$SUITE"/queue/new/* | tr -d '\0'; }
 	tablet=$($DAWK user app-password add carol@local.example tablet)
 	[[ $phone =~ ^([a-z2-9]{4}-){4}[a-z2-9]{4}$ && $phone != "$tablet" ]]
 	suite_run
-	plain() { printf 'S: 220\nC: EHLO x\nS: 250\nC: AUTH PLAIN %s\nS: %s\n' "$(base64_of "\0000carol\0000$1")" "$2" | talk --timeout 30 --tls "$SMTPS_PORT"; }
+	plain() { printf 'S: 220\nC: EHLO x\nS: 250\nC: AUTH PLAIN %s\nS: %s\n' "$(base64_of "\0000carol\0000$1")" "$2" | talk --tls "$SMTPS_PORT"; }
 	for secret in pencil "$phone" "$tablet"; do
 		plain "$secret" 235
 		plain "$secret" 235	# and from the cache
 		[[ $(scram_client smtp carol "$secret") == 235* ]]
 	done
 	for name in password phone tablet; do
-		[[ $(grep -c "authd login .*mechanism=PLAIN secret=$name\$" "$SUITE/stderr/smtpd") == 2 ]]
-		[[ $(grep -c "authd login .*mechanism=SCRAM-SHA-256 secret=$name\$" "$SUITE/stderr/smtpd") == 1 ]]
+		wait_until logins_are 2 "mechanism=PLAIN secret=$name\$"
+		wait_until logins_are 1 "mechanism=SCRAM-SHA-256 secret=$name\$"
 	done
 	run -0 $DAWK user app-password list carol@local.example
 	[[ $output == *"phone "*crypt*"phone "*scram-sha-256*"tablet "* && $output != *password* ]]

@@ -43,7 +43,7 @@ rcpt() {	# ADDRESS REPLY
 	asked | grep -qx 'MAIL FROM:<>'
 	asked | grep -qx 'RCPT TO:<nobody@inner.example>'
 	run ! grep -qE '^(DATA|BDAT)' <<<"$(asked)"
-	logged smtpd 'recipient-asked to=nobody@inner.example verdict=refused'
+	wait_until logged smtpd 'recipient-asked to=nobody@inner.example verdict=refused'
 	[[ ! -e $SUITE/odd/message.1 ]]
 }
 
@@ -101,7 +101,7 @@ rcpt() {	# ADDRESS REPLY
 	route 'smtp:[127.0.0.1]:1'
 	suite_run
 	rcpt alice@inner.example '250 2.1.5'
-	logged smtpd 'recipient-asked to=alice@inner.example verdict=away words=.*Connection refused'
+	wait_until logged smtpd 'recipient-asked to=alice@inner.example verdict=away words=.*Connection refused'
 	echo 'relay-away = defer' >>"$SUITE/etc/dawk.conf"
 	suite_restart smtpd
 	rcpt alice@inner.example "451 4.4.1 the host of this domain can't be asked now"

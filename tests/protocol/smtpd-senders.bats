@@ -124,7 +124,7 @@ sender() {
 	kill -KILL "$pid"
 	wait "$asking"
 	wait_until sender bob@mx.example '250 2.1.0'
-	logged smtpd 'event=started .*part=dnsd|started part=dnsd'
+	wait_until logged smtpd 'event=started .*part=dnsd|started part=dnsd'
 }
 @test "sender-domain-check = no: any domain will do" {
 	echo 'sender-domain-check = no' >>"$SUITE/etc/dawk.conf"

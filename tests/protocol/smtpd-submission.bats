@@ -267,8 +267,8 @@ the_message() {
 		S: 221
 	EOT
 	wait_until logged smtpd '^smtpd session-end .* user=alice@local.example .*messages=1'
-	logged smtpd '^smtpd refused .* user=alice@local.example code=550 status=5.1.1'
-	logged smtpd '^smtpd accepted .* user=alice@local.example from=alice@local.example'
+	wait_until logged smtpd '^smtpd refused .* user=alice@local.example code=550 status=5.1.1'
+	wait_until logged smtpd '^smtpd accepted .* user=alice@local.example from=alice@local.example'
 }
 
 @test "a header of more than 64 kB is read to its end: a late From counts, none at all is refused" {

@@ -198,7 +198,7 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 		C: QUIT
 		S: 221
 	EOT
-	logged smtpd 'listener-closed listener=listen-submissions why="there is no certificate'
+	wait_until logged smtpd 'listener-closed listener=listen-submissions why="there is no certificate'
 	run ! port_is_open "$SUBMISSIONS_PORT"
 }
 
@@ -248,8 +248,8 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 		S: 221
 	EOT
 	run ! talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
-	logged smtpd 'certificate-refused file=.*late.crt why="unable to open'
-	logged smtpd 'tls-failed session=.* why="there is no certificate"'
+	wait_until logged smtpd 'certificate-refused file=.*late.crt why="unable to open'
+	wait_until logged smtpd 'tls-failed session=.* why="there is no certificate"'
 	run -78 $DAWK cert
 	tls_certificate late mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
 	wait_until tls_serves "$SUBMISSIONS_PORT" "$(tls_fingerprint "$SUITE/late.crt")"

@@ -25,9 +25,9 @@ say_mail() { printf 'C: MAIL FROM:<%s@local.example>\nS: %s\n' "$1" "$2" | submi
 	for attempt in 1 2 3 4; do
 		run -0 say_mail alice '450 4.7.1 alice@local.example may send 3 messages an hour (messages-hour): come again in '
 	done
-	[[ $output =~ come\ again\ in\ (5[5-9]|60)\ minutes ]]
+	[[ $output =~ come\ again\ in\ ([45][0-9]|60)\ minutes ]]
+	wait_until logged smtpd 'user-limited session=.* user=alice@local.example limit=messages-hour most=3 count=3 wait-seconds=[0-9]+$'
 	[[ $(grep -c 'user-limited ' "$SUITE/stderr/smtpd") -eq 1 ]]
-	logged smtpd 'user-limited session=.* user=alice@local.example limit=messages-hour most=3 count=3 wait-seconds=[0-9]+$'
 	run -0 send_to bob alice@local.example
 	# the counters outlive the workers
 	kill -KILL "$(pid_of_part smtpd worker 0)" "$(pid_of_part smtpd worker 1)"
@@ -96,7 +96,7 @@ restarted() { [[ $(grep -c 'started part=worker' "$SUITE/stderr/smtpd") -eq 4 ]]
 	run -0 say_mail alice '450 4.7.1 mail of alice@local.example is held'
 	run -0 $DAWK user release alice@local.example
 	run -0 send_to alice other{1..3}@remote.example
-	logged smtpd 'account-released session=.* user=alice@local.example'
+	wait_until logged smtpd 'account-released session=.* user=alice@local.example'
 	run -1 send_to alice other4@remote.example
 	[[ $output == *"450 4.7.1 mail of alice@local.example is held"* ]]
 	wait_until notices_are 2
@@ -108,7 +108,7 @@ notices_are() { [[ $(grep -c 'accepted .*session=notice' "$SUITE/stderr/smtpd") 
 @test "dawk user hold stops an account at its next MAIL, also within a session" {
 	make_and_run
 	run -0 send_to alice bob@local.example
-	run -0 timeout 30 /usr/bin/python3 - "$SMTPS_PORT" $DAWK <<-'EOT'
+	run -0 timeout 100 /usr/bin/python3 - "$SMTPS_PORT" $DAWK <<-'EOT'
 		import smtplib, ssl, subprocess, sys
 		context = ssl._create_unverified_context()
 		with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[1]), context=context, timeout=60) as client:
