@@ -50,7 +50,7 @@ setup() {
 			user "alice@local.example" password "secret" fetchall no rewrite sslproto '' mda "cat >$got"
 	EOF
 	chmod 600 "$BATS_TEST_TMPDIR/rc"
-	run -0 env HOME=$BATS_TEST_TMPDIR FETCHMAILHOME=$BATS_TEST_TMPDIR timeout 30 fetchmail -f "$BATS_TEST_TMPDIR/rc" \
+	run -0 env HOME=$BATS_TEST_TMPDIR FETCHMAILHOME=$BATS_TEST_TMPDIR timeout 60 fetchmail -f "$BATS_TEST_TMPDIR/rc" \
 		-i "$BATS_TEST_TMPDIR/ids" --pidfile "$BATS_TEST_TMPDIR/pid"
 	same_message "$message" "$got"
 	wait_until delivered_to alice 0
@@ -72,7 +72,7 @@ setup() {
 }
 
 @test "mutt fetches the message unchanged" {
-	run env HOME=$BATS_TEST_TMPDIR TERM=vt100 LC_ALL=C.UTF-8 timeout 30 script -qec "mutt -n -F /dev/null \
+	run env HOME=$BATS_TEST_TMPDIR TERM=vt100 LC_ALL=C.UTF-8 timeout 60 script -qec "mutt -n -F /dev/null \
 		-e 'set ssl_starttls=no ssl_force_tls=no pop_authenticators=user pop_delete=no delete=no quit=yes confirmappend=no confirmcreate=no mbox_type=Maildir folder=$BATS_TEST_TMPDIR record= check_new=no' \
 		-e 'push \"<copy-message>$got.d/<enter>y<quit>\"' \
 		-f pop://alice%40local.example:secret@127.0.0.1:$POP3_PORT/" /dev/null </dev/null

@@ -116,7 +116,7 @@ arrives_unchanged() {	# [--text]
 
 @test "a message of 20 MB arrives unchanged" {
 	{ sed '/^$/q' "$message"; head -c 15000000 /dev/urandom | base64 -w 76; } >"$message.big"
-	run -0 timeout 60 curl -sS "smtp://127.0.0.1:$SMTP_PORT/client.example" --crlf --mail-from bob@client.example \
+	run -0 timeout 200 curl -sS "smtp://127.0.0.1:$SMTP_PORT/client.example" --crlf --mail-from bob@client.example \
 		--mail-rcpt alice@local.example --upload-file "$message.big"
 	message=$message.big
 	arrives_unchanged

@@ -5,7 +5,7 @@ load ../lib/suite
 
 build=${DAWK_PLAIN_BIN:-$ROOT/build/bin}
 PATH=/usr/local/sbin:/usr/local/bin:$PATH
-export BUILD=${build%/bin} BATS_TEST_TIMEOUT=180
+export BUILD=${build%/bin} BATS_TEST_TIMEOUT=400 WAIT_SECONDS=100	# setup.sh has its own patience, too
 
 # fresh COMMAND: a shell command with the functions of this file and of suite.bash
 fresh() {
@@ -21,7 +21,7 @@ fresh() {
 install() { make -s setup B="$BUILD" MAIL_HOST=mail.local.example MAIL_DOMAINS=local.example "$@"; }
 send() { printf 'From: bob@local.example\nSubject: %s\n\nhello\n' "$1" | /usr/sbin/sendmail alice@local.example; }
 mails_are() { [[ $(find /var/mail/dawk/local.example/alice/new /var/mail/dawk/local.example/alice/cur -type f 2>/dev/null | wc -l) == "$1" ]]; }
-fetch() { curl -s -S --max-time 20 -u alice@local.example:secret "pop3://127.0.0.1/$1"; }
+fetch() { curl -s -S --max-time 60 -u alice@local.example:secret "pop3://127.0.0.1/$1"; }
 
 @test "make setup makes a host that takes a message, delivers it and hands it out" {
 	fresh '
@@ -43,11 +43,11 @@ fetch() { curl -s -S --max-time 20 -u alice@local.example:secret "pop3://127.0.0
 		[[ $(stat -c %a:%U /etc/dawk/keys /etc/dawk/keys/self-signed.key | paste -sd" ") == "700:root 600:root" ]]
 		fingerprint=$(openssl x509 -in /etc/dawk/keys/self-signed.crt -noout -fingerprint -sha256 | sed "s/.*=//")
 		trust="--tls=on --tls-starttls=off --tls-trust-file= --tls-fingerprint=$fingerprint --user=alice@local.example"
-		printf "Subject: by 465\n\nhello\n" | timeout 30 msmtp --host=127.0.0.1 --port=465 $trust --auth=plain --passwordeval="echo secret" \
+		printf "Subject: by 465\n\nhello\n" | timeout 60 msmtp --host=127.0.0.1 --port=465 $trust --auth=plain --passwordeval="echo secret" \
 			--domain=laptop.example --from=alice@local.example alice@local.example
 		wait_until mails_are 1
 		mkdir -p /tmp/into/{tmp,new,cur}
-		timeout 30 mpop --host=127.0.0.1 --port=995 $trust --auth=plain --passwordeval="echo secret" --delivery=maildir,/tmp/into \
+		timeout 60 mpop --host=127.0.0.1 --port=995 $trust --auth=plain --passwordeval="echo secret" --delivery=maildir,/tmp/into \
 			--uidls-file=/tmp/uidls --keep=off
 		grep "^Subject: by 465" /tmp/into/new/*
 		wait_until mails_are 0
@@ -83,7 +83,7 @@ fetch() { curl -s -S --max-time 20 -u alice@local.example:secret "pop3://127.0.0
 		install
 		echo secret | dawk user add alice@local.example
 		rm -rf /run/dawk
-		sv -w 20 restart /etc/dawk/service/*
+		sv -w 60 restart /etc/dawk/service/*
 		wait_until test -S /run/dawk/submit
 		send first
 		wait_until mails_are 1
@@ -109,7 +109,7 @@ fetch() { curl -s -S --max-time 20 -u alice@local.example:secret "pop3://127.0.0
 	fresh '
 		python3 -c "
 import socket, time
-s = socket.socket(); s.bind((\"127.0.0.1\", 25)); s.listen(); time.sleep(100)" &
+s = socket.socket(); s.bind((\"127.0.0.1\", 25)); s.listen(); time.sleep(1000)" &
 		other=$!
 		wait_until grep -q ":0019 .* 0A " /proc/net/tcp
 		code=0

@@ -21,7 +21,7 @@ teardown() {
 	AUTHORITIES=$(<"$KEYS/self-signed.crt")
 	export AUTHORITIES
 	cd "$ROOT"
-	run -0 timeout 60 tests/tool/fresh-host --network tests/tool/postfix-sends "$PEERS/postfix" "$SMTP_PORT" mail.local.example bob@client.example alice@local.example <"$SUITE/message"
+	run -0 timeout 200 tests/tool/fresh-host --network tests/tool/postfix-sends "$PEERS/postfix" "$SMTP_PORT" mail.local.example bob@client.example alice@local.example <"$SUITE/message"
 	[[ $output == *"Verified TLS connection established to 127.0.0.1[127.0.0.1]:$SMTP_PORT: TLSv1.3 with cipher TLS_"* ]]
 	[[ $output == *"status=sent (250 2.0.0 queued as "* ]]
 	wait_until delivered_to alice 1

@@ -74,7 +74,7 @@ name_server_start() {
 }
 
 # asked NAME TYPE..: dnsd started, asked all, gone
-asked() { timeout 60 "$BIN/../tool/dns_ask" "$BIN/dnsd" "$SUITE/etc/dawk.conf" "$@"; }
+asked() { timeout 100 "$BIN/../tool/dns_ask" "$BIN/dnsd" "$SUITE/etc/dawk.conf" "$@"; }
 
 @test "records come with their order kept, names in lower case (RFC 1035 3.3.9)" {
 	run -0 asked plain.example $MX
@@ -137,7 +137,7 @@ asked() { timeout 60 "$BIN/../tool/dns_ask" "$BIN/dnsd" "$SUITE/etc/dawk.conf" "
 	local silent port
 	read -r port <<<"$("$TOOLS/free-ports.py" 1)"
 	python3 -c 'import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", int(sys.argv[1]))); time.sleep(90)' "$port" 3>&- 4>&- 5>&- & silent=$!
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", int(sys.argv[1]))); time.sleep(300)' "$port" 3>&- 4>&- 5>&- & silent=$!
 	sed "s/127.0.0.1@$DNS_PORT/127.0.0.1@$port/" "$SUITE/etc/dawk.conf" >"$SUITE/etc/alone.conf"
 	run -0 timeout 90 "$BIN/../tool/dns_ask" "$BIN/dnsd" "$SUITE/etc/alone.conf" mx.plain.example $A
 	kill "$silent"

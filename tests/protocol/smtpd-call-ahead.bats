@@ -132,7 +132,7 @@ rcpt() {	# ADDRESS REPLY
 @test "a host that does not answer costs one client ten seconds, the next ones nothing" {
 	gateway --set 'relay-away = defer'
 	/usr/bin/python3 -c 'import socket, sys, time
-s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(60)' >"$SUITE/mute" 3>&- 4>&- &
+s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(300)' >"$SUITE/mute" 3>&- 4>&- &
 	ODD_PID=$!
 	wait_until test -s "$SUITE/mute"
 	route "smtp:[127.0.0.1]:$(cat "$SUITE/mute")"

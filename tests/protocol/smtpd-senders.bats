@@ -30,7 +30,7 @@ teardown_file() {
 
 # sender ADDRESS REPLY [PARAMETERS]: what a stranger's MAIL gets, and that the session goes on.
 sender() {
-	run -0 talk --timeout 30 --source 127.0.0.2 smtpd <<-EOF
+	run -0 talk --source 127.0.0.2 smtpd <<-EOF
 		S: 220
 		C: EHLO client.example
 		S: 250

@@ -2,7 +2,7 @@
 """Plays an opener and a scheduler that speaks nonsense: bad-scheduler.py PROGRAM CONF [silent].
 
 Starts PROGRAM with a control socket on descriptor 3, hands it a pipe to the "scheduler", sends bytes there that are no
-frame (silent: closes the pipe instead, as a dead scheduler does) and waits at most 20 seconds for the end of the program,
+frame (silent: closes the pipe instead, as a dead scheduler does) and waits at most 100 seconds for the end of the program,
 which is how it gets a fresh pipe. Prints "ended CODE" or "alive".
 """
 import array
@@ -34,7 +34,7 @@ if "silent" not in sys.argv:
         pass
 scheduler.close()
 try:
-    print("ended", child.wait(20))
+    print("ended", child.wait(100))
 except subprocess.TimeoutExpired:
     print("alive")
     child.kill()

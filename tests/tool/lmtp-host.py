@@ -2,7 +2,7 @@
 """lmtp-host.py ADDRESS:PORT|/SOCKET FOLDER: aiosmtpd as a host that takes mail by LMTP (RFC 2033).
 
 Each recipient's message becomes FOLDER/LOCAL-PART.N. `full` is deferred after the data, `never` refused there,
-`nobody` refused at RCPT. Says "ready"; ends when it is told to, or after five minutes."""
+`nobody` refused at RCPT. Says "ready"; ends when it is told to, or after half an hour."""
 import asyncio
 import os
 import sys
@@ -44,7 +44,7 @@ async def main(place):
     else:
         await loop.create_server(make, *place.rsplit(":", 1))
     print("ready", flush=True)
-    await asyncio.sleep(300)
+    await asyncio.sleep(1800)
 
 
 asyncio.run(main(sys.argv[1]))

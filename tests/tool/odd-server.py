@@ -3,7 +3,7 @@
 
 Listens on a free port of 127.0.0.1 (or HABIT unix=PATH), writes the port to FOLDER/port, each
 message to FOLDER/message.N (the bytes of DATA as they came, with the final dot) and each command to
-FOLDER/commands. Ends when it is told to, or after two minutes. Habits:
+FOLDER/commands. Ends when it is told to, or after half an hour. Habits:
   lmtp no-ehlo no-pipelining no-8bitmime dsn chunking size=N   what it offers
   at=STATE:REPLY       answers REPLY there; STATE: greet ehlo helo mail rcpt data dot bdat (not the last); REPLY may hold \\r\\n
   rcpt=LOCAL:REPLY     answers REPLY to that recipient (lmtp: dot=LOCAL:REPLY after the data)
@@ -176,4 +176,4 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 with open(f"{folder}/port.new", "w") as out:
     out.write("" if path else str(server.server_address[1]))
 os.rename(f"{folder}/port.new", f"{folder}/port")
-time.sleep(120)
+time.sleep(1800)

@@ -16,7 +16,7 @@ flag = options.get("flag", "p=tls-exporter" if is_plus else "n")
 
 def connect():
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    plain = socket.create_connection(("127.0.0.1", port), 20)
+    plain = socket.create_connection(("127.0.0.1", port), 60)
     plain.setblocking(True)
     s = SSL.Connection(context, plain)
     s.set_connect_state()

@@ -2,7 +2,7 @@
 """silent-host.py ADDRESS PORT: a host to which connections are neither made nor refused, as behind a firewall.
 
 Its listen queue is full: the kernel drops what asks for more. Says "ready"; ends when it is told to, or after
-five minutes."""
+half an hour."""
 import socket
 import sys
 import time
@@ -16,4 +16,4 @@ for one in filling:
     one.setblocking(False)
     one.connect_ex((sys.argv[1], int(sys.argv[2])))
 print("ready", flush=True)
-time.sleep(300)
+time.sleep(1800)

@@ -53,7 +53,7 @@ def answer(stream, folder):
     with open(os.path.join(folder, f"{name}.http"), "rb") as file:
         first, _, text = file.read().partition(b"\n")
     if first == b"slow":
-        time.sleep(300)
+        time.sleep(1800)
     if first in (b"drip", b"huge"):
         stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nversion: STSv1\n")
         while True:

@@ -3,7 +3,7 @@
 
 Listens on a free port of 127.0.0.1 (or HABIT at=ADDRESS:PORT), writes the port to FOLDER/port, each command to
 FOLDER/commands ("clear EHLO x", "tls MAIL ..", "tls+resumed .."), each message to FOLDER/message.N. Ends when it is told to, or
-after two minutes. Habits:
+after half an hour. Habits:
   cert=FILE            PEM with key and chain; offers STARTTLS
   wrapped              TLS from the first byte
   refuse               454 to STARTTLS
@@ -208,4 +208,4 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 with open(f"{folder}/port.new", "w") as out:
     out.write(str(server.server_address[1]))
 os.rename(f"{folder}/port.new", f"{folder}/port")
-time.sleep(120)
+time.sleep(1800)

@@ -18,7 +18,7 @@ served, failures, lock = collections.Counter(), [], threading.Lock()
 def one(port, starttls):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), 10) as plain:
+    with socket.create_connection(("127.0.0.1", port), 60) as plain:
         if starttls:
             file = plain.makefile("rb")
             file.readline()

@@ -49,7 +49,7 @@ class Session:
     def judge(self, user):
         """A known name costs a hash."""
         if "postmaster" in user:
-            time.sleep(0.2)
+            time.sleep(1)   # more than a busy machine adds
             return "wrong password"
         return "no such user"
 

@@ -366,7 +366,7 @@ static void a_silent_keyd_costs_a_second(void)
 	CHECK(tls_keys_join(ends[0], &why) == RESULT_OK);
 	open_pair(&p, 0, "a.example", NULL);
 	CHECK(!shake(&p) && p.server_result == RESULT_PEER);
-	CHECK(time_monotonic_ms() - start >= TLS_SIGN_MS - 5 && time_monotonic_ms() - start < 5 * TLS_SIGN_MS);
+	CHECK(time_monotonic_ms() - start >= TLS_SIGN_MS - 5 && time_monotonic_ms() - start < 30 * TLS_SIGN_MS);
 	close_pair(&p);
 	close(ends[1]);
 	for (int i = 0; i < 2; i++) {	/* gone: the end is seen, and then known */
