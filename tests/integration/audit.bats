@@ -37,6 +37,7 @@ all_is_quiet() {
 	wait_until all_is_quiet
 	$DAWK queue remove "$removed"
 	wait_until delivered_to alice 4
+	wait_until queue_holds 1	# and each of the others' outcome is told
 	run -0 audit
 	[[ $output == *'Every recipient is accounted for.'* ]]
 	[[ $(number recipients reported) == 1 ]]
@@ -138,8 +139,7 @@ load_runs() {	# mail of all kinds until the file goes
 			suite_run
 		done
 		wait_until more_is_accepted 4
-		pid=$(sed -n 's/.*started part=scheduler.* pid=\([0-9]*\).*/\1/p' "$SUITE/stderr/queued" | tail -n 1)
-		kill -KILL "$pid"
+		wait_until kill_scheduler
 		run audit
 		[[ $status == 0 ]] || { echo "the scheduler is dead, round $round: $output"; return 1; }
 	done
@@ -150,6 +150,7 @@ load_runs() {	# mail of all kinds until the file goes
 	[[ $(number recipients lost) == 0 ]]
 	[[ $(number recipients delivered) -gt 50 ]]
 }
+kill_scheduler() { kill -KILL "$(sed -n 's/.*started part=scheduler.* pid=\([0-9]*\).*/\1/p' "$SUITE/stderr/queued" | tail -n 1)" 2>/dev/null; }
 more_is_accepted() {	# N more than at the last call that held
 	local now
 	now=$(grep -c 'smtpd accepted' "$SUITE/stderr/smtpd")

@@ -13,6 +13,7 @@ setup() {
 }
 teardown() {
 	[[ -z ${driver:-} ]] || kill "$driver" 2>/dev/null || :
+	[[ -z ${holder:-} ]] || kill "$holder" 2>/dev/null || :
 	suite_stop
 }
 
@@ -85,7 +86,7 @@ ticket_resumes() { ticket "$1" && resumes "$1" && resumes "$1" && resumes "$1" &
 # A locald that gets a job for each line that is written to descriptor 9; its results in $SUITE/results.
 start_locald() {	# ADDRESS..
 	mkfifo "$SUITE/jobs"
-	LD_PRELOAD=$WRONG ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 timeout 120 "$BIN/../tool/locald_driver" -w -n 2 -p 1 \
+	LD_PRELOAD=$WRONG ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 timeout 400 "$BIN/../tool/locald_driver" -w -n 2 -p 1 \
 		"$BIN/locald" "$SUITE/etc/dawk.conf" "$SUITE/message" "$@" <"$SUITE/jobs" >"$SUITE/results" 2>>"$SUITE/stderr/locald" 3>&- 4>&- &
 	driver=$!
 	exec 9>"$SUITE/jobs"
@@ -136,7 +137,7 @@ has_no_deliverer() { [[ -z $(deliverer) ]]; }
 	users_add "kept@local.example::$([[ $(id -u) == 0 ]] && id -u dawkm):$([[ $(id -u) == 0 ]] && id -g dawkm):$box:"
 	: >"$box" && chown "$VIRTUAL" "$box"
 	/usr/bin/python3 -c 'import fcntl, sys, time
-f = open(sys.argv[1], "r+"); fcntl.lockf(f, fcntl.LOCK_EX); print("locked", flush=True); time.sleep(60)' "$box" >"$SUITE/holder" 3>&- 9>&- &
+f = open(sys.argv[1], "r+"); fcntl.lockf(f, fcntl.LOCK_EX); print("locked", flush=True); time.sleep(400)' "$box" >"$SUITE/holder" 3>&- 9>&- &
 	holder=$!
 	wait_until grep -q locked "$SUITE/holder"
 	start_locald kept@local.example

@@ -94,7 +94,8 @@ report() { "$TOOLS/report.py" "$1"; }
 	[[ $output == *"recipient 1: action: delayed"* ]]
 	[[ $output == *"recipient 1: status: 4."* ]]
 	[[ $output == *"recipient 1: will-retry-until: "* ]]
-	id=$(queue_files | head -n 1)
+	wait_until queue_holds 1	# the report is out
+	id=$(queue_files)
 	run -0 $DAWK queue remove "${id##*/}"
 	wait_until queue_is_empty
 	delivered_to alice 1

@@ -58,7 +58,7 @@ arrives_unchanged() {	# [--text]
 @test "a message of 20 MB arrives unchanged by STARTTLS" {
 	suite_run
 	{ sed '/^$/q' "$message"; head -c 15000000 /dev/urandom | base64 -w 76; } >"$message.big"
-	run -0 timeout 60 curl -sSk --ssl-reqd "smtp://127.0.0.1:$SMTP_PORT/client.example" --crlf --mail-from bob@client.example \
+	run -0 timeout 200 curl -sSk --ssl-reqd "smtp://127.0.0.1:$SMTP_PORT/client.example" --crlf --mail-from bob@client.example \
 		--mail-rcpt alice@local.example --upload-file "$message.big"
 	wait_until delivered_to alice 1
 	same_message "$message.big" "$(message_of alice)"
@@ -73,9 +73,9 @@ arrives_unchanged() {	# [--text]
 		# shellcheck disable=SC2086
 		run -0 env HOME="$BATS_TEST_TMPDIR" timeout 60 mpop --host=127.0.0.1 $tls --tls=on --tls-trust-file= \
 			--tls-fingerprint="$(tls_fingerprint "$KEYS/self-signed.crt")" --auth=user --user=alice --passwordeval='echo secret' \
-			--delivery="maildir,$BATS_TEST_TMPDIR/into" --received-header=off --keep=on --uidls-file="$BATS_TEST_TMPDIR/uidls.$RANDOM"
+			--delivery="maildir,$BATS_TEST_TMPDIR/into" --received-header=off --keep=on --uidls-file="$BATS_TEST_TMPDIR/uidls"
 		same_message "$message" "$BATS_TEST_TMPDIR"/into/new/*
-		rm -r "$BATS_TEST_TMPDIR/into"
+		rm -r "$BATS_TEST_TMPDIR/into" "$BATS_TEST_TMPDIR/uidls"
 	done
 	curl -sSk --ssl-reqd -u alice:secret "pop3://127.0.0.1:$POP3_PORT/1" >"$BATS_TEST_TMPDIR/got"
 	curl -sSk -u alice:secret "pop3s://127.0.0.1:$SECURE_POP3_PORT/1" | cmp - "$BATS_TEST_TMPDIR/got"
@@ -85,7 +85,8 @@ arrives_unchanged() {	# [--text]
 		(umask 077; echo "poll 127.0.0.1 proto POP3 ${how#*port }" >/dev/null
 		echo "poll 127.0.0.1 service ${how##* } proto POP3 user alice password secret ${how% port *} no sslcertck keep fetchall mda \"cat >>$BATS_TEST_TMPDIR/mda\"" \
 			>"$BATS_TEST_TMPDIR/fetchmailrc")
-		run -0 env HOME="$BATS_TEST_TMPDIR" FETCHMAILHOME="$BATS_TEST_TMPDIR" timeout 60 fetchmail -v -f "$BATS_TEST_TMPDIR/fetchmailrc"
+		run -0 env HOME="$BATS_TEST_TMPDIR" FETCHMAILHOME="$BATS_TEST_TMPDIR" timeout 60 fetchmail -v -f "$BATS_TEST_TMPDIR/fetchmailrc" \
+			--pidfile "$BATS_TEST_TMPDIR/fetchmail.pid"	# root's is the host's
 	done
 	[[ $(grep -c '^Subject: hard to carry' "$BATS_TEST_TMPDIR/mda") == 2 ]]
 	wait_until logged pop3d 'disconnect .*tls=TLSv1.[23]'
@@ -120,6 +121,8 @@ arrives_unchanged() {	# [--text]
 	pids+=($!)
 	"$TOOLS/tls-load.py" "$SECURE_POP3_PORT" --until "$SUITE/stop" >"$SUITE/load.pop3s" 2>&1 &
 	pids+=($!)
+	wait_until sessions_are smtpd 1
+	wait_until sessions_are pop3d 1
 	tls_certificate new mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
 	new=$(openssl x509 -in "$SUITE/new.crt" -outform DER | sha256sum | cut -d' ' -f1)
 	install -m 600 "$SUITE/new.key" "$KEYS/new.key" && mv "$KEYS/new.key" "$KEYS/self-signed.key"
@@ -127,6 +130,7 @@ arrives_unchanged() {	# [--text]
 	wait_until tls_serves "$SMTP_PORT" "$(tls_fingerprint "$SUITE/new.crt")" -starttls smtp
 	wait_until tls_serves "$SECURE_POP3_PORT" "$(tls_fingerprint "$SUITE/new.crt")"
 	wait_until all_workers_have 2
+	for name in smtpd pop3d; do wait_until sessions_are $name $(($(sessions_of $name) + 10)); done	# some of them begun since
 	touch "$SUITE/stop"
 	wait "${pids[@]}"
 	cat "$SUITE"/load.*
@@ -136,6 +140,8 @@ arrives_unchanged() {	# [--text]
 		grep -q " $new\$" "$load" || [[ $load == *none ]]
 	done
 }
+sessions_of() { grep -cE '(session-end|disconnect) .* tls=TLSv' "$SUITE/stderr/$1" || :; }
+sessions_are() { [[ $(sessions_of "$1") -ge $2 ]]; }
 # each of the two workers of each service has put COUNT sets in force
 all_workers_have() { [[ $(cat "$SUITE"/stderr/{smtpd,pop3d} | grep -c ' certificates count=') -ge $((4 * $1)) ]]; }
 

@@ -27,7 +27,7 @@ named() {	# NAME: the processes that call themselves so
 }
 program_of() { local path; path=$(readlink "/proc/$1/exe") && echo "${path##*/}"; }
 
-behind_walls() {	# ACCOUNT PROGRAM: there are such processes, and each has given up all it can
+behind_walls() {	# ACCOUNT PROGRAM: there are such processes, and each has given up all it can; `wait_until` it, as some just begin
 	local pid found=0
 	for pid in $(processes_of "$1"); do
 		[[ $(program_of "$pid") == "$2" ]] || continue
@@ -42,30 +42,30 @@ behind_walls() {	# ACCOUNT PROGRAM: there are such processes, and each has given
 }
 
 @test "smtpd's workers are dawks, without capabilities, behind seccomp and no_new_privs" {
-	behind_walls dawks smtpd
+	wait_until behind_walls dawks smtpd
 }
 
 @test "queued's scheduler is dawkq, in the group of dawks" {
-	behind_walls dawkq queued
+	wait_until behind_walls dawkq queued
 	pid=$(processes_of dawkq | head -n 1)
 	[[ " $(status_of "$pid" Groups) " == *" $(id -g dawks) "* ]]
 }
 
 @test "stsd is dawkt, and its folder is nobody else's" {
-	behind_walls dawkt stsd
+	wait_until behind_walls dawkt stsd
 	[[ $(stat -c '%U %a' "$SUITE/state/sts") == 'dawkt 700' ]]
 }
 
 @test "pop3d's workers are dawkp" {
-	behind_walls dawkp pop3d
+	wait_until behind_walls dawkp pop3d
 }
 
 @test "deliverers are the mailbox's account" {
-	behind_walls dawkm locald
+	wait_until behind_walls dawkm locald
 }
 
 @test "who looks into a mailbox for its quota is the mailbox's account" {
-	behind_walls dawkm authd
+	wait_until behind_walls dawkm authd
 	for pid in $(named quota); do [[ $(processes_of dawkm) == *"$pid"* && $(status_of "$pid" Seccomp) == 2 ]]; done
 	[[ -n $pid ]]
 }
@@ -82,29 +82,35 @@ behind_walls() {	# ACCOUNT PROGRAM: there are such processes, and each has given
 @test "a POP3 session is the mailbox's account, and the password was checked by a process without rights" {
 	exec {session}<>"/dev/tcp/127.0.0.1/$POP3_PORT"
 	printf 'USER alice@local.example\r\nPASS secret\r\nSTAT\r\n' >&"$session"
-	for ((i = 0; i < 4; i++)); do IFS= read -r -t 10 line <&"$session"; done
+	for ((i = 0; i < 4; i++)); do IFS= read -r -t 100 line <&"$session"; done
 	[[ $line == "+OK 1 "* ]]
-	behind_walls dawkm authd
-	behind_walls nobody authd
+	wait_until behind_walls dawkm authd
+	wait_until behind_walls nobody authd
 	printf 'QUIT\r\n' >&"$session"
-	IFS= read -r -t 10 line <&"$session"
+	IFS= read -r -t 100 line <&"$session"
 	exec {session}>&-
 }
 
 @test "root are only the openers, authd and the spawner" {
+	wait_until root_is_where_it_belongs
+}
+root_is_where_it_belongs() {
+	local pid program
 	for pid in $(suite_processes); do
 		[[ $(status_of "$pid" Uid) == 0* ]] || continue
 		program=$(program_of "$pid")
-		echo "$pid $program"
 		case $program in
 		smtpd | queued | pop3d)	[[ $pid == "$(suite_pid "$program")" ]] ;;
 		*)			[[ $program == authd || $program == locald ]] ;;
-		esac
+		esac || { echo "$pid $program"; return 1; }
 	done
 }
 
 @test "the authd that holds the hashes is behind seccomp and can't gain rights, its starter alone is not" {
-	walled=0 open=0
+	wait_until hashes_are_behind_walls
+}
+hashes_are_behind_walls() {
+	local pid walled=0 open=0
 	for pid in $(processes_of root); do
 		[[ $(program_of "$pid") == authd ]] || continue
 		if [[ $(status_of "$pid" NoNewPrivs) == 1 && $(status_of "$pid" Seccomp) == 2 ]]; then walled=$((walled + 1)); else open=$((open + 1)); fi
