@@ -14,7 +14,7 @@ tls_hosts_make() {
 	read -r DNS_PORT HOST_PORT <<<"$("$TOOLS/free-ports.py" 2)"
 	export DNS_PORT HOST_PORT
 	SUITE_SERVICES="" suite_make --resolver "127.0.0.1@$DNS_PORT" --set 'trust-anchor = anchors' --set 'tls-authorities = authority.crt' \
-		--set 'starttls-timeout = 1s'
+		--set 'starttls-timeout = 5s'
 	cd "$SUITE/etc" || return 1
 	authority_make authority
 	cd "$SUITE" && mkdir zones

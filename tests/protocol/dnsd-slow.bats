@@ -17,7 +17,7 @@ teardown() {
 }
 answered() { grep -q '^good.example 1 answer secure=0 192.0.2.7' "$SUITE/answers"; }
 # Long before the silent ones are given up.
-first_answer_is_good() { [[ $(grep -c '^[a-z0-9]*\.example' "$SUITE/answers") == 1 ]]; }
+first_answer_is_good() { [[ $(grep '^[a-z0-9]*\.example' "$SUITE/answers" | head -n 1) == good.example* ]]; }
 
 @test "a name is looked up while 400 others wait for name servers that never answer" {
 	local -a names=()
@@ -29,6 +29,6 @@ first_answer_is_good() { [[ $(grep -c '^[a-z0-9]*\.example' "$SUITE/answers") ==
 }
 
 @test "a question that no name server answers is answered after half a minute: later" {
-	run -0 timeout 60 "$BIN/../tool/dns_ask" "$BIN/dnsd" "$SUITE/etc/dawk.conf" silent1.example 1
+	run -0 timeout 100 "$BIN/../tool/dns_ask" "$BIN/dnsd" "$SUITE/etc/dawk.conf" silent1.example 1
 	[[ $output == *"silent1.example 1 later"* ]]
 }

@@ -73,7 +73,7 @@ explains() {
 	SECONDS=0
 	explains x@silent.example '*did not answer within*'
 	((SECONDS < 40))
-	run -1 pgrep -f -- "dnsd -c $SUITE/"
+	wait_until eval '! pgrep -f -- "dnsd -c $SUITE/"'
 }
 @test "check tells what the DNS says of this host and its domains" {
 	run -0 $DAWK check

@@ -27,9 +27,10 @@ tls_start() {
 	cp "$HELPERS/tls_server" "$BIN/keyd" "$SUITE/bin/"
 	setsid "$SUITE/bin/tls_server" -c "$SUITE/etc/dawk.conf" </dev/null >>"$SUITE/stderr/tls_server" 2>&1 3>&- 4>&- 5>&- 6>&- &
 	echo $! >"$SUITE/pid/tls_server"
-	wait_until logged tls_server 'certificates count='
+	wait_until each_has_certificates
 	wait_until port_is_open "$TLS_PORT"
 }
+each_has_certificates() { [[ $(grep -c ' certificates count=' "$SUITE/stderr/tls_server") -ge 2 ]]; }	# of the two workers
 tls() { printf 'hello\nBYE\n' | timeout 60 openssl s_client -connect "127.0.0.1:$TLS_PORT" -ign_eof "$@" 2>&1; }
 served() { tls "$@" | openssl x509 -noout -fingerprint -sha256 | sed 's/.*=//'; }
 fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//'; }

@@ -64,10 +64,10 @@ teardown() { suite_stop; }
 }
 
 @test "a program that is too slow is ended with all that it started" {
-	echo 'program-timeout = 1s' >>"$SUITE/etc/dawk.conf"
+	echo 'program-timeout = 5s' >>"$SUITE/etc/dawk.conf"
 	aliases_add "slow@local.example: \"|sleep 1000 & echo \$! >$SUITE/out/pid; echo on it; sleep 1000\""
 	run -0 deliver slow@local.example
-	[[ $output == "0 deferred 4.3.0 the program did not end within 1 seconds"* ]]
+	[[ $output == "0 deferred 4.3.0 the program did not end within 5 seconds"* ]]
 	wait_until process_is_gone "$(cat "$SUITE/out/pid")"
 }
 process_is_gone() { [[ ! -e /proc/$1 ]] || grep -q '^State:.*Z' "/proc/$1/status"; }

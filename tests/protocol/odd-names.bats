@@ -57,36 +57,49 @@ is_asked() { [[ $(asked "$1") -ge 1 ]]; }
 }
 
 @test "while the look-up of one name hangs, other recipients and logins are answered; then it gets 4xx and [SYS/TEMP]" {
-	rcpt hang1@local.example '451' >"$SUITE/hang1" 3>&- & first=$!
-	login hang2@local.example '-ERR [SYS/TEMP]' >"$SUITE/hang2" 3>&- & second=$!
-	wait_until is_asked hang1
-	wait_until is_asked hang2
-	run -0 rcpt gina+x@local.example '250 2.1.5'
-	run -0 rcpt alice@local.example '250 2.1.5'
-	run -0 rcpt nobody-of-ours@local.example '550 5.1.1'
-	run -0 login alice@local.example '+OK'
-	run -0 login gina@local.example '+OK'
-	kill -0 "$first" && kill -0 "$second"
-	wait "$first" && wait "$second"
-	wait_until logged smtpd 'lookup-stuck name=hang1'
-	wait_until logged pop3d 'lookup-stuck name=hang2'
+	local try
+	for try in {1..10}; do	# a busy machine may take the ten seconds for the others
+		rcpt "hang1.$try@local.example" '451' >"$SUITE/hang1" 3>&- & first=$!
+		login "hang2.$try@local.example" '-ERR [SYS/TEMP]' >"$SUITE/hang2" 3>&- & second=$!
+		wait_until is_asked "hang1.$try"
+		wait_until is_asked "hang2.$try"
+		run -0 rcpt "gina+$try@local.example" '250 2.1.5'
+		run -0 rcpt alice@local.example '250 2.1.5'
+		run -0 rcpt "nobody-of-ours$try@local.example" '550 5.1.1'
+		run -0 login alice@local.example '+OK'
+		run -0 login gina@local.example '+OK'
+		hang=0
+		kill -0 "$first" 2>/dev/null && kill -0 "$second" 2>/dev/null || hang=$?
+		wait "$first"
+		wait "$second"
+		wait_until logged smtpd "lookup-stuck name=hang1.$try"
+		wait_until logged pop3d "lookup-stuck name=hang2.$try"
+		[[ $hang != 0 ]] || break
+	done
+	[[ $hang == 0 ]]
 }
 
 @test "many who ask for one name that hangs take one helper" {
-	clients=()
-	for i in 1 2 3 4 5 6 7 8; do
-		rcpt "hang3+$i@local.example" '451' >/dev/null 3>&- &
-		clients+=($!)
-	done
+	# all of them ask at one time
+	/usr/bin/python3 - "$SMTP_PORT" 3>&- <<-'EOF' &
+		import smtplib, sys
+		clients = [smtplib.SMTP("127.0.0.1", int(sys.argv[1]), "client.example", 60) for _ in range(8)]
+		for client in clients:
+		    client.ehlo(); client.mail("bob@client.example")
+		for i, client in enumerate(clients): client.putcmd("rcpt", "TO:<hang3+%d@local.example>" % i)
+		replies = [client.getreply()[0] for client in clients]
+		assert replies == [451] * 8, replies
+	EOF
+	clients=$!
 	wait_until is_asked hang3
 	run -0 rcpt fred+y@local.example '250 2.1.5'
 	run -0 rcpt fred+z@local.example '250 2.1.5'
-	for client in "${clients[@]}"; do wait "$client"; done
+	wait "$clients"
 	[[ $(asked hang3) == 1 ]]
 }
 
 @test "a helper whose time is over is gone, though no signal that can be kept out ends it" {
-	pid=$(calls | sed -n 's/^\([0-9]*\) names getpwnam_r hang1$/\1/p')
+	pid=$(calls | sed -n 's/^\([0-9]*\) names getpwnam_r hang1\.1$/\1/p')
 	[[ -n $pid ]]
 	wait_until not_running "$pid"
 }

@@ -138,6 +138,7 @@ three_messages() {
 		C: DELE 1
 		S: +OK
 	EOF
+	wait_until logged pop3d 'session-end .*end=hung-up'
 	session <<-'EOF'
 		C: STAT
 		S: +OK 3
@@ -201,7 +202,7 @@ three_messages() {
 		def text(i):
 		    return [b"Subject: %d" % i, b"", b"%d" % i + b"end".rjust(70000)]
 		poplib._MAXLINE = 100000
-		pop = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=30)
+		pop = poplib.POP3("127.0.0.1", int(sys.argv[1]), timeout=60)
 		pop.user("alice"); pop.pass_("secret")
 		for i in (1, 2, 4, 3, 3, 4, 5, 6, 6, 1, 2, 5):
 		    assert pop.retr(i)[1] == text(i), i

@@ -174,7 +174,7 @@ mailbox_of() {
 }
 
 @test "a client that hangs in its handshake is cut off in time, in the log too" {
-	echo 'tls-handshake-timeout = 2s' >>"$SUITE/etc/dawk.conf"
+	echo 'tls-handshake-timeout = 4s' >>"$SUITE/etc/dawk.conf"
 	suite_run
 	exec {silent}<>"/dev/tcp/127.0.0.1/$SECURE_POP3_PORT"
 	run -0 talk --tls "$SECURE_POP3_PORT" <<<'S: +OK'
@@ -187,9 +187,10 @@ mailbox_of() {
 @test "when the service ends, a session in TLS is closed in order" {
 	mailbox_of alice 1
 	suite_run
-	coproc talker { talk --tls "$SECURE_POP3_PORT" <<<$'S: +OK\nC: USER alice\nS: +OK\nC: PASS secret\nS: +OK\nE:'; }
+	PYTHONUNBUFFERED=1 talk --tls "$SECURE_POP3_PORT" <<<$'S: +OK\nC: USER alice\nS: +OK\nC: PASS secret\nS: +OK\nE:' >"$SUITE/talk.out" 3>&- &
 	local pid=$!
-	wait_until logged pop3d 'login .*user=alice|login-ok|session-start' || suite_log pop3d
+	wait_until is_logged_in
 	suite_end pop3d
 	wait "$pid"
 }
+is_logged_in() { [[ $(grep -c '^S: +OK' "$SUITE/talk.out") == 3 ]]; }

@@ -6,7 +6,8 @@ setup() {
 }
 teardown() { suite_stop; }
 
-deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$QUEUE/cur/$id" && echo "$id"; }
+deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$QUEUE/cur/$id" && wait_until none_is_loaded && echo "$id"; }
+none_is_loaded() { $DAWK status | grep -q '^waiting=.* new=0 loaded=0 '; }	# each has its next time
 
 @test "retry, flush and retry of a domain make mail due at once" {
 	one=$(deferred full@local.example)
@@ -124,6 +125,7 @@ deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$
 	put_content --count 1000 bob@local.example full@local.example </dev/null >/dev/null
 	all_deferred() { [[ $(find "$QUEUE/cur" -type f | wc -l) == 1000 ]]; }
 	wait_until all_deferred
+	wait_until none_is_loaded
 	run -0 $DAWK queue remove --to full@local.example --yes
 	[[ ${#lines[@]} == 1000 ]]
 	queue_is_empty
@@ -133,18 +135,21 @@ deferred() { local id; id=$(put bob@local.example "$@") && wait_until test -e "$
 	put_content --count 1200 bob@local.example full@local.example </dev/null >/dev/null
 	tried() { [[ $(find "$QUEUE/cur" -type f | wc -l) == 1200 && $(cat "$QUEUE"/state/* | grep -c '^0 deferred') == $(($1 * 1200)) ]]; }
 	wait_until tried 1
+	wait_until none_is_loaded
 	mapfile -t ids < <(ls "$QUEUE/cur")
 	absent=1k0t63ej11vh0yk7hbjx
 	run -65 $DAWK queue retry "${ids[@]::600}" "$absent"
 	[[ $(grep -c ' is due at once$' <<<"$output") == 600 && $output == *"no message $absent"* ]]
 	other() { [[ $(cat "$QUEUE"/state/* | grep -c '^0 deferred') == 1800 ]]; }
 	wait_until other
+	wait_until none_is_loaded
 	run -0 $DAWK queue hold --to full@ --yes
 	[[ ${#lines[@]} == 1200 && $(find "$QUEUE/hold" -type f | wc -l) == 1200 ]]
 	$DAWK queue flush
 	run -0 $DAWK queue release --to full@ --yes
 	three() { [[ $(find "$QUEUE/cur" -type f | wc -l) == 1200 && $(cat "$QUEUE"/state/* | grep -c '^0 deferred') == 3000 ]]; }
 	wait_until three
+	wait_until none_is_loaded
 	run -0 $DAWK queue retry local.example
 	[[ $output == "1200 messages are due at once" ]]
 	four() { [[ $(cat "$QUEUE"/state/* | grep -c '^0 deferred') == 4200 ]]; }

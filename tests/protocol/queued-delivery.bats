@@ -113,10 +113,11 @@ teardown() { suite_stop; }
 }
 
 @test "one message to 5,000 recipients does not delay a letter that comes after it" {
-	queued_start
+	queued_make
 	mapfile -t many < <(seq -f 'u%.0f@local.example' 5000)
-	put bob@client.example "${many[@]}"
-	put bob@client.example alice@local.example
+	put --no-trigger bob@client.example "${many[@]}"
+	put --no-trigger bob@client.example alice@local.example
+	suite_run
 	wait_until handed_to alice@local.example 1
 	at=$(grep -n ' alice@local.example ' "$FAKE/delivered" | cut -d: -f1)
 	echo "the letter came as number $at"
@@ -132,12 +133,13 @@ teardown() { suite_stop; }
 	put_content --size 100 --count 1500 bob@client.example alice@local.example >"$BATS_TEST_TMPDIR/ids"
 	put bob@client.example bob@local.example
 	wait_until handed_to bob@local.example 1
-	$DAWK status | grep -q 'in-flight=20 '
+	wait_until twenty_are_on_their_way
 	behave
 	kill -KILL "$(scheduler_pid)"
 	wait_until queue_is_empty
 	[[ $(grep ' alice@local.example ' "$FAKE/delivered" | sort -u | wc -l) -eq 1500 ]]
 }
+twenty_are_on_their_way() { $DAWK status | grep -q 'in-flight=20 '; }
 
 @test "remote recipients wait, local ones of the same message do not" {
 	queued_start

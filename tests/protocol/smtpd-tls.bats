@@ -257,7 +257,7 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 }
 
 @test "a client that hangs in its handshake is cut off in time, another is served meanwhile" {
-	echo 'tls-handshake-timeout = 2s' >>"$SUITE/etc/dawk.conf"
+	echo 'tls-handshake-timeout = 4s' >>"$SUITE/etc/dawk.conf"
 	suite_run
 	exec {silent}<>"/dev/tcp/127.0.0.1/$SUBMISSIONS_PORT"
 	exec {half}<>"/dev/tcp/127.0.0.1/$SUBMISSIONS_PORT"
@@ -283,7 +283,7 @@ cut_off() { [[ $(grep -c 'session-end .*how=timeout commands=0' "$SUITE/stderr/s
 }
 
 @test "the handshake's time does not count as silence, and a session in TLS times out like any other" {
-	echo 'smtp-timeout = 1s' >>"$SUITE/etc/dawk.conf"
+	echo 'smtp-timeout = 3s' >>"$SUITE/etc/dawk.conf"
 	suite_run
 	run -0 talk smtpd <<-'EOT'
 		S: 220
@@ -299,17 +299,17 @@ cut_off() { [[ $(grep -c 'session-end .*how=timeout commands=0' "$SUITE/stderr/s
 
 @test "when the service ends, sessions in TLS get 421 within it, those in their handshake are closed" {
 	suite_run
-	coproc talker { talk --tls "$SUBMISSIONS_PORT" <<<$'S: 220\nS: 421 4.3.2\nE:'; }
+	PYTHONUNBUFFERED=1 talk --tls "$SUBMISSIONS_PORT" <<<$'S: 220\nS: 421 4.3.2\nE:' >"$SUITE/talk.out" 3>&- &
 	local pid=$!
-	wait_until session_is_greeted
+	wait_until grep -q '^S: 220' "$SUITE/talk.out"
 	exec {silent}<>"/dev/tcp/127.0.0.1/$SUBMISSIONS_PORT"
 	suite_end smtpd
 	wait "$pid"
-	run -0 timeout 60 cat <&"$silent"
-	[[ -z $output ]]
+	run timeout 60 cat <&"$silent"	# by a reset where no worker had taken it yet
+	[[ $status != 124 && ( -z $output || $output == *'reset by peer' ) ]]
 	exec {silent}>&-
 }
-session_is_greeted() { [[ $(ss -tnH state established "( sport = :$SUBMISSIONS_PORT )" | wc -l) -ge 1 ]]; }
+session_is_there() { [[ $(ss -tnH state established "( sport = :$SUBMISSIONS_PORT )" | wc -l) -ge 1 ]]; }
 
 @test "a client over its limit gets no handshake on 465, and 421 on 587" {
 	echo 'client-limit = 1' >>"$SUITE/etc/dawk.conf"
@@ -319,7 +319,7 @@ session_is_greeted() { [[ $(ss -tnH state established "( sport = :$SUBMISSIONS_P
 	[[ -n $address ]] || { echo "this host has no address but loopback"; return 0; }
 	suite_run
 	exec {first}<>"/dev/tcp/$address/$SUBMISSIONS_PORT"
-	wait_until session_is_greeted
+	wait_until session_is_there
 	run ! talk --tls "$address:$SUBMISSIONS_PORT" <<<'S: 220'
 	run -0 talk "$address:$SUBMISSION_PORT" <<<$'S: 421 4.7.0\nE:'
 	exec {first}>&-
@@ -337,7 +337,7 @@ every_worker_has_certificates() {	# without them no handshake begins
 	kill -STOP "$keyd"
 	SECONDS=0
 	run ! talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
-	[[ $SECONDS -le 20 ]]	# other waits are of minutes
+	[[ $SECONDS -le 40 ]]	# other waits are of minutes
 	run -0 talk smtpd <<<$'S: 220\nC: NOOP\nS: 250'
 	kill -CONT "$keyd"
 	wait_until logged smtpd 'signature-failed why="no signature: keyd did not answer within 1000 ms'

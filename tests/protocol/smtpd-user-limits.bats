@@ -25,7 +25,7 @@ say_mail() { printf 'C: MAIL FROM:<%s@local.example>\nS: %s\n' "$1" "$2" | submi
 	for attempt in 1 2 3 4; do
 		run -0 say_mail alice '450 4.7.1 alice@local.example may send 3 messages an hour (messages-hour): come again in '
 	done
-	[[ $output =~ come\ again\ in\ ([45][0-9]|60)\ minutes ]]
+	[[ $output =~ come\ again\ in\ (5[0-9]|60)\ minutes ]]
 	wait_until logged smtpd 'user-limited session=.* user=alice@local.example limit=messages-hour most=3 count=3 wait-seconds=[0-9]+$'
 	[[ $(grep -c 'user-limited ' "$SUITE/stderr/smtpd") -eq 1 ]]
 	run -0 send_to bob alice@local.example
