@@ -318,7 +318,8 @@ send_content() {	# [--source ADDRESS]
 		C: .
 		S: 250 2.0.0
 	EOF
-	content | grep -q "^$(printf 'x%.0s' {1..60})" && [[ $(content | tr -d '\r' | awk '{ if (length > n) n = length } END { print n }') == 60000 ]]
+	content | grep -q "^$(printf 'x%.0s' {1..60})"
+	[[ $(content | tr -d '\r' | awk '{ if (length > n) n = length } END { print n }') == 60000 ]]
 	rm "$(queued)"
 	run -0 send_content <<-EOF
 		C: Subject: longer

@@ -238,7 +238,9 @@ refused() {
 	STS_SECONDS=100 sts_asked <<<'ask slow.example' >"$PAIR/slow.out" 2>&1 3>&- & slow=$!
 	STS_SECONDS=100 sts_asked <<<'ask drip.example' >"$PAIR/drip.out" 2>&1 3>&- & drip=$!
 	run -0 sts_asked <<<'ask quick.example'
-	[[ $output == *"quick.example enforce"* ]] && kill -0 $slow && kill -0 $drip
+	[[ $output == *"quick.example enforce"* ]]
+	kill -0 $slow
+	kill -0 $drip
 	wait $slow $drip
 	((SECONDS >= 55))
 	grep -q '^slow.example none ' "$PAIR/slow.out"
