@@ -20,6 +20,7 @@ TOOLS=$ROOT/tests/tool
 BIN=${DAWK_BIN:-$ROOT/build/bin}
 [[ $BIN == /* ]] || BIN=$ROOT/$BIN
 export ROOT TOOLS BIN PATH=$PATH:/usr/sbin:/sbin
+umask 022	# what tests put into the queue and into homes is for the suite's accounts, too
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=allocator_may_return_null=1:report_mutex_bugs=0:suppressions=$TOOLS/tsan.suppressions	# see there
