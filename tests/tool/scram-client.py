@@ -3,8 +3,9 @@
 
 Speaks TLS from the first byte, logs in, prints what the server says in the end.
   mechanism=SCRAM-SHA-256-PLUS  flag=n|y|p=tls-exporter  binding=right|wrong|none  authzid=NAME  proof=wrong
-  nonce=wrong  first=RAW (the client-first-message)  final=RAW  signature=ignore  times=N (logins, one connection each)"""
-import base64, hashlib, hmac, os, socket, sys
+  nonce=wrong  first=RAW (the client-first-message)  final=RAW  signature=ignore  times=N (logins, one connection each)
+  print=salt|seconds (that the last answer took, in front of it)"""
+import base64, hashlib, hmac, os, socket, sys, time
 from OpenSSL import SSL
 
 protocol, port, name, password = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
@@ -26,7 +27,7 @@ def connect():
 
 class Lines:
     def __init__(self, s):
-        self.s, self.data = s, b""
+        self.s, self.data, self.seconds = s, b"", 0
 
     def get(self):
         while b"\n" not in self.data:
@@ -35,10 +36,12 @@ class Lines:
         return line.rstrip(b"\r").decode()
 
     def say(self, text):
+        began = time.monotonic()
         self.s.sendall(text.encode() + b"\r\n")
         line = self.get()
         while protocol == "smtp" and line[3:4] == "-":
             line = self.get()
+        self.seconds = time.monotonic() - began
         return line
 
 
@@ -54,8 +57,12 @@ def b64(data):
 
 
 def log_in():
-    s = connect()
-    lines = Lines(s)
+    lines = Lines(connect())
+    answer = exchange(lines)
+    return "%s %s" % (lines.seconds, answer) if options.get("print") == "seconds" else answer
+
+
+def exchange(lines):
     lines.get()
     if protocol == "smtp":
         lines.say("EHLO client.example")
@@ -74,7 +81,7 @@ def log_in():
         print(parts["s"], iterations)
     binding = b""
     if flag.startswith("p") and options.get("binding") != "none":
-        binding = s.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+        binding = lines.s.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
         if options.get("binding") == "wrong":
             binding = binding[::-1]
     without = "c=%s,r=%s" % (b64(header.encode() + binding), nonce if options.get("nonce") == "wrong" else parts["r"])
