@@ -88,13 +88,22 @@ static enum reply add_expansion(struct transaction *t, const struct rcpt_paramet
 	return reply;
 }
 
+/* An expansion takes the worker a few ms for thousands of members, and a client may name the same list a thousand times: each is
+ * expanded once a message, and no more than an envelope may hold. */
 static enum reply add_alias(struct transaction *t, const struct rcpt_parameters *rcpt)
 {
+	char key[ADDRESS_MAX + 3];
+	size_t length = address_fold(&rcpt->to, key);
 	struct expansion e = { .count = 0 };
 	uint32_t members = 0;
 	struct why why;
 	enum reply reply;
 
+	memcpy(key + length, ">", 2);	/* stands beside its members */
+	if (critbit0_contains(&t->seen, key))
+		return SAY_RECIPIENT_OK;
+	if (t->expanded_count >= TRANSACTION_RECORDS_MAX)
+		return SAY_TOO_MANY_RECIPIENTS;
 	switch (resolve_expand(t->worker->resolver, &rcpt->to, expansion_take, &e, &members, &why)) {
 	case RESULT_OK:
 		reply = add_expansion(t, rcpt, &e, members > 1 || e.count > 1);
@@ -106,6 +115,9 @@ static enum reply add_alias(struct transaction *t, const struct rcpt_parameters 
 		reply = e.is_too_long ? SAY_TOO_MANY_RECIPIENTS : SAY_LATER;
 	}
 	stralloc_free(&e.pairs);
+	t->expanded_count += e.count;
+	if (reply == SAY_RECIPIENT_OK && critbit0_insert(&t->seen, key) == 0)
+		return SAY_NO_MEMORY;
 	return reply;
 }
 

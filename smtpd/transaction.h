@@ -36,8 +36,9 @@ struct transaction {
 	struct mail_parameters mail;
 	struct rcpt_parameters *asked;	/* what authd was asked about */
 	stralloc recipients;		/* blocks of the envelope */
-	critbit0_tree seen;		/* addresses in it: one copy each */
+	critbit0_tree seen;		/* addresses in it: one copy each; "ALIAS>": it was expanded */
 	uint32_t record_count;
+	uint32_t expanded_count;	/* members of aliases that were looked at */
 	uint32_t accepted_count, attempted_count;	/* RCPT commands */
 	char only_recipient[ADDRESS_MAX + 1];	/* as given, while there is one */
 	bool is_normalizing;

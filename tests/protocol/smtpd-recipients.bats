@@ -5,16 +5,20 @@ setup_file() {
 	export SUITE_SERVICES=smtpd
 	suite_make --set 'relay-networks = 127.0.0.2/32' --set 'relay-domains = backup.example inner.example .inner.example whole.example' --set 'relay-check = table' --set 'error-limit = 100' \
 		--set 'vrfy = yes' --set 'recipient-limit = 3' --domain second.example
-	cat >>"$SUITE/etc/aliases" <<-'EOF'
-		info@local.example: alice@local.example
-		team@local.example: alice@local.example, bob@local.example, carol@far.example
-		list@local.example: alice@local.example, bob@local.example
-		owner-list@local.example: bob@local.example
-		prog@local.example: |/bin/true
-		zoë@local.example: alice@local.example
-		"two words"@local.example: alice@local.example
-		@second.example: alice@local.example
-	EOF
+	{
+		cat <<-'EOF'
+			info@local.example: alice@local.example
+			team@local.example: alice@local.example, bob@local.example, carol@far.example
+			list@local.example: alice@local.example, bob@local.example
+			owner-list@local.example: bob@local.example
+			prog@local.example: |/bin/true
+			zoë@local.example: alice@local.example
+			"two words"@local.example: alice@local.example
+			@second.example: alice@local.example
+		EOF
+		for ((i = 0; i < 100; i++)); do printf 'part%d@local.example:%s\n' "$i" "$(printf " u%d@far$i.example," {1..99}) x@far$i.example"; done
+		printf '%s@local.example:%s part99@local.example\n' all "$(printf ' part%d@local.example,' {0..98})" every "$(printf ' part%d@local.example,' {0..98})"
+	} >>"$SUITE/etc/aliases"
 	cat >>"$SUITE/etc/relay-recipients" <<-'EOF'
 		Alice@Inner.example
 		bob@inner.example
@@ -121,6 +125,26 @@ recipients() { sed -n '/^recipient /,/^Received:/p' "$SUITE"/queue/new/* | sed '
 	run -0 recipients
 	[[ $output == *"recipient alice@local.example"*"recipient bob@local.example"*"recipient carol@far.example"*"recipient prog@local.example"* ]]
 	[[ $output != *"/bin/true"* ]]
+}
+@test "a list of lists is expanded once a message, however often it is named, and members that are looked at count" {
+	run -0 send_to '<all@local.example>' '<ALL@local.example>' '<all@Local.example>'
+	run -0 recipients
+	[[ $(grep -c '^recipient ' <<<"$output") == 10000 ]]
+	run -0 talk smtpd <<-'EOF'
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<bob@client.example>
+		S: 250
+		C: RCPT TO:<all@local.example>
+		S: 250
+		C: RCPT TO:<every@local.example>
+		S: 452 4.5.3
+		C: RCPT TO:<team@local.example>
+		S: 452 4.5.3
+		C: RCPT TO:<all@local.example>
+		S: 250
+	EOF
 }
 @test "one member inherits NOTIFY and ORCPT (RFC 3461 5.2.7.1)" {
 	run -0 send_to '<info@local.example> NOTIFY=SUCCESS ORCPT=rfc822;x@y.example'
