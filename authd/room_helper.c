@@ -64,13 +64,22 @@ bool maildirsize_is_full(int fd, const struct quota *quota, uint64_t now_seconds
 	       (quota->messages && messages >= 0 && (uint64_t)messages >= quota->messages);
 }
 
-/* No link is followed, nothing but a file is read. *IS_SHUT_OUT: by the walls, or by the mailbox's modes. */
-static bool is_full(const char *maildir, const struct quota *quota, bool *is_shut_out)
+/* No link is followed but root's on the way to the mailbox: what lies behind one may hang. */
+static int open_maildir(struct channel *channel, uint64_t serial, const char *maildir)
 {
-	int folder, fd = -1;
-	bool full = false;
+	int folder = helper_open(channel, serial, maildir);
 
-	folder = open(maildir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (folder < 0 && errno == ELOOP)
+		folder = open(maildir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return folder;
+}
+
+/* Nothing but a file is read. Closes FOLDER, which may be -1 with errno. *IS_SHUT_OUT: by the walls, or by the mailbox's modes. */
+static bool is_full(int folder, const struct quota *quota, bool *is_shut_out)
+{
+	bool full = false;
+	int fd = -1;
+
 	if (folder >= 0)
 		fd = openat(folder, "maildirsize", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	*is_shut_out = fd < 0 && errno == EACCES;
@@ -99,11 +108,13 @@ static bool answer(struct channel *channel, const struct frame *f)
 	struct wire_value values[ROOM_TELL_FIELDS] = { WIRE_NUMBER(f->value[ROOM_ASK_SERIAL].number) };
 	struct quota quota;
 	bool is_shut_out;
+	int folder;
 
 	if (f->type != FRAME_ROOM_ASK || !frame_value_copy(f, ROOM_ASK_MAILDIR, maildir, sizeof maildir) ||
 	    !frame_value_copy(f, ROOM_ASK_QUOTA, text, sizeof text) || !quota_parse(text, &quota))
 		return false;
-	values[ROOM_TELL_IS_FULL] = (struct wire_value)WIRE_NUMBER(is_full(maildir, &quota, &is_shut_out));
+	folder = open_maildir(channel, f->value[ROOM_ASK_SERIAL].number, maildir);
+	values[ROOM_TELL_IS_FULL] = (struct wire_value)WIRE_NUMBER(is_full(folder, &quota, &is_shut_out));
 	/* a folder that was made since is behind its walls for this one: the next one may read it */
 	return channel_send(channel, FRAME_ROOM_TELL, values, -1, NULL) == RESULT_OK && !is_shut_out;
 }

@@ -2,10 +2,16 @@
 #include "helper.h"
 
 #include "log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sysexits.h>
 #include <time.h>
+#include <unistd.h>
 
 void helper_limit(unsigned seconds)
 {
@@ -19,6 +25,24 @@ void helper_limit(unsigned seconds)
 		is_made = true;
 	if (is_made)
 		timer_settime(timer, 0, &due, NULL);
+}
+
+int helper_open(struct channel *channel, uint64_t serial, const char *path)
+{
+	const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
+	const struct wire_value values[PATH_APART_FIELDS] = { WIRE_NUMBER(serial) };
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+	struct stat status;
+	struct why why;
+
+	if (fd >= 0) {
+		(void)fstat(fd, &status);	/* to open a mount's own folder asks nobody */
+	} else if (errno == ELOOP) {
+		channel_send(channel, FRAME_PATH_APART, values, -1, NULL);
+		(void)channel_flush(channel, &why);
+		errno = ELOOP;
+	}
+	return fd;
 }
 
 int helper_run(int fd, const struct helper_duty *duty)

@@ -7,7 +7,7 @@
 
 static struct hung {
 	char *path;		/* NULL: free */
-	char *mount;		/* NULL: the root, unknown, or it has answered */
+	char *mount;		/* NULL: the root, unknown, or it has answered, for this path's links or for another */
 	uint64_t noted_ms;
 } all[HUNG_MAX];
 static size_t count;
@@ -103,11 +103,11 @@ static struct hung *find_place(void)
 	return oldest;
 }
 
-void hung_note(const char *path, uint64_t now_ms)
+static void note(const char *path, bool is_apart, uint64_t now_ms)
 {
 	struct hung *hung = find(path);
 
-	if (hung && now_ms - hung->noted_ms >= HUNG_MS) {	/* anew: what lies beside it may have answered since */
+	if (hung && (is_apart || now_ms - hung->noted_ms >= HUNG_FORGET_MS)) {
 		drop(hung);
 		hung = NULL;
 	}
@@ -116,10 +116,20 @@ void hung_note(const char *path, uint64_t now_ms)
 		hung->path = strdup(path);
 		if (!hung->path)
 			return;
-		hung->mount = find_mount(path);
+		hung->mount = is_apart ? NULL : find_mount(path);
 		count++;
 	}
 	hung->noted_ms = now_ms;
+}
+
+void hung_note(const char *path, uint64_t now_ms)
+{
+	note(path, false, now_ms);
+}
+
+void hung_note_apart(const char *path, uint64_t now_ms)
+{
+	note(path, true, now_ms);
 }
 
 void hung_clear(const char *path)

@@ -1,7 +1,7 @@
 /* What does not answer: mailboxes on a file server that is away, on a disk that hangs. They are asked no more for a while,
  * so that they take few of the processes that ask. Three mailboxes of one mount are the mount: then none of it is asked.
- * A mount is told by the path's text, since any look at the path itself may hang; behind symbolic links each mailbox
- * stands for itself. One list a process. Used by pool.c and locald. */
+ * A mount is told by the path's text, since any look at the path itself may hang; those behind symbolic links, which a helper
+ * tells before it follows one, stand for themselves. One list a process. Used by pool.c and locald. */
 #ifndef COMMON_HUNG_H
 #define COMMON_HUNG_H
 
@@ -15,8 +15,11 @@ enum {
 	HUNG_FORGET_MS = 60 * 60 * 1000,
 };
 
-/* PATH, NUL-ended and absolute, does not answer. May be said again as long as it does not. */
+/* PATH, NUL-ended and absolute, does not answer. May be said again as long as it does not. It no longer speaks for its mount
+ * when that has answered for another since. */
 void hung_note(const char *path, uint64_t now_ms);
+/* The same of a path that goes over a link: it never speaks for the mount that it names. */
+void hung_note_apart(const char *path, uint64_t now_ms);
 /* PATH has answered, and so has the mount that it lies on. */
 void hung_clear(const char *path);
 /* Is PATH, or its mount, not to be asked now? */

@@ -137,7 +137,7 @@ static void note_hung(const struct pool_helper *helper)
 
 	if (!pool->kind->slow_ms)
 		return;
-	hung_note(helper->key + helper->about, loop_now_ms(pool->loop));
+	(helper->is_apart ? hung_note_apart : hung_note)(helper->key + helper->about, loop_now_ms(pool->loop));
 	for (struct pool_question *question = pool->first; question; question = next) {
 		next = question->next;
 		if (!is_hung(pool, question) || is_being_asked(pool, question))
@@ -176,7 +176,10 @@ static void helper_told(struct channel *channel, struct frame *f)
 
 	if (f->descriptor >= 0)
 		close(f->descriptor);
-	if (f->type != pool->kind->tell || !helper->is_busy || f->value[0].number != helper->serial)
+	if (!helper->is_busy || f->value[0].number != helper->serial)
+		return;
+	helper->is_apart |= f->type == FRAME_PATH_APART;
+	if (f->type != pool->kind->tell)
 		return;
 	clear_hung(helper);
 	helper->has_answered = true;
@@ -319,7 +322,7 @@ static void assign(struct pool *pool)
 		if (!helper)
 			return;
 		helper->is_busy = true;
-		helper->is_stuck = false;
+		helper->is_stuck = helper->is_apart = false;
 		helper->serial = ++pool->serial;
 		helper->asked_ms = loop_now_ms(pool->loop);
 		/* one frame on an empty pipe: without memory for it the question's time runs out */

@@ -51,6 +51,7 @@ struct pool {
 		struct pool *pool;
 		bool is_busy;			/* also one that is stuck: it has its place until it is gone */
 		bool is_stuck;			/* its time is over, and that has been said */
+		bool is_apart;			/* the path goes over a link, as it has said: it stands for itself */
 		bool has_answered;		/* one question at least */
 		uint64_t serial, asked_ms;
 		char *who, *key;		/* of the question */

@@ -71,7 +71,8 @@ enum {
 	M(ROOM_ASK,        46, "room-ask",         "authd -> quota helper",      NONE)  \
 	M(ROOM_TELL,       47, "room-tell",        "quota helper -> authd",      NONE)  \
 	M(FOLDER_ASK,      48, "folder-ask",       "locald -> folder helper",    NONE)  \
-	M(FOLDER_TELL,     49, "folder-tell",      "folder helper -> locald",    NONE)
+	M(FOLDER_TELL,     49, "folder-tell",      "folder helper -> locald",    NONE)  \
+	M(PATH_APART,      50, "path-apart",       "folder, quota helper -> locald, authd", NONE)
 
 /* CHANNEL: the end of a fresh socketpair to PEER ("authd", "worker"), its instance INDEX from 0. */
 #define WIRE_CHANNEL(F) \
@@ -286,6 +287,10 @@ enum {
 #define WIRE_FOLDER_TELL(F) \
 	F(FOLDER_TELL, SERIAL, NUMBER, 0) F(FOLDER_TELL, IS_READY, NUMBER, 0) F(FOLDER_TELL, ERRNO, NUMBER, 0) \
 	F(FOLDER_TELL, WORDS, BYTES, 256)
+
+/* Before the answer to the question SERIAL: the path goes over a link, and what is behind it may lie on another mount. */
+#define WIRE_PATH_APART(F) \
+	F(PATH_APART, SERIAL, NUMBER, 0)
 
 /* The compiled table of logins at next hops, secret/routes.cdb, in place of the last one: GENERATION counts them. */
 #define WIRE_ROUTE_LOGINS(F) \

@@ -91,6 +91,25 @@ quotas_of_others_are_told() {	# [--takes]
 	[[ $(grep -c mailbox-stuck "$SUITE/stderr/smtpd") -lt 16 ]]
 }
 
+@test "mailboxes with a quota behind a link to a dead mount do not count against the mount of the link" {
+	[[ $(id -u) == 0 ]] || return 0
+	export SUITE_SERVICES=smtpd
+	for i in 0 1 2; do suite_add_mailbox "away$i" "::$SUITE/mail/link/away$i:1k"; done
+	mailbox_of_size full 5000
+	mount_small "$SUITE/mail" 10m
+	dead_mount "$SUITE/server"
+	ln -s "$SUITE/server" "$SUITE/mail/link"
+	clients=()
+	suite_run
+	for i in 0 1 2; do
+		rcpt "away$i@local.example" '250 2.1.5' &
+		clients+=($!)
+	done
+	for i in 0 1 2; do wait_until logged smtpd "mailbox-stuck path=$SUITE/mail/link/away$i"; done
+	rcpt full@local.example '452 4.2.2'
+	for client in "${clients[@]}"; do wait "$client"; done
+}
+
 @test "a mailbox on a dead mount holds up no delivery but its own, and gets its mail once it is back" {
 	[[ $(id -u) == 0 ]] || return 0
 	install -d -o dawkm -g dawkm -m 700 "$(maildir_of bob)"
@@ -145,6 +164,43 @@ has_one_process() { [[ $(locald_processes | wc -l) == 1 ]]; }
 	wait_until queue_is_empty
 }
 all_arrived() { [[ $(find "$SUITE/mail/away.example" -path '*/new/*' -type f | wc -l) == 12 ]]; }
+
+@test "mailboxes behind root's link to a dead mount hold up none on the mount of the link" {
+	[[ $(id -u) == 0 ]] || return 0
+	printf 'domains = local.example away.example\n' >>"$SUITE/etc/dawk.conf"
+	for i in 0 1 2; do printf 'u%d@away.example:::::\n' "$i"; done >>"$SUITE/etc/users"
+	$DAWK update >/dev/null
+	mount_small "$SUITE/mail" 10m
+	dead_mount "$SUITE/server"
+	ln -s "$SUITE/server" "$SUITE/mail/away.example"
+	mkfifo "$SUITE/go"
+	exec {go}<>"$SUITE/go"
+	deliver -w -n 2 u0@away.example u1@away.example u2@away.example alice@local.example <"$SUITE/go" >"$SUITE/results" &
+	driver=$!
+	echo >&"$go"
+	wait_until lines_are 4
+	echo >&"$go"
+	wait "$driver"
+	exec {go}>&-
+	[[ $(grep -c '^3 delivered' "$SUITE/results") == 2 ]]
+	[[ $(grep -c '^[0-2] deferred 4.2.0 the mailbox does not answer' "$SUITE/results") == 6 ]]
+}
+lines_are() { [[ $(wc -l <"$SUITE/results") == "$1" ]]; }
+
+@test "links that users have put in their mailboxes' places lead nowhere" {
+	[[ $(id -u) == 0 ]] || return 0
+	printf 'system-users = yes\n' >>"$SUITE/etc/dawk.conf"
+	mount_small "$SUITE/home" 10m
+	home_of good
+	dead_mount "$SUITE/server"
+	for i in x1 x2 x3; do
+		home_of $i
+		ln -s "$SUITE/server/$i" "$SUITE/home/$i/Maildir"
+		chown -h --reference="$SUITE/home/$i" "$SUITE/home/$i/Maildir"
+	done
+	run -0 deliver x1@local.example x2@local.example x3@local.example good@local.example
+	[[ $output == *'3 delivered '* && $(grep -c '^[0-2] deferred 4.2.0 unable to open the maildir' <<<"$output") == 3 ]]
+}
 
 @test "a home on a dead mount holds up its own mail alone" {
 	[[ $(id -u) == 0 ]] || return 0

@@ -29,6 +29,8 @@ static bool answer(struct channel *channel, const struct frame *f)
 
 	if (!frame_value_copy(f, LOOKUP_ASK_NAME, path, sizeof path))
 		return false;
+	if (strstr(path, "link"))
+		CHECK(helper_open(channel, f->value[LOOKUP_ASK_SERIAL].number, "/proc/self/root") < 0);
 	if (strstr(path, "stubborn"))	/* not even SIGKILL ends it, for the test */
 		helper_limit(0);
 	while (strstr(path, "hang") || strstr(path, "stubborn"))
@@ -184,6 +186,24 @@ static void what_hangs_is_killed_and_left_alone(void)
 	CHECK_STRING(twin.words, "late");
 }
 
+/* They may hang on any mount: the one that their paths name is asked on. */
+static void those_behind_links_hang_alone(void)
+{
+	struct asked hang[3], a;
+	static const char *const paths[] = { "/proc/link/hang/1", "/proc/link/hang/2", "/proc/link/hang/3" };
+
+	for (int i = 0; i < 3; i++)
+		ask(&hang[i], paths[i]);
+	run_until_open(0);
+	for (int i = 0; i < 3; i++)
+		CHECK(hang[i].result == RESULT_RETRY);
+	ask(&a, "/proc/link/beside");
+	run_until_open(0);
+	CHECK(a.result == RESULT_OK);
+	ask(&a, paths[0]);
+	CHECK(a.answers == 1 && a.result == RESULT_RETRY);	/* at once */
+}
+
 static void look_for_busy(struct timer *timer)
 {
 	unsigned busy = 0;
@@ -283,6 +303,7 @@ int main(void)
 	UNIT_RUN(one_that_ends_after_its_answer_is_started_anew);
 	UNIT_RUN(one_that_dies_fails_its_question_alone);
 	UNIT_RUN(what_hangs_is_killed_and_left_alone);
+	UNIT_RUN(those_behind_links_hang_alone);
 	UNIT_RUN(those_that_do_not_end_are_few);
 	UNIT_RUN(idle_ones_end_and_are_started_again);
 	return unit_end();
