@@ -23,13 +23,44 @@ static struct {
 	char ours[PATH_MAX];	/* authd itself */
 	uid_t uid;		/* of dawkx; 0: there is none */
 	gid_t gid;
-	unsigned children;
+	struct child {
+		pid_t pid;
+		uint64_t mailbox;	/* of a session; 0: of none */
+	} children[SESSIONS_MAX];
+	unsigned count;
 } starter;
 
 static void reap(void)
 {
-	while (starter.children && waitpid(-1, NULL, WNOHANG) > 0)
-		starter.children--;
+	pid_t pid;
+
+	while (starter.count && (pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		for (unsigned i = 0; i < starter.count; i++)
+			if (starter.children[i].pid == pid)
+				starter.children[i] = starter.children[--starter.count];
+}
+
+/* Whose session of which maildir it is, since one of another uid's ends soon; 0: it is none. */
+static uint64_t mailbox_of(const struct frame *f)
+{
+	const struct wire_value *maildir = &f->value[SESSION_START_MAILDIR];
+	uint64_t hash = 14695981039346656037u;
+
+	if (f->type != FRAME_SESSION_START)
+		return 0;
+	hash ^= f->value[SESSION_START_UID].number;
+	for (size_t i = 0; i < maildir->length; i++)
+		hash = (hash ^ (unsigned char)maildir->bytes[i]) * 1099511628211u;
+	return hash | 1;
+}
+
+static unsigned sessions_of(uint64_t mailbox)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < starter.count; i++)
+		count += starter.children[i].mailbox == mailbox;
+	return count;
 }
 
 /* In a child: standard error and FD (as descriptor 3) are all that is left. */
@@ -109,31 +140,44 @@ static int run_child(const struct frame *f)
 	}
 }
 
-static void log_refused(const char *words)
+static void log_refused(const struct frame *f, const char *words)
 {
 	struct why why = { 0 };
+	struct log_line line;
 
 	why_set(&why, RESULT_RETRY, "%s", words);
-	log_failure("no-session", &why);
+	log_start(&line, "no-session");
+	if (f->type == FRAME_SESSION_START) {
+		log_bytes(&line, "session", f->value[SESSION_START_SESSION].bytes, f->value[SESSION_START_SESSION].length);
+		log_bytes(&line, "user", f->value[SESSION_START_USER].bytes, f->value[SESSION_START_USER].length);
+	}
+	log_why(&line, &why);
+	log_end(&line);
+	log_flush();
 }
 
 /* Without a child the descriptor is closed, and whoever waits at its other end says "later". */
 static void start_child(const struct frame *f)
 {
+	uint64_t mailbox = mailbox_of(f);
 	pid_t pid;
 
 	reap();
-	if (starter.children >= SESSIONS_MAX) {
-		log_refused("as many sessions run as may");
+	if (starter.count == SESSIONS_MAX) {
+		log_refused(f, "as many sessions run as may");
+		return;
+	}
+	if (mailbox && sessions_of(mailbox) >= SESSIONS_OF_MAILBOX) {
+		log_refused(f, "as many sessions of this mailbox run as may");
 		return;
 	}
 	pid = fork();
 	if (!pid)
 		_exit(run_child(f));
 	if (pid < 0)
-		log_refused("unable to fork");
+		log_refused(f, "unable to fork");
 	else
-		starter.children++;
+		starter.children[starter.count++] = (struct child){ .pid = pid, .mailbox = mailbox };
 }
 
 static int starter_run(int fd)
@@ -152,7 +196,7 @@ static int starter_run(int fd)
 		return EX_OSERR;
 	}
 	for (;;) {
-		result = channel_wait(&channel, &f, starter.children ? REAP_MS : -1, &why);
+		result = channel_wait(&channel, &f, starter.count ? REAP_MS : -1, &why);
 		reap();
 		if (result == RESULT_END || result == RESULT_PEER)
 			return EX_OK;

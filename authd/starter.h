@@ -7,7 +7,11 @@
 #include "common/configuration.h"
 #include <sys/types.h>
 
-enum { SESSIONS_MAX = 2000, PROGRAM_SECONDS_MAX = 30 };
+enum {
+	SESSIONS_MAX = 2000,		/* children of all kinds */
+	SESSIONS_OF_MAILBOX = 4,	/* one has it; the others wait for its end, or all for a file server that is away */
+	PROGRAM_SECONDS_MAX = 30,
+};
 
 /* Forks it; call before a loop, a table or a channel is opened. *FD: authd's end of the pipe, on
  * which SESSION_START, CHECKER_START, LOOKUP_START, ROOM_START and PROGRAM_ASK go out. It ends when that end is closed. */

@@ -233,3 +233,35 @@ lines_are() { [[ $(wc -l <"$SUITE/results") == "$1" ]]; }
 	[[ $line == -ERR* ]]	# it was torn out under it
 	exec {waiting}>&-
 }
+
+@test "a mailbox on a dead mount takes four places for sessions, however often its owner logs in" {
+	[[ $(id -u) == 0 ]] || return 0
+	export SUITE_SERVICES=pop3d
+	dead_mount "$(maildir_of bob)"
+	suite_run
+	clients=()
+	for ((i = 0; i < 7; i++)); do
+		exec {client}<>"/dev/tcp/127.0.0.1/$POP3_PORT"
+		clients+=("$client")
+		printf 'USER bob\r\nPASS secret\r\n' >&"$client"
+	done
+	wait_until refused_are 3
+	wait_until sessions_are 4
+	run -0 talk pop3d <<-'EOF'
+		S: +OK
+		C: USER alice
+		S: +OK
+		C: PASS secret
+		S: +OK
+		C: QUIT
+		S: +OK
+	EOF
+	mount_is_back
+	for client in "${clients[@]}"; do
+		for i in 1 2 3; do IFS= read -r -t 100 line <&"$client"; done
+		[[ $line == '-ERR [SYS/TEMP]'* ]]
+		exec {client}>&-
+	done
+}
+sessions_are() { [[ $(pgrep -cx pop3-session -s "$(suite_pid pop3d)") == "$1" ]]; }
+refused_are() { [[ $(grep -c 'no-session session=.* user=bob@local.example why="as many sessions of this mailbox run as may"' "$SUITE/stderr/pop3d") == "$1" ]]; }
