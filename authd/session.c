@@ -76,6 +76,7 @@ static bool fill_input(void)
 	in->length -= in->used;
 	in->used = 0;
 	session_read_ahead(&session);
+	helper_limit_again();
 	do
 		got = recv(session.output.fd, in->bytes + in->length, sizeof in->bytes - in->length, 0);
 	while (got < 0 && errno == EINTR);
@@ -142,7 +143,7 @@ int session_run(const struct session_start *start)
 		log_session(start, &why);
 		return EX_TEMPFAIL;
 	}
-	helper_limit(0);
+	helper_limit(start->timeout_seconds + SESSION_GRACE_SECONDS);
 	session_greet(&session);
 	serve();
 	if (session.output.is_broken)

@@ -7,7 +7,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { SESSION_OPEN_SECONDS = 120 };	/* for a mailbox to open; then the session is killed, and pop3d says so */
+enum {
+	SESSION_OPEN_SECONDS = 120,	/* for a mailbox to open; then the session is killed, and pop3d says so */
+	SESSION_GRACE_SECONDS = 30,	/* beyond the time-out without a step: then it hangs, or its owner has stopped it */
+};
 /* What a POP3 client reads after "-ERR". */
 #define SESSION_IS_MBOX "[SYS/PERM] this mailbox is an mbox file, which POP3 does not serve"
 

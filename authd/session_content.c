@@ -1,4 +1,5 @@
 #include "authd/session_content.h"
+#include "common/helper.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@ void output_flush(struct output *output)
 			done += (size_t)sent;
 		else if (errno != EINTR)
 			output->is_broken = true;
+		helper_limit_again();
 	}
 	output->sent_bytes += done;
 	output->length = 0;
@@ -131,6 +133,7 @@ static ssize_t read_some(int fd, char bytes[CONTENT_BLOCK_BYTES])
 {
 	ssize_t got;
 
+	helper_limit_again();
 	do
 		got = read(fd, bytes, CONTENT_BLOCK_BYTES);
 	while (got < 0 && errno == EINTR);

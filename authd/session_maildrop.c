@@ -1,5 +1,6 @@
 #include "authd/maildrop.h"
 #include "authd/session_content.h"
+#include "common/helper.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -410,6 +411,7 @@ enum result maildrop_update(struct maildrop *drop, uint64_t *removed, uint64_t *
 		struct message *message = &drop->messages[i];
 		if (!message->is_deleted)
 			continue;
+		helper_limit_again();
 		switch (remove_message(drop, message, &one, why)) {
 		case RESULT_OK:
 			is_touched[message->is_new] = true;

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+static unsigned limit_seconds;
+
 void helper_limit(unsigned seconds)
 {
 	static timer_t timer;
@@ -25,6 +27,13 @@ void helper_limit(unsigned seconds)
 		is_made = true;
 	if (is_made)
 		timer_settime(timer, 0, &due, NULL);
+	limit_seconds = seconds;
+}
+
+void helper_limit_again(void)
+{
+	if (limit_seconds)
+		helper_limit(limit_seconds);
 }
 
 int helper_open(struct channel *channel, uint64_t serial, const char *path)

@@ -85,3 +85,14 @@ session_pid() { pgrep -x pop3-session -s "$(suite_pid pop3d)" | tail -n 1; }
 has_session() { [[ -n $(session_pid) ]]; }
 has_no_session() { [[ -z $(session_pid) ]]; }
 is_blocked() { [[ $(cut -d' ' -f3 "/proc/$(session_pid)/stat" 2>/dev/null) == S && $(cat "/proc/$(session_pid)/wchan" 2>/dev/null) =~ (sock|unix|poll|wait) ]]; }
+
+# Its owner may do that, and remove the lock: each would keep a place for good.
+@test "a session that stands still longer than the time-out is ended, stopped or not" {
+	exec {client}<>"/dev/tcp/127.0.0.1/$POP3_PORT"
+	printf 'USER alice@local.example\r\nPASS secret\r\n' >&"$client"
+	for i in 1 2 3; do IFS= read -r -t 100 line <&"$client"; done
+	[[ $line == '+OK maildrop'* ]]
+	kill -STOP "$(session_pid)"
+	exec {client}>&-
+	wait_until has_no_session
+}
