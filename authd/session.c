@@ -143,6 +143,7 @@ int session_run(const struct session_start *start)
 		log_session(start, &why);
 		return EX_TEMPFAIL;
 	}
+	*start->is_open = true;
 	helper_limit(start->timeout_seconds + SESSION_GRACE_SECONDS);
 	session_greet(&session);
 	serve();

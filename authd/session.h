@@ -4,6 +4,7 @@
 #ifndef AUTHD_SESSION_H
 #define AUTHD_SESSION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,6 +17,7 @@ enum {
 
 struct session_start {
 	int fd;				/* the session's end of the socketpair */
+	bool *is_open;			/* set once the mailbox is */
 	uid_t uid;
 	gid_t gid;
 	const char *maildir, *quota;	/* absolute; as in the users table, "" none */

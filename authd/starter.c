@@ -11,12 +11,13 @@
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { REAP_MS = 1000, LOW_FD = 3 };
+enum { REAP_MS = 1000, LOW_FD = 3, SLOW_MS = 10 * 1000 };
 
 static struct {
 	const struct configuration *conf;
@@ -25,10 +26,21 @@ static struct {
 	gid_t gid;
 	struct child {
 		pid_t pid;
-		uint64_t mailbox;	/* of a session; 0: of none */
+		bool is_killed;
+		uint64_t mailbox;	/* of a session; 0: of none, then the rest counts for nothing */
+		bool *is_open;		/* its mailbox, as it says itself: in memory that it shares with the starter alone */
+		uint64_t began_ms;
+		char session[33];
 	} children[SESSIONS_MAX];
 	unsigned count;
 } starter;
+
+static void child_forget(struct child *child)
+{
+	if (child->mailbox)
+		munmap(child->is_open, sizeof(bool));
+	*child = starter.children[--starter.count];
+}
 
 static void reap(void)
 {
@@ -37,7 +49,36 @@ static void reap(void)
 	while (starter.count && (pid = waitpid(-1, NULL, WNOHANG)) > 0)
 		for (unsigned i = 0; i < starter.count; i++)
 			if (starter.children[i].pid == pid)
-				starter.children[i] = starter.children[--starter.count];
+				child_forget(&starter.children[i]);
+}
+
+static void end_session(struct child *child, uint64_t milliseconds)
+{
+	struct log_line line;
+
+	child->is_killed = true;
+	kill(child->pid, SIGKILL);
+	log_start(&line, "session-gave-way");
+	log_text(&line, "session", child->session);
+	log_seconds(&line, "seconds", milliseconds);
+	log_end(&line);
+	log_flush();
+}
+
+/* The session that has waited longest for its mailbox to open gives way, where few places are left: a file server that is away
+ * would take them all. */
+static void make_room(void)
+{
+	uint64_t now = time_monotonic_ms();
+	struct child *oldest = NULL;
+
+	if (starter.count < SESSIONS_MAX - SESSIONS_SPARE)
+		return;
+	for (struct child *child = starter.children; child < starter.children + starter.count; child++)
+		if (child->mailbox && !child->is_killed && !*child->is_open && (!oldest || child->began_ms < oldest->began_ms))
+			oldest = child;
+	if (oldest && now - oldest->began_ms >= SLOW_MS)
+		end_session(oldest, now - oldest->began_ms);
 }
 
 /* Whose session of which maildir it is, since one of another uid's ends soon; 0: it is none. */
@@ -76,11 +117,12 @@ static int keep_only(int fd)
 	return LOW_FD;
 }
 
-static int run_session(const struct frame *f, int fd)
+static int run_session(const struct frame *f, int fd, bool *is_open)
 {
 	static char maildir[WIRE_PATH_LENGTH_MAX + 1], quota[65], user[WIRE_ADDRESS_MAX + 1], session[33], client[65];
 	const struct session_start start = {
 		.fd = fd,
+		.is_open = is_open,
 		.uid = (uid_t)f->value[SESSION_START_UID].number,
 		.gid = (gid_t)f->value[SESSION_START_GID].number,
 		.maildir = maildir, .quota = quota, .user = user, .session = session, .client = client,
@@ -119,13 +161,13 @@ static int run_program(const struct frame *f, int fd)
 	return program_keep(is_oauth ? &oauth : &checkpassword, f, fd);
 }
 
-static int run_child(const struct frame *f)
+static int run_child(const struct frame *f, bool *is_open)
 {
 	int fd = keep_only(f->descriptor);
 
 	switch (f->type) {
 	case FRAME_SESSION_START:
-		return run_session(f, fd);
+		return run_session(f, fd, is_open);
 	case FRAME_CHECKER_START:
 		prctl(PR_SET_NAME, "authd:checker");
 		return checker_run(fd);
@@ -156,13 +198,33 @@ static void log_refused(const struct frame *f, const char *words)
 	log_flush();
 }
 
+/* false: it can't be. Later children do not inherit what this one shares. */
+static bool fork_child(const struct frame *f, struct child *child)
+{
+	if (child->mailbox) {
+		child->is_open = mmap(NULL, sizeof(bool), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (child->is_open == MAP_FAILED)
+			return false;
+		(void)frame_value_copy(f, SESSION_START_SESSION, child->session, sizeof child->session);
+	}
+	child->pid = fork();
+	if (!child->pid)
+		_exit(run_child(f, child->is_open));
+	if (child->mailbox && child->pid > 0)
+		madvise(child->is_open, sizeof(bool), MADV_DONTFORK);
+	else if (child->mailbox)
+		munmap(child->is_open, sizeof(bool));
+	return child->pid > 0;
+}
+
 /* Without a child the descriptor is closed, and whoever waits at its other end says "later". */
 static void start_child(const struct frame *f)
 {
 	uint64_t mailbox = mailbox_of(f);
-	pid_t pid;
+	struct child *child;
 
 	reap();
+	make_room();
 	if (starter.count == SESSIONS_MAX) {
 		log_refused(f, "as many sessions run as may");
 		return;
@@ -171,13 +233,12 @@ static void start_child(const struct frame *f)
 		log_refused(f, "as many sessions of this mailbox run as may");
 		return;
 	}
-	pid = fork();
-	if (!pid)
-		_exit(run_child(f));
-	if (pid < 0)
-		log_refused(f, "unable to fork");
+	child = &starter.children[starter.count];
+	*child = (struct child){ .mailbox = mailbox, .began_ms = time_monotonic_ms() };
+	if (fork_child(f, child))
+		starter.count++;
 	else
-		starter.children[starter.count++] = (struct child){ .pid = pid, .mailbox = mailbox };
+		log_refused(f, "unable to fork");
 }
 
 static int starter_run(int fd)

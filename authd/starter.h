@@ -9,6 +9,7 @@
 
 enum {
 	SESSIONS_MAX = 2000,		/* children of all kinds */
+	SESSIONS_SPARE = 100,		/* when no more places are free, sessions that wait for their mailboxes give way */
 	SESSIONS_OF_MAILBOX = 4,	/* one has it; the others wait for its end, or all for a file server that is away */
 	PROGRAM_SECONDS_MAX = 30,
 };

@@ -265,3 +265,34 @@ lines_are() { [[ $(wc -l <"$SUITE/results") == "$1" ]]; }
 }
 sessions_are() { [[ $(pgrep -cx pop3-session -s "$(suite_pid pop3d)") == "$1" ]]; }
 refused_are() { [[ $(grep -c 'no-session session=.* user=bob@local.example why="as many sessions of this mailbox run as may"' "$SUITE/stderr/pop3d") == "$1" ]]; }
+
+@test "many mailboxes on a dead mount do not take all places for sessions for long" {
+	[[ $(id -u) == 0 ]] || return 0
+	export SUITE_SERVICES=pop3d
+	for ((i = 0; i < 500; i++)); do suite_add_mailbox "u$i" "::$SUITE/server/u$i:"; done
+	$DAWK update >/dev/null
+	dead_mount "$SUITE/server"
+	BIN=${DAWK_PLAIN_BIN:-$BIN}	# 2,000 processes of sanitizers take longer than they have
+	suite_run
+	/usr/bin/python3 - "$POP3_PORT" "$SUITE/stderr/pop3d" <<-'PY' >"$SUITE/logins" 3>&- &
+		import resource, signal, socket, sys, time
+		resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+		crowd = []
+		for i in range(2000):
+		    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
+		    s.sendall(b"USER u%d\r\nPASS secret\r\n" % (i % 500))
+		    crowd.append(s)
+		    while i % 100 == 99 and open(sys.argv[2]).read().count("authd login ") <= i:	# more at once are put off
+		        time.sleep(0.1)
+		print("all", flush=True)
+		signal.pause()
+	PY
+	crowd=$!
+	wait_until grep -q all "$SUITE/logins"
+	wait_until one_gives_way
+	wait_until alice_logs_in
+	kill "$crowd"
+	mount_is_back
+}
+one_gives_way() { alice_logs_in || :; logged pop3d 'authd session-gave-way session=[^ ]* seconds=[1-9][0-9]'; }
+alice_logs_in() { printf 'S: +OK\nC: USER alice\nS: +OK\nC: PASS secret\nS: +OK maildrop\nC: QUIT\nS: +OK\n' | talk pop3d >/dev/null 2>&1; }
