@@ -63,6 +63,8 @@ static inline const char *maildrop_name(const struct maildrop *drop, const struc
 	return drop->names.s + message->name;
 }
 
+/* The message whose name up to ':' is that of LENGTH bytes at NAME; NULL: none. */
+struct message *maildrop_find(const struct maildrop *drop, const char *name, size_t length);
 /* Opens a message's file for reading; looks for its new name when another program renamed it.
  * RESULT_END: it is gone; RESULT_RETRY, RESULT_NEVER with WHY. */
 enum result maildrop_open_message(struct maildrop *drop, struct message *message, int *fd, struct why *why);

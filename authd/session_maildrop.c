@@ -83,15 +83,17 @@ static bool add_message(struct maildrop *drop, bool is_new, const char *name, si
 	return true;
 }
 
-static struct message *find_message(struct maildrop *drop, uint64_t time_key, const char *unique, size_t length)
+struct message *maildrop_find(const struct maildrop *drop, const char *name, size_t length)
 {
 	size_t low = 0, high = drop->count;
+	struct name_facts facts;
 
+	name_parse(name, length, &facts);
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		struct message *m = &drop->messages[middle];
-		int order = m->time_key != time_key ? (m->time_key < time_key ? -1 : 1)
-		                                    : compare_unique(drop, m, unique, length);
+		int order = m->time_key != facts.time_key ? (m->time_key < facts.time_key ? -1 : 1)
+		                                          : compare_unique(drop, m, name, facts.unique_length);
 		if (!order)
 			return m;
 		if (order < 0)
@@ -105,11 +107,8 @@ static struct message *find_message(struct maildrop *drop, uint64_t time_key, co
 /* On a second listing: notes where a known message lies now. */
 static bool renew_message(struct maildrop *drop, bool is_new, const char *name, size_t length)
 {
-	struct name_facts facts;
-	struct message *message;
+	struct message *message = maildrop_find(drop, name, length);
 
-	name_parse(name, length, &facts);
-	message = find_message(drop, facts.time_key, name, facts.unique_length);
 	if (!message)
 		return true;	/* came after the login: RFC 1939 8, not part of this session */
 	message->is_gone = false;

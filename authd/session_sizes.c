@@ -11,26 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SIZES_BYTES_MAX = 256 << 20, SIZES_BLOCK = 64 * 1024 };
+/* A row is at most 20 digits, a name and two bytes. There is room for more rows than messages, since some go. */
+enum { SIZES_BYTES_MAX = 256 << 20, SIZES_ROW_BYTES = 300, SIZES_SPARE_BYTES = 64 * 1024, SIZES_BLOCK = 64 * 1024 };
 
-struct remembered {
-	const char *name;
-	size_t length;
-	uint64_t octets;
-};
-
-static int compare_remembered(const void *left, const void *right)
+static bool is_cache(const struct maildrop *drop, const struct stat *status)
 {
-	const struct remembered *a = left, *b = right;
-	size_t common = a->length < b->length ? a->length : b->length;
-	int order = memcmp(a->name, b->name, common);
-
-	if (order)
-		return order;
-	return a->length < b->length ? -1 : a->length > b->length;
+	return S_ISREG(status->st_mode) && status->st_size > 0 && status->st_size <= SIZES_BYTES_MAX &&
+	       (uint64_t)status->st_size <= drop->count * SIZES_ROW_BYTES + SIZES_SPARE_BYTES;
 }
 
-/* The whole cache in memory; NULL: none, or not ours. */
+/* The whole cache in memory; NULL: none, or one that is not ours or far too large for these messages. */
 static char *read_cache(const struct maildrop *drop, size_t *length)
 {
 	int fd = openat(drop->root, "dawk-pop3.sizes", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -41,7 +31,7 @@ static char *read_cache(const struct maildrop *drop, size_t *length)
 	if (fd < 0)
 		return NULL;
 	*length = 0;
-	if (!fstat(fd, &status) && S_ISREG(status.st_mode) && status.st_size > 0 && status.st_size <= SIZES_BYTES_MAX)
+	if (!fstat(fd, &status) && is_cache(drop, &status))
 		bytes = malloc((size_t)status.st_size);
 	while (bytes && *length < (size_t)status.st_size &&
 	       (got = read(fd, bytes + *length, (size_t)status.st_size - *length)) > 0)
@@ -50,54 +40,23 @@ static char *read_cache(const struct maildrop *drop, size_t *length)
 	return bytes;
 }
 
-static bool take_line(const char **at, const char *end, struct remembered *row)
+static void apply_line(struct maildrop *drop, const char *line, size_t length)
 {
-	const char *newline = memchr(*at, '\n', (size_t)(end - *at));
-	const char *line = *at, *blank;
+	const char *blank = memchr(line, ' ', length);
+	struct message *message;
+	uint64_t octets;
 
-	if (!newline)
-		return false;
-	*at = newline + 1;
-	blank = memchr(line, ' ', (size_t)(newline - line));
-	row->length = 0;
-	if (!blank || !text_to_number(line, (size_t)(blank - line), &row->octets))
-		return true;
-	row->name = blank + 1;
-	row->length = (size_t)(newline - row->name);
-	return true;
-}
-
-static size_t parse_cache(const char *bytes, size_t length, struct remembered *rows, size_t most)
-{
-	const char *at = bytes, *end = bytes + length;
-	size_t count = 0;
-
-	while (count < most && take_line(&at, end, &rows[count]))
-		if (rows[count].length)
-			count++;
-	qsort(rows, count, sizeof *rows, compare_remembered);
-	return count;
-}
-
-static void apply_rows(struct maildrop *drop, const struct remembered *rows, size_t count)
-{
-	for (size_t i = 0; i < drop->count && count; i++) {
-		struct message *m = &drop->messages[i];
-		struct remembered key = { maildrop_name(drop, m), m->unique_length, 0 };
-		const struct remembered *found;
-
-		if (m->octets != MAILDROP_OCTETS_UNKNOWN)
-			continue;
-		found = bsearch(&key, rows, count, sizeof *rows, compare_remembered);
-		if (found)
-			m->octets = found->octets;
-	}
+	if (!blank || !text_to_number(line, (size_t)(blank - line), &octets))
+		return;
+	message = maildrop_find(drop, blank + 1, length - (size_t)(blank + 1 - line));
+	if (message && message->octets == MAILDROP_OCTETS_UNKNOWN)
+		message->octets = octets;
 }
 
 void sizes_load(struct maildrop *drop)
 {
-	struct remembered *rows;
-	size_t length = 0, lines = 0;
+	const char *at, *newline;
+	size_t length = 0;
 	char *bytes;
 
 	if (drop->has_sizes)
@@ -106,12 +65,8 @@ void sizes_load(struct maildrop *drop)
 	bytes = read_cache(drop, &length);
 	if (!bytes)
 		return;
-	for (const char *at = bytes; (at = memchr(at, '\n', (size_t)(bytes + length - at))); at++)
-		lines++;
-	rows = calloc(lines ? lines : 1, sizeof *rows);
-	if (rows)
-		apply_rows(drop, rows, parse_cache(bytes, length, rows, lines));
-	free(rows);
+	for (at = bytes; (newline = memchr(at, '\n', (size_t)(bytes + length - at))); at = newline + 1)
+		apply_line(drop, at, (size_t)(newline - at));
 	free(bytes);
 }
 

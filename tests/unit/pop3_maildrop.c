@@ -137,6 +137,38 @@ static void a_failed_listing_loses_none(void)
 	maildrop_close(&drop);
 }
 
+/* Of a file of two bytes that stands last in a cache with FOREIGN rows of 15 bytes of other messages. */
+static uint64_t octets_beside(size_t foreign)
+{
+	static char cache[6000 * 15 + 64];
+	struct maildrop drop;
+	struct message *message;
+	struct why why = { 0 };
+	uint64_t octets;
+	size_t length = 0;
+
+	for (size_t i = 0; i < foreign; i++)
+		length += (size_t)snprintf(cache + length, sizeof cache - length, "7 %07zu.M1.h\n", i);
+	snprintf(cache + length, sizeof cache - length, "x\n1x 40.M1P1.h\n1000 40.M1P1.h\n2000 40.M1P1.h");
+	touch("dawk-pop3.sizes", cache);
+	CHECK(maildrop_open(folder, &drop, &why) == RESULT_OK && drop.count < 10);
+	message = maildrop_find(&drop, "40.M1P1.h", 9);
+	CHECK(message != NULL);
+	maildrop_size_message(&drop, message);
+	octets = message->octets;
+	maildrop_close(&drop);
+	return octets;
+}
+
+/* Its owner can write it: one larger than these messages can need is not taken into memory. */
+static void a_cache_of_sizes_is_believed_up_to_what_the_messages_can_need(void)
+{
+	touch("cur/40.M1P1.h:2,S", "a\n");
+	CHECK(octets_beside(0) == 1000);
+	CHECK(octets_beside(4000) == 1000);
+	CHECK(octets_beside(6000) == 3);
+}
+
 /* More than are asked for at a time; one is moved by another program meanwhile, one is removed. */
 static void sizes_of_many_are_counted(void)
 {
@@ -175,6 +207,7 @@ int main(void)
 	UNIT_RUN(unique_ids);
 	UNIT_RUN(maildrops);
 	UNIT_RUN(a_failed_listing_loses_none);
+	UNIT_RUN(a_cache_of_sizes_is_believed_up_to_what_the_messages_can_need);
 	UNIT_RUN(sizes_of_many_are_counted);
 	return unit_end();
 }
