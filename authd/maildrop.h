@@ -49,6 +49,7 @@ struct maildrop {
 	struct message *messages;
 	size_t count, size;
 	stralloc names;
+	size_t fresh_names;	/* bytes of these when they were last written, each once */
 	bool has_sizes;		/* the size cache was read already */
 };
 

@@ -104,6 +104,28 @@ struct message *maildrop_find(const struct maildrop *drop, const char *name, siz
 	return NULL;
 }
 
+/* Names that messages had before are left behind where they were: once these are half of all, the rest is written afresh. */
+static bool drop_old_names(struct maildrop *drop)
+{
+	stralloc names = { 0 };
+
+	if (drop->names.len <= 2 * drop->fresh_names)
+		return true;
+	for (size_t i = 0; i < drop->count; i++)
+		if (!text_append(&names, maildrop_name(drop, &drop->messages[i]), drop->messages[i].name_length + 1)) {
+			free(names.s);
+			return false;
+		}
+	for (size_t i = 0, at = 0; i < drop->count; i++) {
+		drop->messages[i].name = (uint32_t)at;
+		at += drop->messages[i].name_length + 1;
+	}
+	free(drop->names.s);
+	drop->names = names;
+	drop->fresh_names = names.len;
+	return true;
+}
+
 /* On a second listing: notes where a known message lies now. */
 static bool renew_message(struct maildrop *drop, bool is_new, const char *name, size_t length)
 {
@@ -115,7 +137,7 @@ static bool renew_message(struct maildrop *drop, bool is_new, const char *name, 
 	message->is_new = is_new;
 	if (!strcmp(maildrop_name(drop, message), name))
 		return true;
-	return append_name(drop, message, name, length);
+	return drop_old_names(drop) && append_name(drop, message, name, length);
 }
 
 static enum result visit_entries(struct maildrop *drop, bool is_new, const char *buffer, ssize_t got,
@@ -182,6 +204,7 @@ static void sort_messages(struct maildrop *drop)
 		drop->messages[kept++] = *m;
 	}
 	drop->count = kept;
+	drop->fresh_names = drop->names.len;
 }
 
 /* On a full or read-only disk the folder itself is locked: who has no room must be able to make some. */

@@ -137,6 +137,36 @@ static void a_failed_listing_loses_none(void)
 	maildrop_close(&drop);
 }
 
+/* Other programs may set flags all the time: what a message was called before takes no room. */
+static void old_names_are_not_kept(void)
+{
+	static const char *const flags[] = { "S", "FS", "" };
+	char from[300] = "", to[300];
+	struct maildrop drop;
+	struct message *moved;
+	struct why why = { 0 };
+	size_t first;
+	int fd;
+
+	touch("cur/32.M1P1.h:2,", "c\n");
+	snprintf(from, sizeof from, "%s/cur/32.M1P1.h:2,", folder);
+	CHECK(maildrop_open(folder, &drop, &why) == RESULT_OK);
+	first = drop.names.len;
+	moved = maildrop_find(&drop, "32.M1P1.h", 9);
+	for (int i = 0; i < 300; i++) {
+		snprintf(to, sizeof to, "%s/cur/32.M1P1.h:2,%s", folder, flags[i % 3]);
+		if (rename(from, to) || maildrop_open_message(&drop, moved, &fd, &why) != RESULT_OK || close(fd))
+			CHECK(!"it is found again");
+		memcpy(from, to, sizeof from);
+	}
+	CHECK(drop.names.len <= 3 * first);
+	for (size_t i = 0; i < drop.count; i++)
+		CHECK(maildrop_find(&drop, maildrop_name(&drop, &drop.messages[i]), strlen(maildrop_name(&drop, &drop.messages[i]))) == &drop.messages[i]);
+	CHECK_STRING(maildrop_name(&drop, moved), "32.M1P1.h:2,");
+	CHECK(!unlink(from));
+	maildrop_close(&drop);
+}
+
 /* Of a file of two bytes that stands last in a cache with FOREIGN rows of 15 bytes of other messages. */
 static uint64_t octets_beside(size_t foreign)
 {
@@ -207,6 +237,7 @@ int main(void)
 	UNIT_RUN(unique_ids);
 	UNIT_RUN(maildrops);
 	UNIT_RUN(a_failed_listing_loses_none);
+	UNIT_RUN(old_names_are_not_kept);
 	UNIT_RUN(a_cache_of_sizes_is_believed_up_to_what_the_messages_can_need);
 	UNIT_RUN(sizes_of_many_are_counted);
 	return unit_end();
