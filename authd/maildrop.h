@@ -41,6 +41,7 @@ struct message {
 	bool is_new;		/* in new/, else cur/ */
 	bool is_deleted;	/* by DELE, until RSET */
 	bool is_gone;		/* removed by somebody else */
+	bool is_unmeasured;	/* its file could not be read: octets is 0 in this session, and not remembered */
 };
 
 struct maildrop {
@@ -69,7 +70,7 @@ struct message *maildrop_find(const struct maildrop *drop, const char *name, siz
 /* Opens a message's file for reading; looks for its new name when another program renamed it.
  * RESULT_END: it is gone; RESULT_RETRY, RESULT_NEVER with WHY. */
 enum result maildrop_open_message(struct maildrop *drop, struct message *message, int *fd, struct why *why);
-/* Fills message->octets, from the cache or by reading the file; a message that can't be read counts 0. */
+/* Fills message->octets, from the cache or by reading the file; a message that can't be read counts 0 in this session. */
 void maildrop_size_message(struct maildrop *drop, struct message *message);
 /* The same for all, and remembers in the cache what had to be read. */
 void maildrop_size_all(struct maildrop *drop);

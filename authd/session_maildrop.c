@@ -336,22 +336,27 @@ enum result maildrop_open_message(struct maildrop *drop, struct message *message
 	return why_set(why, RESULT_END, "another program removed this message");
 }
 
-/* FD: its file, or -1: not open yet. */
-static void count_file(struct maildrop *drop, struct message *message, int fd)
+/* FD: its file, or -1: not open yet. false: it can't be read now, and counts 0. */
+static bool count_file(struct maildrop *drop, struct message *message, int fd)
 {
 	struct why why;
 
 	message->octets = 0;
+	message->is_unmeasured = true;
 	if (fd < 0 && maildrop_open_message(drop, message, &fd, &why) != RESULT_OK)
-		return;
-	if (content_measure(fd, &message->octets, &why) != RESULT_OK)
+		return false;
+	if (content_measure(fd, &message->octets, &why) == RESULT_OK)
+		message->is_unmeasured = false;
+	else
 		message->octets = 0;
 	close(fd);
+	return !message->is_unmeasured;
 }
 
-/* All are asked for before the first is read, so that the disk fetches them side by side. */
-static void count_files(struct maildrop *drop, struct message *const *messages, size_t count)
+/* All are asked for before the first is read, so that the disk fetches them side by side. false: none can be read now. */
+static bool count_files(struct maildrop *drop, struct message *const *messages, size_t count)
 {
+	bool has_read = false;
 	int fds[AHEAD_FILES];
 
 	for (size_t i = 0; i < count; i++) {
@@ -360,7 +365,8 @@ static void count_files(struct maildrop *drop, struct message *const *messages, 
 			posix_fadvise(fds[i], 0, AHEAD_BYTES, POSIX_FADV_WILLNEED);
 	}
 	for (size_t i = 0; i < count; i++)
-		count_file(drop, messages[i], fds[i]);
+		has_read |= count_file(drop, messages[i], fds[i]);
+	return has_read;
 }
 
 void maildrop_size_message(struct maildrop *drop, struct message *message)
@@ -384,9 +390,8 @@ void maildrop_size_all(struct maildrop *drop)
 		if (message->octets == MAILDROP_OCTETS_UNKNOWN)
 			unknown[count++] = message;
 		if (count == AHEAD_FILES || (count && i + 1 == drop->count)) {
-			count_files(drop, unknown, count);
+			has_read |= count_files(drop, unknown, count);
 			count = 0;
-			has_read = true;
 		}
 	}
 	if (has_read)

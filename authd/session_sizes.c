@@ -80,7 +80,7 @@ static bool write_rows(const struct maildrop *drop, int fd)
 		struct name_facts facts;
 
 		name_parse(maildrop_name(drop, m), m->name_length, &facts);
-		if (facts.octets != MAILDROP_OCTETS_UNKNOWN || m->octets == MAILDROP_OCTETS_UNKNOWN || m->is_gone)
+		if (facts.octets != MAILDROP_OCTETS_UNKNOWN || m->octets == MAILDROP_OCTETS_UNKNOWN || m->is_unmeasured || m->is_gone)
 			continue;
 		is_good = text_append_number(&text, m->octets) && text_append(&text, " ", 1) &&
 		          text_append(&text, maildrop_name(drop, m), m->unique_length) && text_append(&text, "\n", 1);

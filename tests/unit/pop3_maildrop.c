@@ -199,6 +199,29 @@ static void a_cache_of_sizes_is_believed_up_to_what_the_messages_can_need(void)
 	CHECK(octets_beside(6000) == 3);
 }
 
+/* A file that can't be read now, here a link, may be readable in the next session. */
+static void what_could_not_be_read_is_not_remembered(void)
+{
+	struct maildrop drop;
+	struct why why = { 0 };
+	char path[300];
+
+	touch("cur/41.M1P1.h", "abc\n");
+	snprintf(path, sizeof path, "%s/cur/42.M1P1.h", folder);
+	CHECK(!symlink("41.M1P1.h", path));
+	CHECK(maildrop_open(folder, &drop, &why) == RESULT_OK);
+	maildrop_size_all(&drop);
+	CHECK(maildrop_find(&drop, "41.M1P1.h", 9)->octets == 5);
+	CHECK(maildrop_find(&drop, "42.M1P1.h", 9)->octets == 0);
+	maildrop_close(&drop);
+	CHECK(!unlink(path));
+	touch("cur/42.M1P1.h", "abcd\n");
+	CHECK(maildrop_open(folder, &drop, &why) == RESULT_OK);
+	maildrop_size_all(&drop);
+	CHECK(maildrop_find(&drop, "42.M1P1.h", 9)->octets == 6);
+	maildrop_close(&drop);
+}
+
 /* More than are asked for at a time; one is moved by another program meanwhile, one is removed. */
 static void sizes_of_many_are_counted(void)
 {
@@ -239,6 +262,7 @@ int main(void)
 	UNIT_RUN(a_failed_listing_loses_none);
 	UNIT_RUN(old_names_are_not_kept);
 	UNIT_RUN(a_cache_of_sizes_is_believed_up_to_what_the_messages_can_need);
+	UNIT_RUN(what_could_not_be_read_is_not_remembered);
 	UNIT_RUN(sizes_of_many_are_counted);
 	return unit_end();
 }
