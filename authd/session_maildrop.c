@@ -44,11 +44,13 @@ static int compare_messages(const void *left, const void *right, void *context)
 
 static bool append_name(struct maildrop *drop, struct message *message, const char *name, size_t length)
 {
-	if (drop->names.len > UINT32_MAX - MAILDROP_NAME_MAX - 1)
+	size_t at = drop->names.len;
+
+	if (at > UINT32_MAX - MAILDROP_NAME_MAX - 1 || !stralloc_catb(&drop->names, name, length + 1))	/* with its NUL */
 		return false;
-	message->name = (uint32_t)drop->names.len;
+	message->name = (uint32_t)at;
 	message->name_length = (uint8_t)length;
-	return stralloc_catb(&drop->names, name, length + 1);	/* with its NUL */
+	return true;
 }
 
 static bool grow_messages(struct maildrop *drop)

@@ -167,6 +167,44 @@ static void old_names_are_not_kept(void)
 	maildrop_close(&drop);
 }
 
+/* In libowfat's place. */
+static bool has_no_memory;
+
+int stralloc_catb(stralloc *text, const char *bytes, size_t length)
+{
+	if (has_no_memory || !stralloc_readyplus(text, length))
+		return 0;
+	memcpy(text->s + text->len, bytes, length);
+	text->len += length;
+	return 1;
+}
+
+static void a_listing_short_of_memory_leaves_names_as_they_were(void)
+{
+	struct maildrop drop;
+	struct message *moved;
+	struct why why = { 0 };
+	char from[300], to[300];
+	int fd;
+
+	touch("new/33.M1P1.h", "d\n");
+	snprintf(from, sizeof from, "%s/new/33.M1P1.h", folder);
+	snprintf(to, sizeof to, "%s/cur/33.M1P1.h:2,FS", folder);
+	CHECK(maildrop_open(folder, &drop, &why) == RESULT_OK);
+	moved = maildrop_find(&drop, "33.M1P1.h", 9);
+	CHECK(!rename(from, to));
+	has_no_memory = true;
+	CHECK(maildrop_open_message(&drop, moved, &fd, &why) == RESULT_RETRY);
+	has_no_memory = false;
+	CHECK(moved->name < drop.names.len && moved->name_length == 9);
+	CHECK(moved->name < drop.names.len && !strcmp(maildrop_name(&drop, moved), "33.M1P1.h"));
+	CHECK(maildrop_open_message(&drop, moved, &fd, &why) == RESULT_OK);
+	close(fd);
+	CHECK_STRING(maildrop_name(&drop, moved), "33.M1P1.h:2,FS");
+	CHECK(!unlink(to));
+	maildrop_close(&drop);
+}
+
 /* Of a file of two bytes that stands last in a cache with FOREIGN rows of 15 bytes of other messages. */
 static uint64_t octets_beside(size_t foreign)
 {
@@ -261,6 +299,7 @@ int main(void)
 	UNIT_RUN(maildrops);
 	UNIT_RUN(a_failed_listing_loses_none);
 	UNIT_RUN(old_names_are_not_kept);
+	UNIT_RUN(a_listing_short_of_memory_leaves_names_as_they_were);
 	UNIT_RUN(a_cache_of_sizes_is_believed_up_to_what_the_messages_can_need);
 	UNIT_RUN(what_could_not_be_read_is_not_remembered);
 	UNIT_RUN(sizes_of_many_are_counted);
