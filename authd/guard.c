@@ -78,7 +78,7 @@ static struct guard_entry *find_or_make(struct guard_entry table[GUARD_SETS][GUA
 	for (int i = 1; i < GUARD_WAYS; i++)
 		if (is_less(&set[i], entry))
 			entry = &set[i];
-	*entry = (struct guard_entry){ .key = key, .since_ms = now_ms };
+	*entry = (struct guard_entry){ .key = key, .since_ms = now_ms, .spared_ms = now_ms };
 	return entry;
 }
 
@@ -114,14 +114,33 @@ enum guard_block guard_ask(struct guard *guard, const char *name, const struct a
 	return GUARD_FREE;
 }
 
+static bool is_spared(struct guard_entry *entry, uint64_t now_ms)
+{
+	uint64_t rest = now_ms - entry->spared_ms, most = (uint64_t)GUARD_SPARE_MS * GUARD_SPARES_MAX;
+
+	if (rest < GUARD_SPARE_MS)
+		return false;
+	entry->spared_ms = now_ms - (rest < most ? rest : most) + GUARD_SPARE_MS;
+	return true;
+}
+
+static bool is_further_guess(struct guard_entry *entry, uint64_t guess, uint64_t now_ms)
+{
+	bool is_same = guess == entry->guess;
+
+	if (!guess)
+		return !is_spared(entry, now_ms);
+	entry->guess = guess;
+	return !is_same;
+}
+
 /* true: a block begins. */
 static bool count(const struct guard *guard, struct guard_entry *entry, uint32_t limit, uint64_t guess, uint64_t now_ms)
 {
-	bool is_new_guess = guess == 0 || guess != entry->guess;
+	bool is_further = is_further_guess(entry, guess, now_ms);
 
 	forget(guard, entry, now_ms);
-	entry->guess = guess;
-	if (!is_new_guess || entry->until_ms)
+	if (!is_further || entry->until_ms)
 		return false;
 	if (++entry->failures < limit)
 		return false;

@@ -11,6 +11,8 @@ enum {
 	GUARD_ADDRESS_FACTOR = 3,		/* an address may fail so many times more often than a name from one network */
 	GUARD_NAME_FACTOR = 10,			/* and a name from everywhere */
 	GUARD_FORGET_MS = 3600 * 1000,		/* one failure is forgotten in this time over the limit */
+	GUARD_SPARE_MS = 120 * 1000,		/* of guesses that are not known one in this time does not count, */
+	GUARD_SPARES_MAX = 3,			/* and so many at once after a rest */
 	GUARD_KNOWN_MS = 30 * 24 * 3600 * 1000U,	/* how long a network where the password was right is known */
 };
 
@@ -24,14 +26,16 @@ struct guard {
 		uint64_t key;			/* 0: free */
 		uint64_t since_ms;		/* failures are counted, known, since then */
 		uint64_t until_ms;		/* shut out; 0: not */
-		uint64_t guess;			/* of the last failure: the same one again is no further guess */
+		uint64_t guess;			/* the last that was known: the same one again is no further guess */
+		uint64_t spared_ms;		/* failures by guesses that are not known are spared since then; it moves on with each */
 		uint32_t failures;
 	} addresses[GUARD_SETS][GUARD_WAYS], pairs[GUARD_SETS][GUARD_WAYS], names[GUARD_SETS][GUARD_WAYS], known[GUARD_SETS][GUARD_WAYS];
 };
 
 /* May NAME (folded, as given; "": the token will tell) log in from IP now? *LEFT_MS: how long not. */
 enum guard_block guard_ask(struct guard *guard, const char *name, const struct address_ip *ip, uint64_t now_ms, uint64_t *left_ms);
-/* A failure. GUESS: a digest of what was tried, 0 for not known. Returns the block that begins with it. */
+/* A failure. GUESS: a digest of what was tried, 0 for not known: a mail program that asks every few minutes with an old
+ * secret, whose proofs are unlike each other, is told from who tries many by the time between them. Returns the block that begins with it. */
 enum guard_block guard_fail(struct guard *guard, const char *name, const struct address_ip *ip, uint64_t guess, uint64_t now_ms);
 /* The password was right: its network is known from now on, failures from there are forgotten. */
 void guard_succeed(struct guard *guard, const char *name, const struct address_ip *ip, uint64_t now_ms);

@@ -170,13 +170,13 @@ static void login_end_slowly(struct login *login, enum login_verdict verdict)
 	login_free(login);	/* and its password, at once */
 }
 
-/* Of a password or token; SCRAM's proofs are unlike each other. */
+/* Of a password or token; proofs that somebody knows one are unlike each other. */
 static uint64_t guess_of(const struct login *login)
 {
 	struct cache_mark mark;
 	uint64_t guess;
 
-	if (!login->secret || login->scram)
+	if (!login->secret || mechanism_is_proof(login->mechanism))
 		return 0;
 	mark = cache_mark(&logins.cache, guarded_name(login), login->secret, "", 0);
 	memcpy(&guess, mark.bytes, sizeof guess);

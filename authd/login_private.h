@@ -90,6 +90,8 @@ const char *mechanism_name(const struct mechanism *mechanism);
 /* RESPONSE is NULL where the client gave none with its command. May end LOGIN. */
 void mechanism_step(struct login *login, const char *response, size_t length);
 bool mechanism_is_bearer(const struct mechanism *mechanism);
+/* APOP, SCRAM: what the client says of one secret is never twice the same. */
+bool mechanism_is_proof(const struct mechanism *mechanism);
 /* The token was refused: RFC 7628 3.2.2. */
 void mechanism_token_refused(struct login *login);
 void scram_login_free(struct login *login);

@@ -251,6 +251,11 @@ bool mechanism_is_bearer(const struct mechanism *mechanism)
 	return mechanism->is_bearer;
 }
 
+bool mechanism_is_proof(const struct mechanism *mechanism)
+{
+	return mechanism->step == apop || mechanism->step == scram;
+}
+
 void mechanism_step(struct login *login, const char *response, size_t length)
 {
 	const char *prompt = login->mechanism->prompt;

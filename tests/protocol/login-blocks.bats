@@ -13,6 +13,8 @@ setup_net() {
 setup() {
 	suite_make --set 'clear-login = any' --set 'pop3d-workers = 1' --set 'login-failure-limit = 3' --set 'login-block = 20s'
 	sed -i 's/^listen-pop3 .*/listen-pop3 = 192.0.2.1:110/; s/^listen-smtp .*/listen-smtp = 192.0.2.1:25/' "$SUITE/etc/dawk.conf"
+	printf 'alice@local.example:apop:apop:tellnobody\n' >>"$SUITE/etc/secrets"
+	$DAWK update
 	setup_net
 	export SUITE_SERVICES=
 	setsid nsenter --net="/proc/$NET_PID/ns/net" "$BIN/pop3d" -c "$SUITE/etc/dawk.conf" </dev/null >>"$SUITE/stderr/pop3d" 2>&1 3>&- 4>&- 5>&- 6>&- &
@@ -32,6 +34,16 @@ log_in() {	# FROM USER PASSWORD
 		began = time.monotonic()
 		s.sendall(b"PASS " + sys.argv[3].encode() + b"\r\n")
 		print(f.readline().decode().strip(), int(time.monotonic() - began))
+	EOF
+}
+log_in_by_apop() {	# FROM USER SECRET
+	in_net timeout 60 /usr/bin/python3 - "$@" <<-'EOF'
+		import hashlib, re, socket, sys
+		s = socket.create_connection(("192.0.2.1", 110), 50, (sys.argv[1], 0))
+		f = s.makefile("rb"); stamp = re.search(rb"<.*>", f.readline()).group()
+		digest = hashlib.md5(stamp + sys.argv[3].encode()).hexdigest()
+		s.sendall(f"APOP {sys.argv[2]} {digest}\r\n".encode())
+		print(f.readline().decode().strip())
 	EOF
 }
 is_right()   { [[ $(log_in "$@") == +OK* ]]; }
@@ -74,6 +86,19 @@ is_blocked() { [[ $(log_in "$@") == '-ERR [SYS/TEMP] too many logins failed'* ]]
 	is_blocked 203.0.113.6 bob secret
 	is_right 203.0.113.5 bob secret
 	wait_until logged pop3d 'login-shut-out .*client=203.0.113.6 .*by=address'
+}
+
+# How long a program has to wait between its polls tests/unit/guard.c tells.
+@test "an old APOP secret is no further password of a program that then says its old one; many at once are guesses" {
+	[[ $(log_in_by_apop 198.51.100.7 alice tellnobody) == +OK* ]]
+	is_wrong 198.51.100.9 alice stale
+	[[ $(log_in_by_apop 198.51.100.9 alice stale) == '-ERR [AUTH]'* ]]
+	is_wrong 198.51.100.9 alice stale
+	is_right 198.51.100.8 alice secret
+	for guess in a b c; do [[ $(log_in_by_apop 203.0.113.5 alice "$guess") == '-ERR [AUTH]'* ]]; done
+	[[ $(log_in_by_apop 203.0.113.6 alice tellnobody) == '-ERR [SYS/TEMP] too many logins failed'* ]]
+	is_blocked 203.0.113.6 alice secret
+	logged pop3d 'login-shut-out .*client=203.0.113.5 .*mechanism=APOP/MD5 by=user-network'
 }
 
 @test "many hosts that guess one name shut it out everywhere but where its owner was before" {

@@ -59,10 +59,70 @@ static void the_same_guess_again_counts_once(void)
 		CHECK(guard_fail(&guard, "alice", &ip, 42, 1000) == GUARD_FREE);
 	CHECK(guard_fail(&guard, "alice", &ip, 43, 1000) == GUARD_FREE);
 	CHECK(guard_fail(&guard, "alice", &ip, 44, 1000) == GUARD_NAME_FROM_NETWORK);
-	start(3);
-	CHECK(guard_fail(&guard, "alice", &ip, 0, 1000) == GUARD_FREE);	/* SCRAM: nobody knows */
+	start(3);	/* a program that tries a proof first, then its password */
+	CHECK(guard_fail(&guard, "alice", &ip, 42, 1000) == GUARD_FREE);
 	CHECK(guard_fail(&guard, "alice", &ip, 0, 1000) == GUARD_FREE);
-	CHECK(guard_fail(&guard, "alice", &ip, 0, 1000) == GUARD_NAME_FROM_NETWORK);
+	CHECK(guard_fail(&guard, "alice", &ip, 42, 1000) == GUARD_FREE);
+	CHECK(guard_fail(&guard, "alice", &ip, 43, 1000) == GUARD_NAME_FROM_NETWORK);
+}
+
+/* The same with APOP or SCRAM, of which nobody can tell that the secret is the same; TIMES at each poll, for two days. */
+static bool may_poll(unsigned limit, unsigned minutes, unsigned times)
+{
+	struct address_ip ip = ip_of("192.0.2.1");
+	bool is_free = true;
+
+	start(limit);
+	for (uint64_t now = 1000; now < 48 * 60 * (uint64_t)MINUTE; now += minutes * (uint64_t)MINUTE)
+		for (unsigned i = 0; i < times; i++)
+			is_free = guard_fail(&guard, "alice", &ip, 0, now + i * 1000) == GUARD_FREE && is_free;
+	return is_free;
+}
+
+static void who_proves_an_old_secret_every_few_minutes_is_not_shut_out(void)
+{
+	CHECK(may_poll(3, 2, 1));
+	CHECK(may_poll(3, 5, 2));
+	CHECK(may_poll(10, 2, 1));
+	CHECK(may_poll(10, 5, 2));
+	CHECK(may_poll(10, 30, 3));
+	CHECK(!may_poll(10, 1, 1));	/* thirty an hour are spared, no more */
+	CHECK(!may_poll(10, 30, 20));
+}
+
+/* How many guesses by proofs, EACH_MS apart, until somebody is shut out. */
+static unsigned guesses_until(enum guard_block *block, uint64_t now, uint64_t each_ms, unsigned names, unsigned hosts)
+{
+	struct address_ip ip = ip_of("10.0.0.1");
+	char name[32];
+	unsigned guesses = 0;
+
+	for (*block = GUARD_FREE; *block == GUARD_FREE && guesses < 1000; guesses++, now += each_ms) {
+		snprintf(name, sizeof name, "user%u", guesses % names);
+		ip.bytes[1] = (uint8_t)(guesses % hosts);
+		*block = guard_fail(&guard, name, &ip, 0, now);
+	}
+	return guesses;
+}
+
+static void who_proves_many_guesses_is_shut_out(void)
+{
+	struct address_ip ip = ip_of("10.0.0.1");
+	enum guard_block block;
+
+	start(10);
+	CHECK(guesses_until(&block, 1000, 0, 1, 1) == 10 && block == GUARD_NAME_FROM_NETWORK);
+	start(10);
+	CHECK(guesses_until(&block, 1000, 10000, 1, 1) == 10 && block == GUARD_NAME_FROM_NETWORK);
+	start(10);
+	CHECK(guesses_until(&block, 1000, MINUTE / 2, 1, 1) < 20 && block == GUARD_NAME_FROM_NETWORK);
+	start(10);
+	CHECK(guesses_until(&block, 1000, 0, 1000, 1) == 10 * GUARD_ADDRESS_FACTOR && block == GUARD_ADDRESS);
+	start(10);
+	CHECK(guesses_until(&block, 1000, 0, 1, 200) == 10 * GUARD_NAME_FACTOR && block == GUARD_NAME);
+	start(10);	/* after a rest */
+	guard_fail(&guard, "user0", &ip, 0, 1000);
+	CHECK(guesses_until(&block, 1000 + 600 * MINUTE, 0, 1, 1) == 10 + GUARD_SPARES_MAX && block == GUARD_NAME_FROM_NETWORK);
 }
 
 static void an_address_that_tries_many_names_is_shut_out(void)
@@ -199,6 +259,8 @@ int main(void)
 {
 	UNIT_RUN(a_name_from_one_network_is_shut_out_and_no_other);
 	UNIT_RUN(the_same_guess_again_counts_once);
+	UNIT_RUN(who_proves_an_old_secret_every_few_minutes_is_not_shut_out);
+	UNIT_RUN(who_proves_many_guesses_is_shut_out);
 	UNIT_RUN(an_address_that_tries_many_names_is_shut_out);
 	UNIT_RUN(the_owner_is_not_locked_out_from_where_he_is_known);
 	UNIT_RUN(success_clears_what_the_owner_mistyped);
