@@ -255,12 +255,19 @@ static bool is_crowded(const struct scheduler *s, const struct site *site, const
 	return site->parked >= limit && (site->parked >= 2 * limit || site_waiting_of(site, m->sender) >= SITE_LANE_FEW);
 }
 
+/* Does all that is known of M stand on disk, and nothing of it wait for the disk? Then it may go and be read again. */
+static bool is_on_disk(const struct message *m)
+{
+	return !m->is_recording && !m->is_stalled && !m->lines.len && !m->record.lines.len && !m->child &&
+	       !m->children.len && !m->record_children.len;
+}
+
 /* A message to one recipient whose site has a long queue lies there by its ID alone. */
 static bool put_into_overflow(struct scheduler *s, struct message *m, struct site *site)
 {
 	struct waiting w = { .is_fresh = m->place == QUEUE_NEW, .maybe_state = m->has_state };
 
-	if (!is_crowded(s, site, m) || m->ready + m->final != m->envelope.recipient_count || m->ready != 1 || m->lines.len)
+	if (!is_crowded(s, site, m) || m->ready + m->final != m->envelope.recipient_count || m->ready != 1 || !is_on_disk(m))
 		return false;
 	memcpy(w.id, m->id, QUEUE_ID_LENGTH);
 	if (!waiting_push_once(&site->overflow, &w))
