@@ -100,7 +100,7 @@ static void record_done(struct record *record)
 		return;
 	}
 	place = load_place_of(s, m->id);	/* it may have moved before something failed */
-	if (record->from != record->to && place != QUEUE_PLACES)
+	if ((record->from != record->to || record->unlinks) && place != QUEUE_PLACES)
 		m->place = place;
 	advance_stall(s, m, "unable-to-record", &record->why);
 }

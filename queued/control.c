@@ -97,6 +97,14 @@ static struct errand *prepare(struct control_client *client, const char *id, enu
 	return errand;
 }
 
+/* It is held, or removed: it waits no more. */
+static void taken_out(struct errand *errand)
+{
+	if (errand->record.result == RESULT_OK)
+		control_forget(errand->scheduler, errand->record.id);
+	errand_answer(errand);
+}
+
 /* A loaded message: when nothing of it is on its way the answer comes with the record. */
 static void wish(struct control_client *client, struct message *m, const char *what)
 {
@@ -120,7 +128,7 @@ static void hold(struct control_client *client, const char *id, struct message *
 	} else if (place == QUEUE_CORRUPT) {
 		control_answer(s, client->number, EX_DATAERR, "%s is corrupt: it is kept, and not tried, already", id);
 	} else if ((errand = prepare(client, id, place, QUEUE_HOLD, "is held"))) {
-		control_forget(s, id);
+		errand->then = taken_out;
 		errand_submit(errand);
 	}
 }
@@ -175,14 +183,13 @@ static void retry(struct control_client *client, const char *id, struct message 
 
 static void discard(struct control_client *client, const char *id, struct message *m, enum queue_place place)
 {
-	struct scheduler *s = client->scheduler;
 	struct errand *errand;
 
 	if (m) {
 		m->wants_removal = true;
 		wish(client, m, "removed");
 	} else if ((errand = prepare(client, id, place, place, "is removed"))) {
-		control_forget(s, id);
+		errand->then = taken_out;
 		errand->record.unlinks = true;
 		scheduler_log("message-removed", id, NULL);
 		errand_submit(errand);
@@ -279,7 +286,9 @@ static bool run_message_verb(struct control_client *client, const struct frame *
 			break;
 	if (i == sizeof message_verbs / sizeof *message_verbs || (!is_id && message_verbs[i].run == retry))
 		return false;
-	if (place == QUEUE_PLACES)
+	if (is_id && errand_find(client->scheduler, id))
+		control_answer(client->scheduler, client->number, EX_TEMPFAIL, "%s is being changed by another command; try again", id);
+	else if (place == QUEUE_PLACES)
 		control_answer(client->scheduler, client->number, EX_DATAERR, "there is no message %s in the queue; `dawk queue list` shows all", id);
 	else
 		message_verbs[i].run(client, id, load_find(client->scheduler, id), place);

@@ -13,14 +13,19 @@
 enum { MESSAGES_TABLE = 4096, LATER_SECONDS = 30 };
 
 /* The random part of an ID spreads well. */
-static size_t bucket_of(const char *id)
+uint32_t load_hash(const char *id)
 {
 	uint32_t h = 0;
 	size_t i;
 
 	for (i = QUEUE_ID_LENGTH - 8; i < QUEUE_ID_LENGTH; i++)
 		h = h * 31 + (unsigned char)id[i];
-	return h % MESSAGES_TABLE;
+	return h;
+}
+
+static size_t bucket_of(const char *id)
+{
+	return load_hash(id) % MESSAGES_TABLE;
 }
 
 struct message *load_find(const struct scheduler *s, const char *id)
@@ -323,6 +328,16 @@ static void let_in(struct scheduler *s, struct message *m, const struct waiting 
 	advance(s, m);
 }
 
+/* Is it loaded, or being changed on disk? Then that goes on with it, or brings it back. */
+static bool is_busy(const struct scheduler *s, const char *id)
+{
+	struct errand *errand = errand_find(s, id);
+
+	if (errand)
+		errand->is_awaited = true;
+	return errand || load_find(s, id);
+}
+
 static void load(struct scheduler *s, const struct waiting *w, bool is_peek)
 {
 	char id[QUEUE_ID_LENGTH + 1] = { 0 };
@@ -332,7 +347,7 @@ static void load(struct scheduler *s, const struct waiting *w, bool is_peek)
 	enum result result;
 
 	memcpy(id, w->id, QUEUE_ID_LENGTH);
-	if (load_find(s, id))
+	if (is_busy(s, id))
 		return;
 	result = read_message(s, w, id, &m, &place, &why);
 	if (result == RESULT_OK && m->envelope.parent && queue_id_is_valid(m->envelope.parent, strlen(m->envelope.parent)))

@@ -215,11 +215,23 @@ static void move_messages(struct recording *r, struct record *batch)
 
 /* ---- 3 and 4: the end ---- */
 
+/* What is not where it was is gone, an earlier try unlinked it, unless somebody moved it: then it is not without its state. */
+static bool is_elsewhere(struct recording *r, const struct record *record)
+{
+	static const enum queue_place places[] = { QUEUE_NEW, QUEUE_CUR, QUEUE_HOLD, QUEUE_CORRUPT };
+	size_t i;
+
+	for (i = 0; i < sizeof places / sizeof *places; i++)
+		if (is_there(r, places[i], record->id))
+			return true;
+	return false;
+}
+
 static void unlink_message(struct recording *r, struct record *record, bool *needs_sync)
 {
 	struct why why = { 0 };
 
-	if (unlinkat(r->queue.place[record->from], record->id, 0) < 0 && errno != ENOENT) {
+	if (unlinkat(r->queue.place[record->from], record->id, 0) < 0 && (errno != ENOENT || is_elsewhere(r, record))) {
 		why_errno(&why, RESULT_RETRY, "unable to unlink %s/%s", queue_place_names[record->from], record->id);
 		fail(record, &why);
 		return;

@@ -38,6 +38,7 @@ enum {
 	SCAN_SECONDS = 30,
 	LINES_MS = 500,			/* results wait that long for company before they are recorded */
 	STALLED_MS = 10000,		/* until what failed here (disk full) is tried again */
+	ERRAND_BUCKETS = 1024,
 	WATCH_SECONDS = 60,		/* between two looks for jobs without an answer */
 	AWAITED_MS = 5000,		/* a helper that was lost is back by then, or not soon */
 	ANSWER_SECONDS = 900,		/* beyond program-timeout, for a job to be answered */
@@ -79,6 +80,7 @@ struct scheduler {
 
 	struct waiting_heap fresh, retry;
 	struct message **table;		/* loaded messages by ID; load.c's */
+	struct errand *errands[ERRAND_BUCKETS];	/* under way, by ID; errand.c's */
 	uint32_t active, active_retries, active_recipients;
 	bool is_retry_turn, is_overflow_turn;
 	uint64_t restored;		/* states that the scan at the start has seen */
@@ -156,6 +158,8 @@ bool load_next(struct scheduler *s);
 bool load_peek(struct scheduler *s);
 /* Messages that wait in overflows, of sites and senders. */
 size_t load_overflowed(struct scheduler *s);
+/* Spreads IDs over buckets. */
+uint32_t load_hash(const char *id);
 struct message *load_find(const struct scheduler *s, const char *id);
 /* Drops a loaded message, which is in no list and not in flight. */
 void load_drop(struct scheduler *s, struct message *m);

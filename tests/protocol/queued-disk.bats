@@ -33,3 +33,81 @@ in_flight() { status_says "transport=locald .* in-flight=$1 "; }
 	wait_until state_says "$m" '^6 delivered'
 	$DAWK status
 }
+
+# A message that was put off, delivered to b@ already.
+put_off_message() {
+	behave 'a@local.example deferred 4.2.0 no' 'busy@local.example deferred 4.2.0 no'
+	m=$(put carol@local.example a@local.example b@local.example)
+	wait_until test -e "$QUEUE/cur/$m"
+	wait_until status_says '^waiting=1 new=0 loaded=0 '
+}
+# The commands have arrived, and what they wait for is the disk.
+ask_while_busy() {
+	ask "$@" status >"$BATS_TEST_TMPDIR/said" 3>&- &
+	asking=$!
+	wait_until grep -qx '0 ' "$BATS_TEST_TMPDIR/said"
+}
+answers() {
+	no_trouble slow
+	wait "$asking"
+	said=$(grep -vx '0 ' "$BATS_TEST_TMPDIR/said" | sort)
+}
+
+@test "while a message is being held its removal is asked to come again, and no history is lost" {
+	odd_start --set 'retry = 1h'
+	put_off_message
+	busy
+	ask_while_busy "hold $m" "remove $m"
+	answers
+	[[ $said == "0 $m is held"$'\n'"75 $m is being changed by another command; try again" ]]
+	[[ -e $QUEUE/hold/$m && -e $QUEUE/state/$m ]]
+	behave
+	$DAWK queue release "$m"
+	wait_until handed_to a@local.example 1
+	wait_until test ! -e "$QUEUE/state/$m"
+	handed_to b@local.example 1
+}
+
+@test "while a message is being released its removal is asked to come again" {
+	odd_start --set 'retry = 1h'
+	put_off_message
+	$DAWK queue hold "$m"
+	busy
+	behave
+	ask_while_busy "release $m" "remove $m"
+	answers
+	[[ $said == "0 $m is due at once"$'\n'"75 $m is being changed by another command; try again" ]]
+	run ! logged queued "message-removed id=$m"
+	wait_until handed_to a@local.example 1
+	wait_until test ! -e "$QUEUE/state/$m"
+	handed_to b@local.example 1
+}
+
+@test "a new message that is being held is not tried, whoever names it meanwhile" {
+	odd_start --set 'retry = 1h'
+	behave 'busy@local.example deferred 4.2.0 no'
+	busy
+	m=$(put_content --no-trigger bob@local.example m@local.example </dev/null)
+	ask_while_busy "hold $m"
+	echo "$m" >"$QUEUE/trigger"
+	put bob@local.example after@local.example
+	wait_until handed_to after@local.example 1
+	answers
+	[[ $said == "0 $m is held" && -e $QUEUE/hold/$m ]]
+	handed_to m@local.example 0
+	$DAWK queue release "$m"
+	wait_until handed_to m@local.example 1
+	wait_until test ! -e "$QUEUE/new/$m"
+	handed_to m@local.example 1
+}
+
+@test "a message whose hold fails for want of a disk is not forgotten" {
+	odd_start --set 'retry = 1h'
+	put_off_message
+	rmdir "$QUEUE/hold"
+	run -75 $DAWK queue hold "$m"
+	[[ $output == *"unable to move $m from cur to hold"* ]]
+	behave
+	$DAWK queue flush
+	wait_until handed_to a@local.example 1
+}

@@ -1,6 +1,6 @@
 /* link: queued/recorder.o queued/record.o */
 /* queued/recorder.c: an unlinking without a state is synced when its time is over, in the midst of what else there is to record.
- * fsync(2) and the clock are ours here: each state takes ten milliseconds. */
+ * fsync(2) and the clock are ours here: each state takes ten milliseconds. queued/record.c: what somebody moved. */
 #include "queued/recorder.h"
 #include "unit.h"
 #include <fcntl.h>
@@ -76,6 +76,32 @@ static void a_sync_does_not_wait_for_all_records(void)
 	loop_free(loop);
 }
 
+static void touch(enum queue_place place, const char *id)
+{
+	int fd = openat(queue.place[place], id, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	CHECK(fd >= 0);
+	close(fd);
+}
+
+static void what_was_moved_away_is_not_done_and_keeps_its_state(void)
+{
+	struct record record = { .id = "1k0t626yc4a07p3dzzzz", .from = QUEUE_CUR, .to = QUEUE_CUR, .unlinks = true, .has_state = true };
+	struct recording recording = { .queue = queue };
+
+	touch(QUEUE_HOLD, record.id);
+	touch(QUEUE_STATE, record.id);
+	record_prepare(&record);
+	record_batch(&recording, &record);
+	CHECK(record.result == RESULT_RETRY);
+	CHECK(!faccessat(queue.place[QUEUE_STATE], record.id, F_OK, 0));
+	unlinkat(queue.place[QUEUE_HOLD], record.id, 0);
+	record_prepare(&record);
+	record_batch(&recording, &record);
+	CHECK(record.result == RESULT_OK);
+	CHECK(faccessat(queue.place[QUEUE_STATE], record.id, F_OK, 0));
+}
+
 int main(void)
 {
 	char folder[] = "/tmp/dawk-unit.XXXXXX", path[64];
@@ -86,6 +112,7 @@ int main(void)
 		CHECK(!mkdir(path, 0700) && (queue.place[place] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0);
 	}
 	UNIT_RUN(a_sync_does_not_wait_for_all_records);
+	UNIT_RUN(what_was_moved_away_is_not_done_and_keeps_its_state);
 	for (int place = 0; place < QUEUE_PLACES; place++) {
 		snprintf(path, sizeof path, "%s/%d", folder, place);
 		CHECK(!rmdir(path));
