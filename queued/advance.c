@@ -198,8 +198,10 @@ static void recorded_end(struct message *m)
 {
 	struct scheduler *s = m->scheduler;
 
-	if (m->wants_removal)
-		control_answer(s, m->client, EX_OK, "%s is removed", m->id);
+	if (m->is_removed)
+		control_answer_waiting(s, m, EX_OK, "is removed");
+	else
+		control_answer_waiting(s, m, EX_DATAERR, "is done: nothing of it is left to hold or remove");
 	s->counters.done++;
 	load_drop(s, m);
 }
@@ -207,7 +209,9 @@ static void recorded_end(struct message *m)
 /* Said before it is done: what is gone from the queue then stands in the log, whatever stops this process in between. */
 static void end(struct scheduler *s, struct message *m)
 {
-	if (!m->is_end_logged && m->wants_removal)
+	if (!m->is_end_logged)
+		m->is_removed = m->wants_removal;
+	if (!m->is_end_logged && m->is_removed)
 		scheduler_log("message-removed", m->id, NULL);
 	else if (!m->is_end_logged)
 		story_done(m);
@@ -219,7 +223,11 @@ static void end(struct scheduler *s, struct message *m)
 static void recorded_hold(struct message *m)
 {
 	scheduler_log("message-held", m->id, NULL);
-	control_answer(m->scheduler, m->client, EX_OK, "%s is held", m->id);
+	if (m->wants_removal) {
+		advance(m->scheduler, m);
+		return;
+	}
+	control_answer_waiting(m->scheduler, m, EX_OK, "is held");
 	load_drop(m->scheduler, m);
 }
 

@@ -21,6 +21,8 @@ struct control_client {
 	struct control_client *next;
 };
 
+#define being_changed "%s is being changed by another command; try again"
+
 /* ---- answers ---- */
 
 static struct control_client *find_client(struct scheduler *s, uint64_t number)
@@ -47,6 +49,18 @@ void control_answer(struct scheduler *s, uint64_t number, int code, const char *
 		};
 		channel_send(&client->channel, FRAME_QUEUE_ANSWER, values, -1, NULL);
 	}
+}
+
+void control_answer_waiting(struct scheduler *s, struct message *m, int code, const char *said)
+{
+	uint64_t number;
+	size_t at;
+
+	for (at = 0; at < m->clients.len; at += sizeof number) {
+		memcpy(&number, m->clients.s + at, sizeof number);
+		control_answer(s, number, code, "%s %s", m->id, said);
+	}
+	m->clients.len = 0;
 }
 
 static void send_row(struct control_client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -110,8 +124,8 @@ static void wish(struct control_client *client, struct message *m, const char *w
 {
 	if (m->flying)
 		control_answer(client->scheduler, client->number, EX_OK, "%s is %s as soon as the deliveries on their way have ended", m->id, what);
-	else
-		m->client = client->number;
+	else if (!text_append(&m->clients, (const char *)&client->number, sizeof client->number))
+		control_answer(client->scheduler, client->number, EX_TEMPFAIL, "queued is out of memory");
 	advance(client->scheduler, m);
 }
 
@@ -148,8 +162,11 @@ static void release(struct control_client *client, const char *id, struct messag
 	struct scheduler *s = client->scheduler;
 	struct errand *errand;
 
-	if (m && m->wants_hold && !m->is_recording) {
+	if (m && m->wants_hold && m->is_recording && m->record.to != m->place) {
+		control_answer(s, client->number, EX_TEMPFAIL, being_changed, id);
+	} else if (m && m->wants_hold && !m->is_end_logged) {
 		m->wants_hold = false;
+		control_answer_waiting(s, m, EX_DATAERR, "is not held: it was released meanwhile");
 		control_answer(s, client->number, EX_OK, "%s is due at once", id);
 		advance(s, m);
 	} else if (m || place != QUEUE_HOLD) {
@@ -279,6 +296,7 @@ static bool run_message_verb(struct control_client *client, const struct frame *
 {
 	bool is_id = queue_id_is_valid(id, strlen(id));
 	enum queue_place place = is_id ? load_place_of(client->scheduler, id) : QUEUE_PLACES;
+	struct message *m = is_id ? load_find(client->scheduler, id) : NULL;
 	size_t i;
 
 	for (i = 0; i < sizeof message_verbs / sizeof *message_verbs; i++)
@@ -287,11 +305,13 @@ static bool run_message_verb(struct control_client *client, const struct frame *
 	if (i == sizeof message_verbs / sizeof *message_verbs || (!is_id && message_verbs[i].run == retry))
 		return false;
 	if (is_id && errand_find(client->scheduler, id))
-		control_answer(client->scheduler, client->number, EX_TEMPFAIL, "%s is being changed by another command; try again", id);
+		control_answer(client->scheduler, client->number, EX_TEMPFAIL, being_changed, id);
 	else if (place == QUEUE_PLACES)
 		control_answer(client->scheduler, client->number, EX_DATAERR, "there is no message %s in the queue; `dawk queue list` shows all", id);
+	else if (m && m->wants_removal && message_verbs[i].run != discard)
+		control_answer(client->scheduler, client->number, EX_DATAERR, "%s is being removed", id);
 	else
-		message_verbs[i].run(client, id, load_find(client->scheduler, id), place);
+		message_verbs[i].run(client, id, m, place);
 	return true;
 }
 

@@ -371,5 +371,6 @@ void message_free(struct message *message)
 	stralloc_free(&message->children);
 	stralloc_free(&message->record_children);
 	stralloc_free(&message->record.lines);
+	stralloc_free(&message->clients);
 	free(message);
 }

@@ -77,7 +77,8 @@ struct message {
 	bool is_greylisted;		/* a host asked for another attempt soon */
 	bool is_soon;			/* deferred because a helper was lost: tried again soon */
 	bool wants_hold, wants_removal;	/* the admin's wishes, as soon as nothing is in flight */
-	uint64_t client;		/* who waits for that to be durable; 0: nobody */
+	bool is_removed;		/* its end is a removal */
+	stralloc clients;		/* who waits for that to be durable: their numbers, uint64_t each */
 	bool is_stalled;		/* something failed here: tried again in a while */
 	bool is_retry;			/* counts as such in scheduler */
 	bool is_in_ring, is_listed;	/* listed: has lines that are not recorded, in scheduler's list */

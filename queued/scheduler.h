@@ -285,6 +285,8 @@ enum result control_start(struct scheduler *s, struct why *why);
 void control_stop(struct scheduler *s);
 /* Answers client number CLIENT, if it is still there, in printf style. CODE: sysexits(3). */
 void control_answer(struct scheduler *s, uint64_t client, int code, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Answers all who wait for M: its ID and SAID. */
+void control_answer_waiting(struct scheduler *s, struct message *m, int code, const char *said);
 /* The answer takes its time: a row that says no more than that. */
 void control_tell_busy(struct scheduler *s, uint64_t client);
 /* Takes ID out of what waits, at the end of this turn, together with others: among a million each look at all takes its time. */

@@ -31,7 +31,6 @@ in_flight() { status_says "transport=locald .* in-flight=$1 "; }
 	put bob@local.example bob@local.example
 	wait_until logged queued 'message-done .*from=bob@'
 	wait_until state_says "$m" '^6 delivered'
-	$DAWK status
 }
 
 # A message that was put off, delivered to b@ already.
@@ -110,4 +109,44 @@ answers() {
 	behave
 	$DAWK queue flush
 	wait_until handed_to a@local.example 1
+}
+
+# Twenty deliveries to alice hang, and what comes for her then is loaded, and waits.
+parked_message() {
+	behave 'busy@local.example deferred 4.2.0 no' '*@local.example hang'
+	put_content --count 20 zoe@local.example alice@local.example </dev/null >/dev/null
+	wait_until in_flight 20
+	m=$(put bob@local.example alice@local.example)
+	wait_until status_says ' parked=1 '
+}
+
+@test "a hold of a message whose end is being recorded is answered" {
+	odd_start --set 'retry = 1h'
+	behave 'busy@local.example deferred 4.2.0 no' 'm@local.example until go'
+	m=$(put bob@local.example m@local.example)
+	wait_until in_flight 1
+	busy
+	touch "$FAKE/go"
+	wait_until logged queued "message-done id=$m"
+	ask_while_busy "hold $m" "remove $m" "hold $m"
+	answers
+	[[ $said == "65 $m is being removed"$'\n'"65 $m is done: nothing of it is left to hold or remove"$'\n'"65 $m is done: nothing of it is left to hold or remove" ]]
+	[[ ! -e $QUEUE/new/$m && ! -e $QUEUE/hold/$m ]]
+}
+
+@test "each of two commands on a loaded message has its answer" {
+	odd_start --set 'retry = 1h'
+	parked_message
+	run -0 ask "remove $m" "remove $m"
+	[[ $output == "0 $m is removed"$'\n'"0 $m is removed" && ! -e $QUEUE/new/$m ]]
+}
+
+@test "a loaded message that is removed while its hold is recorded is removed" {
+	odd_start --set 'retry = 1h'
+	parked_message
+	busy
+	ask_while_busy "hold $m" "release $m" "remove $m"
+	answers
+	[[ $said == "0 $m is removed"$'\n'"0 $m is removed"$'\n'"75 $m is being changed by another command; try again" ]]
+	[[ ! -e $QUEUE/new/$m && ! -e $QUEUE/hold/$m ]]
 }
