@@ -293,8 +293,9 @@ static void put_back(struct scheduler *s, const struct waiting *w)
 {
 	struct waiting later = *w;
 
-	if (w->is_fresh)
+	if (w->is_fresh && !w->maybe_state)
 		return;		/* the next scan of new/ finds it */
+	later.is_fresh = false;
 	later.due_seconds = scheduler_now_seconds(s) + LATER_SECONDS;
 	scheduler_add(s, &s->retry, &later);
 }

@@ -150,3 +150,22 @@ parked_message() {
 	[[ $said == "0 $m is removed"$'\n'"0 $m is removed"$'\n'"75 $m is being changed by another command; try again" ]]
 	[[ ! -e $QUEUE/new/$m && ! -e $QUEUE/hold/$m ]]
 }
+
+@test "a new message with a state that could not be opened is not forgotten" {
+	odd_start --set 'retry = 1h'
+	behave 'b@local.example hang'
+	m=$(put carol@local.example a@local.example b@local.example)
+	wait_until state_says "$m" '^0 delivered'
+	suite_kill queued
+	trouble "unreadable-$m"
+	behave
+	odd_run
+	wait_until logged queued "unable-to-load id=$m"
+	$DAWK queue retry "$m"
+	wait_until logged_times "unable-to-load id=$m" 2
+	no_trouble "unreadable-$m"
+	$DAWK queue flush
+	wait_until handed_to b@local.example 1
+	wait_until queue_is_empty
+	handed_to a@local.example 1
+}
