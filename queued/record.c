@@ -18,21 +18,29 @@ static void fail(struct record *record, struct why *why)
 
 /* ---- 1: state lines ---- */
 
+static enum result read_old(struct recording *r, const struct record *record, stralloc *text, struct why *why)
+{
+	int fd = openat(r->queue.place[QUEUE_STATE], record->id, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	enum result result;
+
+	if (fd < 0)
+		return errno == ENOENT ? RESULT_OK : why_errno(why, RESULT_RETRY, "unable to open state/%s", record->id);
+	result = state_read(fd, text, NULL, why);
+	close(fd);
+	return result;
+}
+
 /* After an fsync that failed nothing says what of the file is durable: its text goes to a new one. */
 static enum result rewrite(struct recording *r, struct record *record, struct why *why)
 {
 	char name[QUEUE_ID_LENGTH + 2];
 	stralloc text = { 0 };
-	enum result result;
-	int old, fd;
+	enum result result = read_old(r, record, &text, why);
+	int fd;
 
 	snprintf(name, sizeof name, "%s~", record->id);
-	old = openat(r->queue.place[QUEUE_STATE], record->id, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	result = old < 0 ? RESULT_OK : state_read(old, &text, NULL, why);
-	if (old >= 0)
-		close(old);
 	fd = openat(r->queue.place[QUEUE_STATE], name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
+	if (result == RESULT_OK && fd < 0)
 		result = why_errno(why, RESULT_RETRY, "unable to make state/%s", name);
 	if (result == RESULT_OK && text.len)
 		result = state_write(fd, text.s, text.len, record->due_us, why);

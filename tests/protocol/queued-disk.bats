@@ -169,3 +169,26 @@ parked_message() {
 	wait_until queue_is_empty
 	handed_to a@local.example 1
 }
+
+@test "a state that can't be read is not written anew without its history" {
+	odd_start --set 'retry = 1h'
+	behave 'a@local.example until go' 'd@local.example hang' 'e@local.example deferred 4.2.0 no'
+	m=$(put carol@local.example a@local.example b@local.example d@local.example)
+	wait_until state_says "$m" '^1 delivered'
+	after=$(put carol@local.example e@local.example)
+	wait_until test -e "$QUEUE/cur/$after"	# recorded later
+	trouble unsure
+	trouble "unreadable-$m"
+	touch "$FAKE/go"
+	wait_until logged queued "unable-to-record id=$m .*durable"
+	no_trouble unsure
+	wait_until logged queued "unable-to-record id=$m .*unable to open state"
+	no_trouble "unreadable-$m"
+	all_recorded() { state_says "$m" '^0 delivered' && state_says "$m" '^1 delivered'; }
+	wait_until all_recorded
+	behave
+	suite_restart queued
+	wait_until handed_to d@local.example 1
+	handed_to b@local.example 1
+	handed_to a@local.example 1
+}
