@@ -226,8 +226,8 @@ int scheduler_run(const struct configuration *conf, const struct scheduler_gifts
 	}
 	result = loop_run(s->loop, &why);
 	s->is_over = true;
+	recorder_stop(s->recorder);	/* what it announced last the committer is given */
 	committer_stop(s->committer);
-	recorder_stop(s->recorder);
 	if (result != RESULT_OK)
 		log_failure("ended", &why);
 	log_flush();

@@ -192,3 +192,23 @@ parked_message() {
 	handed_to b@local.example 1
 	handed_to a@local.example 1
 }
+
+@test "a message that is announced while the scheduler ends is no harm" {
+	odd_start --set 'retry = 1h'
+	behave 'h@local.example hang' 'gone@local.example failed 5.1.1 no'
+	put carol@local.example h@local.example
+	wait_until in_flight 1
+	trouble slow
+	m=$(put bob@local.example gone@local.example)
+	wait_until state_says "$m" '^0 report'	# announced, not durable
+	scheduler=$(scheduler_pid)
+	suite_begin_end queued TERM
+	waits_for_recorder() { grep -q futex "/proc/$scheduler/wchan"; }
+	wait_until waits_for_recorder		# five seconds later
+	no_trouble slow
+	suite_await_end queued TERM
+	behave
+	suite_run
+	wait_until handed_to bob@local.example 1
+	wait_until queue_is_empty
+}
