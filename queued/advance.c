@@ -330,7 +330,7 @@ void advance(struct scheduler *s, struct message *m)
 		return;
 	if (m->child)
 		child_continue(s, m);
-	while (m->making_count && !m->child && !m->is_stalled)
+	while (m->making_count && !m->child && !m->is_stalled && !m->wants_removal)
 		child_start_making(s, m);
 	if (m->is_recording || m->is_stalled)
 		return;

@@ -212,3 +212,13 @@ parked_message() {
 	wait_until handed_to bob@local.example 1
 	wait_until queue_is_empty
 }
+
+@test "a message is removed though the disk is too full for the forward that it owes" {
+	odd_start
+	behave 'a@local.example forward b@local.example'
+	trouble full
+	m=$(put carol@local.example a@local.example)
+	wait_until logged queued unable-to-make-a-message
+	run -0 $DAWK queue remove "$m"
+	[[ $output == "$m is removed" && ! -e $QUEUE/new/$m ]]
+}
