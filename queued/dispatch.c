@@ -209,7 +209,7 @@ void dispatch_empty_site(struct scheduler *s, struct site *site)
 	}
 	while (site->overflow.count) {
 		waiting_pop(&site->overflow, &w);
-		waiting_push(w.is_fresh ? &s->fresh : &s->retry, &w);
+		scheduler_add(s, w.is_fresh ? &s->fresh : &s->retry, &w);
 	}
 	site_release(&s->sites, site);
 	scheduler_pump_soon(s);
