@@ -262,6 +262,21 @@ static void put_off(struct scheduler *s, struct message *m)
 	record(s, m, QUEUE_CUR, false, m->due_us, recorded_put_off);
 }
 
+static bool is_tried(const struct message *m, uint32_t index)
+{
+	return m->recipients[index].phase == PHASE_DEFERRED && m->recipients[index].was_tried;
+}
+
+static bool was_tried(const struct message *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->envelope.recipient_count; i++)
+		if (is_tried(m, i))
+			return true;
+	return false;
+}
+
 /* RFC 3463 X.4.7: a persistent transient failure. The last words of the other side stay. */
 static void expire(struct scheduler *s, struct message *m)
 {
@@ -270,7 +285,7 @@ static void expire(struct scheduler *s, struct message *m)
 	for (i = 0; i < m->envelope.recipient_count && m->deferred; i++) {
 		const struct outcome *o = m->recipients[i].outcome;
 
-		if (m->recipients[i].phase == PHASE_DEFERRED)
+		if (is_tried(m, i))
 			dispatch_result_from(s, m, i, STATE_FAILED, "4.4.7", o ? o->host : "", o ? o->words : "delivery time expired");
 	}
 }
@@ -303,10 +318,10 @@ static void finish_round(struct scheduler *s, struct message *m)
 {
 	uint64_t now = time_real_us();
 
-	if (m->deferred && m->was_tried && schedule_is_older(now, m->envelope.arrived_us, s->conf->queue_lifetime_seconds))
+	if (m->deferred && schedule_is_older(now, m->envelope.arrived_us, s->conf->queue_lifetime_seconds))
 		expire(s, m);
 	if (m->deferred) {
-		if (m->was_tried && schedule_is_older(now, m->envelope.arrived_us, s->conf->delay_warning_seconds) &&
+		if (schedule_is_older(now, m->envelope.arrived_us, s->conf->delay_warning_seconds) && was_tried(m) &&
 		    child_start_report(s, m, STATE_WARNING))
 			return;
 		put_off(s, m);

@@ -151,8 +151,10 @@ static void released(struct errand *errand)
 {
 	const struct record *r = &errand->record;
 
-	if (r->result == RESULT_OK)
+	if (r->result == RESULT_OK) {
 		control_make_due(errand->scheduler, r->id, r->to == QUEUE_NEW, false);
+		errand->scheduler->settling.probes = true;
+	}
 	errand_answer(errand);
 }
 

@@ -317,12 +317,18 @@ void dispatch_result_from(struct scheduler *s, struct message *m, uint32_t index
 	dispatch_take_result(s, m, index, event, &all);
 }
 
+void dispatch_defer(struct scheduler *s, struct message *m, uint32_t index, const char *status, const char *words)
+{
+	dispatch_result(s, m, index, STATE_DEFERRED, status, words);
+	m->recipients[index].was_tried = false;
+}
+
 static void defer_without_transport(struct scheduler *s, struct message *m, uint32_t index)
 {
 	char words[WIRE_WORDS_MAX];
 
 	snprintf(words, sizeof words, "no transport for mail to %s runs on this host", address_domain(m->envelope.recipients[index].address));
-	dispatch_result(s, m, index, STATE_DEFERRED, "4.4.0", words);
+	dispatch_defer(s, m, index, "4.4.0", words);
 }
 
 /* Envelopes come from our own programs; one that was made elsewhere may hold what no frame takes. */
@@ -360,7 +366,7 @@ static struct site *site_for(struct scheduler *s, struct message *m, uint32_t in
 		return remote_site(s, m, index);
 	site = mailbox_site(s, address);
 	if (!site)
-		dispatch_result(s, m, index, STATE_DEFERRED, "4.3.0", "out of memory");
+		dispatch_defer(s, m, index, "4.3.0", "out of memory");
 	return site;
 }
 
@@ -394,7 +400,7 @@ static enum step step(struct scheduler *s, struct message *m, uint32_t index)
 			if (site_park(site, r))
 				message_set_phase(m, index, PHASE_PARKED);
 			else
-				dispatch_result(s, m, index, STATE_DEFERRED, "4.3.0", "out of memory");
+				dispatch_defer(s, m, index, "4.3.0", "out of memory");
 			return STEP_ELSEWHERE;
 		}
 		r->site = site;

@@ -98,7 +98,7 @@ void message_set_result(struct message *message, uint32_t index, enum state_even
 	apply_result(message, &line);
 	if (!state_is_final(event))
 		message_set_phase(message, index, PHASE_DEFERRED);
-	message->was_tried = true;
+	message->recipients[index].was_tried = true;
 }
 
 void message_drop_making(struct message *message, uint32_t index)

@@ -28,6 +28,7 @@ struct recipient {
 	uint8_t event;			/* enum state_event: the last result; STATE_SITES: none yet */
 	bool is_reported, is_warned;	/* as the first of its group: the report of failures, the warning is made */
 	bool is_list_done;		/* all parts of its list are made */
+	bool was_tried;			/* an attempt of this round came back */
 	uint32_t attempts;
 	uint32_t job;			/* while flying */
 	struct site *site;		/* while parked or flying */
@@ -72,7 +73,7 @@ struct message {
 	uint64_t due_us;		/* the next attempt, once put off */
 	bool has_sites;			/* the state has its "sites" line */
 	bool is_end_logged;		/* its last line is written */
-	bool has_state, was_tried;	/* was_tried: an attempt of this round came back */
+	bool has_state;
 	bool is_success_told;		/* the report of successes is made */
 	bool is_greylisted;		/* a host asked for another attempt soon */
 	bool is_soon;			/* deferred because a helper was lost: tried again soon */

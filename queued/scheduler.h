@@ -191,6 +191,8 @@ void dispatch_result(struct scheduler *s, struct message *m, uint32_t index, enu
                      const char *status, const char *words);
 void dispatch_result_from(struct scheduler *s, struct message *m, uint32_t index, enum state_event event,
                           const char *status, const char *host, const char *words);
+/* A deferral without an attempt: it lets nothing expire. */
+void dispatch_defer(struct scheduler *s, struct message *m, uint32_t index, const char *status, const char *words);
 bool dispatch_is_local(const struct scheduler *s, const char *address);
 /* SITE's waiting ones come out again as ready: it knows where they go, or takes nobody any more. */
 void dispatch_empty_site(struct scheduler *s, struct site *site);

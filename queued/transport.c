@@ -102,7 +102,7 @@ static void defer_all(struct scheduler *s, struct message *m, const uint32_t *in
 	for (i = 0; i < count; i++) {
 		m->recipients[indexes[i]].job = UINT32_MAX;
 		dispatch_leave_site(s, &m->recipients[indexes[i]]);
-		dispatch_result(s, m, indexes[i], STATE_DEFERRED, "4.3.0", words);
+		dispatch_defer(s, m, indexes[i], "4.3.0", words);
 	}
 }
 
@@ -295,6 +295,17 @@ static void transport_frame(struct channel *channel, struct frame *f)
 
 /* ---- a transport comes and goes ---- */
 
+/* Once it is no attempt that the helper came to nothing; again, perhaps it is this message that it comes to nothing by. */
+static void defer_lost(struct scheduler *s, struct message *m, uint32_t index, const char *words)
+{
+	const struct outcome *o = m->recipients[index].outcome;
+
+	if (o && !strcmp(o->words, words))
+		dispatch_result(s, m, index, STATE_DEFERRED, "4.3.0", words);
+	else
+		dispatch_defer(s, m, index, "4.3.0", words);
+}
+
 /* Its jobs become deferrals: what was delivered without a word is delivered again. */
 static void fail_job(struct scheduler *s, uint32_t slot, const char *words)
 {
@@ -308,7 +319,7 @@ static void fail_job(struct scheduler *s, uint32_t slot, const char *words)
 		drop_forward(m, i);
 		dispatch_leave_site(s, &m->recipients[i]);
 		finish_one(s, &s->jobs[slot]);
-		dispatch_result(s, m, i, STATE_DEFERRED, "4.3.0", words);
+		defer_lost(s, m, i, words);
 	}
 	advance(s, m);
 }

@@ -110,3 +110,23 @@ arrived() { grep -qs '^hello' "$SUITE/mail/switch/out"; }
 	wait_until in_place corrupt
 	wait_until logged queued "corrupt.*$good|$good.*corrupt"
 }
+
+@test "a released message is tried, however old it is, and though its site is set aside" {
+	suite_end queued
+	echo "far.example lmtp:unix:$SUITE/far/socket" >>"$SUITE/etc/routes"
+	mkdir -m 755 "$SUITE/far"
+	$DAWK update
+	old=$("$TOOLS/queue-put" "$SUITE/queue" --no-trigger --age 600000 alice@local.example old@far.example </dev/null)
+	$DAWK queue hold "$old"
+	suite_run
+	"$TOOLS/queue-put" "$SUITE/queue" alice@local.example new@far.example </dev/null
+	wait_until logged queued site-set-aside
+	"$TOOLS/odd-server.py" "$SUITE/far" lmtp "unix=$SUITE/far/socket" >"$SUITE/far/out" 2>&1 3>&- &
+	server=$!
+	wait_until test -S "$SUITE/far/socket"
+	chmod 777 "$SUITE/far/socket"
+	$DAWK queue release "$old"
+	wait_until logged queued "(delivered|relayed|failed) id=$old"
+	kill "$server"
+	run ! logged queued "failed id=$old"
+}

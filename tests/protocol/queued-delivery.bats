@@ -163,3 +163,21 @@ twenty_are_on_their_way() { $DAWK status | grep -q 'in-flight=20 '; }
 	wait_until queue_is_empty
 	wait_until logged queued "state-missing id=$id"
 }
+
+@test "old mail that no program delivers is not bounced without an attempt" {
+	queued_start --set 'retry = 1h'
+	m=$(put_content --age 600000 bob@local.example x@far.example </dev/null)
+	wait_until logged queued "deferred id=$m .*status=4.4.0"
+	wait_until test -e "$QUEUE/cur/$m"
+	run ! logged queued "failed id=$m"
+}
+
+@test "old mail whose deliverer dies has another attempt; when that one dies, too, it is bounced" {
+	queued_start --set 'retry = 1h'
+	behave 'alice@local.example die'
+	m=$(put_content --age 600000 bob@local.example alice@local.example </dev/null)
+	wait_until test -e "$QUEUE/cur/$m"
+	run ! logged queued "failed id=$m"
+	$DAWK queue retry "$m"
+	wait_until logged queued "failed id=$m .*status=4.4.7 .*ended unexpectedly"
+}
