@@ -240,8 +240,8 @@ static void recorded_put_off(struct message *m)
 {
 	struct scheduler *s = m->scheduler;
 
-	if (m->wants_hold || m->wants_removal) {
-		advance(s, m);
+	if (m->wants_hold || m->wants_removal || m->lines.len || m->deferred + m->final < m->envelope.recipient_count) {
+		advance(s, m);	/* a command came meanwhile */
 		return;
 	}
 	scheduler_add_retry(s, m->id, m->due_us, m->site);

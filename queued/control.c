@@ -169,6 +169,8 @@ static void release(struct control_client *client, const char *id, struct messag
 	} else if (m && m->wants_hold && !m->is_end_logged) {
 		m->wants_hold = false;
 		control_answer_waiting(s, m, EX_DATAERR, "is not held: it was released meanwhile");
+		remote_probe_now(s, NULL);
+		message_renew(m);
 		control_answer(s, client->number, EX_OK, "%s is due at once", id);
 		advance(s, m);
 	} else if (m || place != QUEUE_HOLD) {

@@ -121,6 +121,17 @@ void message_reopen(struct message *message, uint32_t index, uint64_t time_us, c
 	message_set_result(message, index, STATE_DEFERRED, time_us, words);
 }
 
+void message_renew(struct message *message)
+{
+	uint32_t i;
+
+	for (i = 0; i < message->envelope.recipient_count && message->deferred; i++)
+		if (message->recipients[i].phase == PHASE_DEFERRED) {
+			message->recipients[i].was_tried = false;
+			message_set_phase(message, i, PHASE_READY);
+		}
+}
+
 /* ---- reports ---- */
 
 bool message_wants_report(const struct message *message, uint32_t index, enum state_event event)

@@ -126,6 +126,8 @@ struct making *message_making(struct message *message, uint32_t index);
 void message_drop_making(struct message *message, uint32_t index);
 /* Takes a final failure back: the recipient is deferred again. */
 void message_reopen(struct message *message, uint32_t index, uint64_t time_us, const struct result_words *words);
+/* The deferred recipients, withdrawn or tried, are ready again. */
+void message_renew(struct message *message);
 /* Adds a line about a message made from this one; index, event, id (offset, words of a part). */
 bool message_add_line(struct message *message, const struct state_line *line);
 

@@ -71,6 +71,21 @@ none_is_loaded() { $DAWK status | grep -q '^waiting=.* new=0 loaded=0 '; }	# eac
 	wait_until test -e "$QUEUE/hold/$id"
 }
 
+@test "what is held while a delivery is on its way, and then released, is due at once" {
+	behave '*@local.example until go'
+	put_content --count 20 zoe@local.example alice@local.example </dev/null >/dev/null
+	id=$(put bob@local.example u@local.example alice@local.example)
+	parked() { $DAWK status | grep -q ' parked=1 ' && $DAWK status | grep -q ' in-flight=21 '; }
+	wait_until parked
+	run -0 $DAWK queue hold "$id"
+	[[ $output == *'as soon as'* ]]
+	run -0 $DAWK queue release "$id"
+	[[ $output == "$id is due at once" ]]
+	touch "$FAKE/go"
+	wait_until handed_to alice@local.example 21
+	wait_until queue_is_empty
+}
+
 @test "retries by hand do not put off the attempts that follow" {
 	suite_end queued
 	sed -i 's/^retry = .*/retry = 1h 100h/' "$SUITE/etc/dawk.conf"

@@ -151,6 +151,22 @@ parked_message() {
 	[[ ! -e $QUEUE/new/$m && ! -e $QUEUE/hold/$m ]]
 }
 
+@test "a loaded message that is released before it is held is delivered, and both commands are answered" {
+	odd_start --set 'retry = 1h'
+	behave 'a@local.example delivered 2.0.0 yes' '*@local.example until go'
+	put_content --count 20 zoe@local.example alice@local.example </dev/null >/dev/null
+	wait_until in_flight 20
+	trouble slow
+	m=$(put bob@local.example a@local.example alice@local.example)
+	wait_until test -s "$QUEUE/state/$m"	# what was delivered is being recorded
+	run -0 ask "hold $m" "release $m"
+	[[ $output == "65 $m is not held: it was released meanwhile"$'\n'"0 $m is due at once" ]]
+	no_trouble slow
+	touch "$FAKE/go"
+	wait_until handed_to alice@local.example 21
+	wait_until queue_is_empty
+}
+
 @test "a new message with a state that could not be opened is not forgotten" {
 	odd_start --set 'retry = 1h'
 	behave 'b@local.example hang'
