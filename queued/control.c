@@ -123,7 +123,7 @@ static void taken_out(struct errand *errand)
 static void wish(struct control_client *client, struct message *m, const char *what)
 {
 	if (m->flying)
-		control_answer(client->scheduler, client->number, EX_OK, "%s is %s as soon as the deliveries on their way have ended", m->id, what);
+		control_answer(client->scheduler, client->number, EX_OK, "%s is %s as soon as the deliveries on their way have ended, unless queued ends before", m->id, what);
 	else if (!text_append(&m->clients, (const char *)&client->number, sizeof client->number))
 		control_answer(client->scheduler, client->number, EX_TEMPFAIL, "queued is out of memory");
 	advance(client->scheduler, m);
