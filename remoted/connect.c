@@ -183,7 +183,24 @@ void session_stop_connecting(struct session *session)
 	loop_unset_timer(remoted.loop, &session->race);
 }
 
-/* The first to connect wins; the other one is closed. */
+/* The first to connect wins. The other one is closed, and nothing is known against it: its address is the next one again.
+ * Both are the last two that were begun. */
+static void end_race(struct session *session, struct attempt *winner)
+{
+	struct attempt *loser = winner == &session->attempts[0] ? &session->attempts[1] : &session->attempts[0];
+	struct host_address swap = session->order[winner->place];
+
+	if (loser->fd >= 0) {
+		session->order_next--;
+		if (loser->place < winner->place) {
+			session->order[winner->place] = session->order[loser->place];
+			session->order[loser->place] = swap;
+			winner->place = loser->place;
+		}
+	}
+	session_stop_connecting(session);
+}
+
 static void attempt_ready(struct watch *watch, uint32_t events)
 {
 	struct attempt *attempt = container_of(watch, struct attempt, watch);
@@ -203,7 +220,7 @@ static void attempt_ready(struct watch *watch, uint32_t events)
 	}
 	loop_unwatch(remoted.loop, &attempt->watch);
 	attempt->fd = -1;
-	session_stop_connecting(session);
+	end_race(session, attempt);
 	site_note_family(session->site, session->order[attempt->place].ip.family);
 	session_connected(session, fd, &session->order[attempt->place]);
 }

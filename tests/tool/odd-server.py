@@ -2,8 +2,8 @@
 """An SMTP or LMTP server with odd manners, for tests of remoted: odd-server.py FOLDER [HABIT..]
 
 Listens on a free port of 127.0.0.1 (or HABIT unix=PATH), writes the port to FOLDER/port, each
-message to FOLDER/message.N (the bytes of DATA as they came, with the final dot) and each command to
-FOLDER/commands. Ends when it is told to, or after half an hour. Habits:
+message to FOLDER/message.N (the bytes of DATA as they came, with the final dot), each command to
+FOLDER/commands and a line for each connection to FOLDER/connections. Ends when it is told to, or after half an hour. Habits:
   lmtp no-ehlo no-pipelining no-8bitmime dsn chunking size=N   what it offers
   at=STATE:REPLY       answers REPLY there; STATE: greet ehlo helo mail rcpt data dot bdat (not the last); REPLY may hold \\r\\n
   rcpt=LOCAL:REPLY     answers REPLY to that recipient (lmtp: dot=LOCAL:REPLY after the data)
@@ -11,10 +11,15 @@ FOLDER/commands. Ends when it is told to, or after half an hour. Habits:
   endless=STATE        sends reply lines without end
   long=STATE           sends one line without end
   slow                 a reply a byte at a time
+  mute=STATE           says nothing there until it ends
+  listen=IP:PORT       listens there
+  full                 its queue of connections is full, so that attempts hang, until there is FOLDER/go
+  per=N:REPLY          answers REPLY to MAIL after N messages of a connection, and hangs up if that is a 421
   once=HABIT           only on the first connection
   grey=N:REPLY         answers REPLY to the first N RCPT commands, as a host that greylists does
 """
 import os
+import socket
 import socketserver
 import sys
 import threading
@@ -43,6 +48,9 @@ class Handler(socketserver.StreamRequestHandler):
     def answer(self, state, text, key=None):
         """False: the connection is over."""
         if state in value_of("drop", self.own):
+            return False
+        if state in value_of("mute", self.own):
+            self.rfile.read()       # until the other side ends
             return False
         if state in value_of("endless", self.own):
             while True:
@@ -90,6 +98,7 @@ class Handler(socketserver.StreamRequestHandler):
             counts["message"] += 1
             with open(f"{folder}/message.{counts['message']}", "wb") as out:
                 out.write(body)
+        self.messages += 1
         targets = self.recipients if "lmtp" in self.own else [None]
         self.recipients = []
         return all(self.answer("dot", "250 2.0.0 taken", local) for local in targets)
@@ -119,6 +128,10 @@ class Handler(socketserver.StreamRequestHandler):
             return self.bdat(line.split())
         if verb in ("MAIL", "RSET"):
             self.recipients, self.chunks = [], bytearray()
+        for most, reply in (h.split(":", 1) for h in value_of("per", self.own) if verb == "MAIL"):
+            if self.messages >= int(most):
+                self.say(reply)
+                return not reply.startswith("421")
         if verb == "MAIL":
             return self.answer("mail", "250 2.1.0 ok")
         if verb == "RCPT":
@@ -146,7 +159,9 @@ class Handler(socketserver.StreamRequestHandler):
             counts["connection"] += 1
             first = counts["connection"] == 1
         self.own = [h[5:] if h.startswith("once=") else h for h in habits if first or not h.startswith("once=")]
-        self.recipients, self.last, self.chunks = [], "", bytearray()
+        self.recipients, self.last, self.chunks, self.messages = [], "", bytearray(), 0
+        with lock, open(f"{folder}/connections", "a") as out:
+            out.write("connected\n")
         try:
             alive = self.answer("greet", "220 odd.example")
             while alive:
@@ -160,7 +175,28 @@ class Handler(socketserver.StreamRequestHandler):
 
 class Tcp(socketserver.ThreadingTCPServer):
     daemon_threads = allow_reuse_address = True
-    request_queue_size = 128
+    request_queue_size = 0 if "full" in habits else 128
+
+
+def serve():
+    if "full" in habits:
+        fill = [socket.socket() for _ in range(3)]
+        for each in fill:
+            each.setblocking(False)
+            each.connect_ex(server.server_address)
+        tell_port()
+        while not os.path.exists(f"{folder}/go"):
+            time.sleep(0.01)
+        for each in fill:
+            each.close()
+        server.socket.listen(128)
+    server.serve_forever()
+
+
+def tell_port():
+    with open(f"{folder}/port.new", "w") as out:
+        out.write("" if path else str(server.server_address[1]))
+    os.rename(f"{folder}/port.new", f"{folder}/port")
 
 
 class Unix(socketserver.ThreadingUnixStreamServer):
@@ -168,12 +204,11 @@ class Unix(socketserver.ThreadingUnixStreamServer):
     request_queue_size = 128
 
 
-path = value_of("unix", habits)
-server = Unix(path[0], Handler) if path else Tcp(("127.0.0.1", 0), Handler)
+path, place = value_of("unix", habits), (value_of("listen", habits) or ["127.0.0.1:0"])[0].split(":")
+server = Unix(path[0], Handler) if path else Tcp((place[0], int(place[1])), Handler)
 if path:
     os.chmod(path[0], 0o777)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-with open(f"{folder}/port.new", "w") as out:
-    out.write("" if path else str(server.server_address[1]))
-os.rename(f"{folder}/port.new", f"{folder}/port")
+threading.Thread(target=serve, daemon=True).start()
+if "full" not in habits:
+    tell_port()
 time.sleep(1800)
