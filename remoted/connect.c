@@ -30,25 +30,36 @@ static socklen_t make_sockaddr(const struct address_ip *ip, uint16_t port, struc
 	return sizeof *v6;
 }
 
+static void mark_bad(struct site *site, const struct address_ip *ip)
+{
+	size_t i;
+
+	for (i = 0; i < site->hosts.address_count; i++)
+		if (ip_equal(&site->hosts.addresses[i].ip, ip))
+			site->hosts.addresses[i].bad_until_ms = loop_now_ms(remoted.loop) + SITE_ADDRESS_BAD_MS;
+}
+
+void session_mark_bad(const struct session *session)
+{
+	if (!session->site->route.path[0])
+		mark_bad(session->site, &session->order[session->place].ip);
+}
+
 static void note_trouble(struct session *session, size_t place, const char *words)
 {
 	struct site *site = session->site;
 	const struct host_address *address = &session->order[place];
-	char ip[NETWORK_TEXT_MAX];
-	size_t i;
+	char ip[NETWORK_TEXT_MAX], told[SESSION_WORDS_MAX + 1];
 
-	session->is_insecure = false;
-	snprintf(session->trouble_status, sizeof session->trouble_status, "4.4.1");
 	if (site->route.path[0]) {
-		snprintf(session->trouble, sizeof session->trouble, "connect to %s: %s", site->route.path, words);
-		return;
+		snprintf(told, sizeof told, "connect to %s: %s", site->route.path, words);
+	} else {
+		mark_bad(site, &address->ip);
+		snprintf(told, sizeof told, "connect to %s[%s]:%u: %s",
+		         site->route.is_ip ? "" : site->hosts.exchanges[address->exchange].name,
+		         ip_text(&address->ip, ip), site->route.port, words);
 	}
-	for (i = 0; i < site->hosts.address_count; i++)
-		if (ip_equal(&site->hosts.addresses[i].ip, &address->ip))
-			site->hosts.addresses[i].bad_until_ms = loop_now_ms(remoted.loop) + SITE_ADDRESS_BAD_MS;
-	snprintf(session->trouble, sizeof session->trouble, "connect to %s[%s]:%u: %s",
-	         site->route.is_ip ? "" : site->hosts.exchanges[address->exchange].name,
-	         ip_text(&address->ip, ip), site->route.port, words);
+	session_note_trouble(session, "4.4.1", told);
 }
 
 static void close_attempt(struct attempt *attempt)

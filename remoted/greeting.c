@@ -10,14 +10,17 @@
 /* A host that does not want us now: another of the site may. */
 static void turned_away(struct session *session)
 {
-	reply_status(&session->reply, "4.4.1", session->trouble_status);
-	snprintf(session->trouble, sizeof session->trouble, "%.250s: %.400s", session->where, session->reply.text);
-	if (session->reply.code >= 500 && session->order_next == session->order_count && session->job) {
+	char words[SESSION_WORDS_MAX + 1], status[12];
+
+	reply_status(&session->reply, "4.4.1", status);
+	if (session->reply.code >= 500 && session->order_next == session->order_count && session->job && !session->is_put_off) {
 		/* the last of them refuses for good */
-		job_tell_rest(session->job, DELIVERY_FAILED, session->trouble_status, session->host, session->reply.text);
+		job_tell_rest(session->job, DELIVERY_FAILED, status, session->host, session->reply.text);
 		session_job_ended(session);
 		return;
 	}
+	snprintf(words, sizeof words, "%.250s: %.400s", session->where, session->reply.text);
+	session_note_trouble(session, status, words);
 	session_leave_host(session);
 }
 

@@ -146,6 +146,19 @@ void job_tell_rest(struct job *job, enum delivery_verdict verdict, const char *s
 		job_tell(job, &job->recipients[i], verdict, status, host, words);
 }
 
+bool job_drop_told(struct job *job)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < job->count; i++)
+		if (job->recipients[i].is_told)
+			free(job->recipients[i].address);
+		else
+			job->recipients[kept++] = job->recipients[i];
+	job->wanted = job->count = kept;
+	return kept > 0;
+}
+
 void job_free(struct job *job)
 {
 	size_t i;

@@ -50,6 +50,8 @@ void job_tell(struct job *job, struct job_recipient *recipient, enum delivery_ve
               const char *status, const char *host, const char *words);
 /* The same for all that have no result yet. */
 void job_tell_rest(struct job *job, enum delivery_verdict verdict, const char *status, const char *host, const char *words);
+/* Forgets the recipients that have their result. false: none is left. */
+bool job_drop_told(struct job *job);
 void job_free(struct job *job);	/* every recipient has its result; closes the message */
 
 #endif

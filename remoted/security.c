@@ -197,11 +197,11 @@ void security_admit(struct session *session)
 static void note_trouble(struct session *session, const char *status, bool is_lasting, const char *words)
 {
 	bool is_final = is_lasting && is_required(session);
+	char told[SESSION_WORDS_MAX + 1];
 
-	session->is_insecure = true;
-	snprintf(session->trouble_status, sizeof session->trouble_status, "%s", is_final ? "5.7.30" : status);
-	snprintf(session->trouble, sizeof session->trouble, "%.350s: %.300s%s", session->where, words,
-	         is_required(session) ? "; the sender asked for REQUIRETLS" : "");
+	snprintf(told, sizeof told, "%.350s: %.300s%s", session->where, words, is_required(session) ? "; the sender asked for REQUIRETLS" : "");
+	session_note_trouble(session, is_final ? "5.7.30" : status, told);
+	session->is_insecure = !session->is_put_off;
 }
 
 static void fail(struct session *session, enum tls_fact_result fact, const char *status, bool is_lasting, const char *words)

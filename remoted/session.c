@@ -119,7 +119,6 @@ void session_end_all(void)
 {
 	while (all_sessions) {
 		struct session *session = all_sessions;
-		session->is_reused = false;	/* its job is not to be started once more */
 		if (session->job)
 			session_fail(session, "4.3.2", "this host's mail service is being restarted");
 		else
@@ -129,32 +128,70 @@ void session_end_all(void)
 
 /* ---- trouble ---- */
 
+void session_note_trouble(struct session *session, const char *status, const char *words)
+{
+	session->is_insecure = false;
+	if (session->is_put_off)
+		return;
+	snprintf(session->trouble_status, sizeof session->trouble_status, "%s", status);
+	snprintf(session->trouble_host, sizeof session->trouble_host, "%s", session->host);
+	snprintf(session->trouble, sizeof session->trouble, "%s", words);
+}
+
 void session_fail(struct session *session, const char *status, const char *words)
 {
+	const char *host = words == session->trouble ? session->trouble_host : session->host;
 	struct job *job = session->job;
 
 	if (words != session->trouble)
 		snprintf(session->trouble, sizeof session->trouble, "%s", words);
 	session->job = NULL;
-	if (job && session->is_reused && !session->has_answered && session->host[0]) {
-		/* the other side had closed a kept connection: nothing is known against it */
-		struct site *site = session->site;
-		session_free(session);
-		session_start(site, job);
-		return;
-	}
 	if (job && session->is_insecure && status == session->trouble_status && !(job->flags & REMOTE_REQUIRETLS))
 		site_hold(session->site, SITE_INSECURE_MS, status, session->trouble);	/* a queue full of mail for it is no reason to knock that often */
 	if (job) {
-		job_tell_rest(job, *status == '5' ? DELIVERY_FAILED : DELIVERY_DEFERRED, status, session->host, session->trouble);
+		job_tell_rest(job, *status == '5' ? DELIVERY_FAILED : DELIVERY_DEFERRED, status, host, session->trouble);
 		job_free(job);
 	}
 	session_free(session);
 }
 
+/* Content is on its way for recipients that the host took: it may deliver it, whatever is heard of that. */
+static bool may_deliver(const struct session *session)
+{
+	return session->state >= SESSION_BODY || (session->state == SESSION_ENVELOPE && session->chunks && session->accepted);
+}
+
+void session_pass_on(struct session *session, const char *status, const char *words)
+{
+	struct site *site = session->site;
+	struct job *job = session->job;
+
+	if (!job || may_deliver(session) || !job_drop_told(job)) {
+		session_fail(session, status, words);
+		return;
+	}
+	session_note_trouble(session, status, words);
+	if (session->is_reused) {	/* the other side may have had enough of a kept connection: nothing is known against it */
+		session->job = NULL;
+		session_say(session, "QUIT\r\n");
+		session_flush(session);
+		session_free(session);
+		site_start_job(site, job);
+	} else {
+		session_leave_host(session);
+	}
+}
+
 static bool is_securing(const struct session *session)
 {
 	return session->state == SESSION_STARTTLS || session->state == SESSION_SHAKING;
+}
+
+static void host_lost(struct session *session, const char *words)
+{
+	if (session->state < SESSION_BODY && session->job && !session->is_reused)
+		session_mark_bad(session);
+	session_pass_on(session, "4.4.2", words);
 }
 
 static void time_over(struct timer *timer)
@@ -176,13 +213,7 @@ static void time_over(struct timer *timer)
 		security_lost(session, words);
 		return;
 	}
-	if (session->state == SESSION_GREETING) {
-		snprintf(session->trouble, sizeof session->trouble, "%s", words);
-		stream_close(&session->stream);
-		session_next_address(session);
-		return;
-	}
-	session_fail(session, "4.4.2", words);
+	host_lost(session, words);
 }
 
 void session_wait(struct session *session, enum session_state state)
@@ -243,13 +274,7 @@ static void lose(struct session *session, const struct why *why)
 	}
 	snprintf(words, sizeof words, "%.300s: connection lost while %s%s%.200s", session->where, states[session->state].name,
 	         why->text[0] ? ": " : "", why->text);
-	if (session->state == SESSION_GREETING) {
-		snprintf(session->trouble, sizeof session->trouble, "%s", words);
-		stream_close(&session->stream);
-		session_next_address(session);
-		return;
-	}
-	session_fail(session, "4.4.2", words);
+	host_lost(session, words);
 }
 
 /* Takes lines until a reply is whole. RESULT_OK: it is, *AT stands behind it. */
@@ -289,7 +314,6 @@ static void read_replies(struct session *session, char *bytes, size_t length)
 
 	handled = session;
 	while ((result = take_reply(session, &at, end, &why)) == RESULT_OK) {
-		session->has_answered |= session->job != NULL && session->state != SESSION_IDLE;
 		session->behind = (size_t)(end - at);
 		states[session->state].reply(session);
 		if (!handled || session->stream.fd < 0 || session->state == SESSION_SHAKING)
@@ -357,6 +381,7 @@ void session_connected(struct session *session, int fd, const struct host_addres
 
 void session_leave_host(struct session *session)
 {
+	login_free(session);
 	session_say(session, "QUIT\r\n");
 	session_flush(session);
 	stream_close(&session->stream);
@@ -423,12 +448,11 @@ void session_job_ended(struct session *session)
 
 bool session_take(struct session *session, struct job *job)
 {
-	if (session->state != SESSION_IDLE || session->stream.kept || !security_suits(session, job))
+	if (session->state != SESSION_IDLE || stream_has_input(&session->stream) || !security_suits(session, job))
 		return false;
 	leave_idle_list(session);
 	session->job = job;
 	session->is_reused = true;
-	session->has_answered = false;
 	transaction_start(session);
 	return true;
 }

@@ -69,7 +69,7 @@ struct session {
 	size_t sent, answered;		/* commands of the envelope: 0 MAIL, 1.. RCPT, count + 1 DATA */
 	size_t accepted;		/* recipients of the transaction */
 	size_t final_next;		/* LMTP: the recipient whose reply comes next */
-	bool mail_refused, is_reused, has_answered;	/* has_answered: for this job */
+	bool mail_refused, is_reused;	/* is_reused: it was kept, and this job is not its first */
 	struct body body;
 	uint64_t body_sent;
 	bool is_body_out;		/* with its end */
@@ -77,7 +77,8 @@ struct session {
 	struct session *next_idle, *next_all, *previous_all;
 	size_t messages, recipients, refused;	/* counters for the log */
 	char trouble[SESSION_WORDS_MAX + 1];	/* why the last address did not do */
-	char trouble_status[12];
+	char trouble_status[12], trouble_host[DNS_NAME_MAX + 1];
+	bool is_put_off;		/* the trouble is what a host answered to MAIL */
 };
 
 /* Makes a connection to SITE for JOB and sends it; the job ends with its results in every case. */
@@ -91,6 +92,8 @@ void session_end_all(void);
 
 /* connect.c: the next address; when there is none left the job is deferred and the session freed. */
 void session_next_address(struct session *session);
+/* The address of the connection did not do: it goes behind the others for a while. */
+void session_mark_bad(const struct session *session);
 void session_stop_connecting(struct session *session);
 /* session.c */
 void session_free(struct session *session);
@@ -99,12 +102,17 @@ void session_connected(struct session *session, int fd, const struct host_addres
 bool session_say(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void session_flush(struct session *session);
 void session_wait(struct session *session, enum session_state state);
-/* The connection is of no use any more: what is unfinished is deferred with STATUS and WORDS. */
+/* The connection is of no use any more: what is unfinished is deferred (5.X.X: fails) with STATUS and WORDS. */
 void session_fail(struct session *session, const char *status, const char *words);
+/* The same where it is the other side that went away or will not go on: as long as it can't have taken the content, what has no
+ * result yet goes on to the next host, RFC 5321 5.1; from a connection that was kept to a fresh one first. */
+void session_pass_on(struct session *session, const char *status, const char *words);
 void session_job_ended(struct session *session);	/* all results are told: idle, or over */
 void session_quit(struct session *session);
 /* Says EHLO (LHLO), and forgets what the host offered before, RFC 3207 4.2. */
 void session_say_hello(struct session *session);
+/* Why an address did not do. What a host has answered to MAIL says more than that another can't be reached: it stays. */
+void session_note_trouble(struct session *session, const char *status, const char *words);
 /* A host that will not do, which session->trouble tells: leaves it for the next one. */
 void session_leave_host(struct session *session);
 /* greeting.c: whole replies, and a line of the answer to EHLO */

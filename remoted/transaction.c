@@ -369,11 +369,27 @@ static void final_reply(struct session *session)
 		session_wait(session, SESSION_FINAL);
 }
 
+/* The host will not take this message now, or nothing more over this connection: its words are the reason. */
+static void put_off(struct session *session, bool is_mail)
+{
+	char status[12];
+
+	reply_status(&session->reply, session->reply.code == 421 ? "4.4.2" : "4.0.0", status);
+	session_note_trouble(session, status, session->reply.text);
+	session->is_put_off |= is_mail;
+	session_pass_on(session, status, session->reply.text);
+}
+
 void transaction_reply(struct session *session)
 {
-	if (session->reply.code == 421 || (session->state == SESSION_BODY && !session->body.is_chunked)) {
-		/* it gives up in the middle: its words are the reason */
-		tell_rest(session, session->reply.code == 421 ? DELIVERY_DEFERRED : verdict_of(session, false), "4.4.2");
+	bool is_mail = session->state == SESSION_ENVELOPE && !session->answered;
+
+	if (session->reply.code == 421 || (is_mail && session->reply.code / 100 == 4)) {
+		put_off(session, is_mail);
+		return;
+	}
+	if (session->state == SESSION_BODY && !session->body.is_chunked) {	/* it gives up in the middle */
+		tell_rest(session, verdict_of(session, false), "4.4.2");
 		session_fail(session, "4.4.2", session->reply.text);
 		return;
 	}

@@ -62,3 +62,79 @@ more_attempts() { (($(attempts "$1") > $2)); }
 	output=$(cat "$SUITE/out")
 	told '0 0 relayed 2.0.0 mx2.odd.example 250'
 }
+
+@test "a host that is lost before its greeting counts as lost, whatever another one has said before" {
+	host 1 'at=greet:554 5.7.1 not you'
+	host 2 drop=greet
+	send_it 1 alice@odd.example
+	told '0 0 deferred 4.4.2 mx2.odd.example mx2.odd.example[127.0.1.2]:'
+	told 'connection lost while waiting for the greeting'
+}
+
+@test "a host that ends, or puts the message off, before it has the content leaves it to the next one (RFC 5321 5.1)" {
+	local habit
+	for habit in 'dsn drop=ehlo' 'chunking drop=mail' 'no-pipelining drop=rcpt' 'dsn drop=data' 'dsn at=mail:421 closing' 'chunking at=mail:451 4.3.0 later' \
+		'chunking at=rcpt:421 4.7.0 closing' 'dsn at=data:421 4.7.0 closing'; do
+		host 1 "${habit%% *}" "${habit#* }"
+		host 2
+		send_it 1 alice@odd.example bob@odd.example
+		told '0 0 relayed 2.0.0 mx2.odd.example 250'
+		told '0 1 relayed 2.0.0 mx2.odd.example 250'
+		[[ $(grep -c ^result <<<"$output") == 2 ]]
+		hosts_stop
+	done
+}
+
+@test "the next host gets those recipients alone that have no result yet" {
+	host 1 'rcpt=nobody:550 5.1.1 no such user' drop=data
+	host 2
+	send_it 1 nobody@odd.example alice@odd.example
+	told '0 0 failed 5.1.1 mx1.odd.example 550'
+	told '0 1 relayed 2.0.0 mx2.odd.example 250'
+	[[ $(grep '^RCPT' "$SUITE/mx2/commands") == 'RCPT TO:<alice@odd.example>' ]]
+}
+
+@test "a host that says nothing is left after the timeout, and is not the first for a while" {
+	local state
+	printf 'greeting-timeout = 5s\ncommand-timeout = 5s\n' >>"$SUITE/etc/dawk.conf"
+	for state in greet ehlo mail; do
+		host 1 mute=$state
+		host 2
+		REMOTE_PAUSE=closed send_it 2 alice@odd.example
+		told '0 0 relayed 2.0.0 mx2.odd.example 250'
+		told '1 0 relayed 2.0.0 mx2.odd.example 250'
+		[[ $(connections 1) == 1 && $(connections 2) == 2 ]]
+		hosts_stop
+	done
+}
+
+@test "once the content may have been taken no other host gets it: the message waits" {
+	local offer
+	for offer in dsn chunking; do
+		host 1 $offer drop=dot
+		host 2
+		send_it 1 alice@odd.example
+		told '0 0 deferred 4.4.2 mx1.odd.example mx1.odd.example[127.0.1.1]:'
+		[[ $(connections 2) == 0 ]]
+		hosts_stop
+	done
+}
+
+@test "what a host has answered to MAIL is told, not that the next one can't be reached or turns us away" {
+	host 1 'at=mail:451 4.7.1 come back later'
+	send_it 1 alice@odd.example
+	told '0 0 deferred 4.7.1 mx1.odd.example 451 4.7.1 come back later'
+	host 2 'at=greet:554 5.7.1 not you'
+	send_it 1 alice@odd.example
+	told '0 0 deferred 4.7.1 mx1.odd.example 451 4.7.1 come back later'
+}
+
+@test "a kept connection that has had enough messages is left for a fresh one to the same host" {
+	local reply
+	for reply in '421 too many messages' '451 4.7.0 too many messages' '452 too many messages'; do
+		host 1 "per=3:$reply"
+		REMOTE_PAUSE=0 send_it 12 alice@odd.example
+		[[ $(grep -c ' relayed 2.0.0 mx1.odd.example' <<<"$output") == 12 ]] || { echo "$reply: $output"; false; }
+		hosts_stop
+	done
+}
