@@ -62,6 +62,19 @@ static void note_trouble(struct session *session, size_t place, const char *word
 	session_note_trouble(session, "4.4.1", told);
 }
 
+/* What this host lacks says nothing about the other one. */
+static void note_failed_call(struct session *session, size_t place, int error)
+{
+	char words[SESSION_WORDS_MAX + 1];
+
+	if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM) {
+		note_trouble(session, place, strerror(error));
+		return;
+	}
+	snprintf(words, sizeof words, "unable to connect: %s", strerror(error));
+	session_note_trouble(session, "4.3.0", words);
+}
+
 static void close_attempt(struct attempt *attempt)
 {
 	if (attempt->fd < 0)
@@ -128,12 +141,12 @@ static bool try_next(struct session *session)
 	place = session->order_next++;
 	fd = is_local ? open_unix(session->site->route.path) : open_tcp(session->site, &session->order[place].ip);
 	if (fd < 0) {
-		note_trouble(session, place, strerror(errno));
+		note_failed_call(session, place, errno);
 		return false;
 	}
 	attempt->place = place;
 	if (loop_watch(remoted.loop, &attempt->watch, fd, EPOLLOUT, attempt_ready, &why) != RESULT_OK) {
-		note_trouble(session, place, why.text);
+		session_note_trouble(session, "4.3.0", why.text);
 		close(fd);
 		return false;
 	}

@@ -14,7 +14,7 @@ static void rset_reply(struct session *session);
 static void quit_reply(struct session *session);
 
 /* What a whole reply means in each state, and how long one is waited for. */
-enum patience { PATIENCE_GREETING, PATIENCE_TLS, PATIENCE_COMMAND, PATIENCE_DATA, PATIENCE_IDLE, PATIENCE_QUIT };
+enum patience { PATIENCE_GREETING, PATIENCE_TLS, PATIENCE_COMMAND, PATIENCE_DATA, PATIENCE_IDLE, PATIENCE_RSET, PATIENCE_QUIT };
 static const struct {
 	const char *name;	/* for "timed out while ..." */
 	enum patience patience;
@@ -27,10 +27,10 @@ static const struct {
 	[SESSION_SHAKING] = { "waiting for the TLS handshake", PATIENCE_TLS, NULL },
 	[SESSION_LOGIN] = { "waiting for the answer to AUTH", PATIENCE_COMMAND, login_reply },
 	[SESSION_IDLE] = { "idle", PATIENCE_IDLE, idle_reply },
+	[SESSION_RSET] = { "waiting for the answer to RSET", PATIENCE_RSET, rset_reply },
 	[SESSION_ENVELOPE] = { "sending the envelope", PATIENCE_COMMAND, transaction_reply },
 	[SESSION_BODY] = { "sending the message", PATIENCE_COMMAND, transaction_reply },
 	[SESSION_FINAL] = { "waiting for the answer to the message", PATIENCE_DATA, transaction_reply },
-	[SESSION_RSET] = { "waiting for the answer to RSET", PATIENCE_COMMAND, rset_reply },
 	[SESSION_QUIT] = { "ending", PATIENCE_QUIT, quit_reply },
 };
 
@@ -225,6 +225,7 @@ void session_wait(struct session *session, enum session_state state)
 		[PATIENCE_COMMAND] = conf->command_timeout_seconds * 1000ull,
 		[PATIENCE_DATA] = conf->data_timeout_seconds * 1000ull,
 		[PATIENCE_IDLE] = SESSION_IDLE_MS,
+		[PATIENCE_RSET] = SESSION_RSET_MS,
 		[PATIENCE_QUIT] = SESSION_QUIT_MS,
 	};
 
@@ -399,13 +400,10 @@ static void idle_reply(struct session *session)
 
 static void rset_reply(struct session *session)
 {
-	if (session->reply.code != 250) {
-		session_quit(session);
-		return;
-	}
-	session_wait(session, SESSION_IDLE);
-	session->next_idle = session->site->idle;
-	session->site->idle = session;
+	if (session->reply.code / 100 == 2)
+		transaction_start(session);
+	else
+		session_pass_on(session, "4.4.2", session->reply.text);
 }
 
 static void quit_reply(struct session *session)
@@ -431,19 +429,15 @@ void session_job_ended(struct session *session)
 	session->trouble[0] = 0;
 	session->messages++;
 	if (session->state < SESSION_ENVELOPE || session->reply.code == 421 || session->messages >= SESSION_MESSAGES_MAX ||
-	    security_is_private(session)) {
+	    session->chunks || security_is_private(session)) {
 		session_quit(session);
 		return;
 	}
-	if (session->state == SESSION_FINAL && session->accepted) {
-		session_wait(session, SESSION_IDLE);
-		session->next_idle = session->site->idle;
-		session->site->idle = session;
-		return;
-	}
-	session_say(session, "RSET\r\n");
-	session_flush(session);
-	session_wait(session, SESSION_RSET);
+	/* it is there for the next job at once, which may be on its way since the last result was told: RSET can wait for that */
+	session->needs_rset = session->state != SESSION_FINAL || !session->accepted;
+	session_wait(session, SESSION_IDLE);
+	session->next_idle = session->site->idle;
+	session->site->idle = session;
 }
 
 bool session_take(struct session *session, struct job *job)
@@ -453,6 +447,12 @@ bool session_take(struct session *session, struct job *job)
 	leave_idle_list(session);
 	session->job = job;
 	session->is_reused = true;
-	transaction_start(session);
+	if (!session->needs_rset) {
+		transaction_start(session);
+		return true;
+	}
+	session_say(session, "RSET\r\n");
+	session_flush(session);
+	session_wait(session, SESSION_RSET);
 	return true;
 }

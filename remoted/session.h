@@ -14,7 +14,7 @@ enum {
 	SESSION_RACE_MS = 300,		/* before the next address is tried beside the first, RFC 8305 5 */
 	SESSION_ADDRESSES_MAX = 10,	/* tried for one job */
 	SESSION_WORDS_MAX = 700,
-	SESSION_QUIT_MS = 3000,
+	SESSION_QUIT_MS = 3000, SESSION_RSET_MS = 10000,
 	SESSION_TURN_PIECES = 8,	/* of a body (BODY_PIECE), before others have their turn */
 	SESSION_AT_ONCE_BYTES = 16384,	/* a message up to that goes out with its envelope where the other side takes chunks */
 	SESSION_COMMANDS_MAX = 100,	/* of an envelope on the way without an answer; a line has 1,500 bytes at most */
@@ -27,10 +27,10 @@ enum session_state {
 	SESSION_SHAKING,	/* the TLS handshake */
 	SESSION_LOGIN,
 	SESSION_IDLE,
+	SESSION_RSET,		/* before a message, where the last one's transaction is open yet */
 	SESSION_ENVELOPE,	/* MAIL, RCPT .. and DATA are out or going out */
 	SESSION_BODY,		/* content is going out */
 	SESSION_FINAL,		/* the reply (LMTP: replies) to the final dot */
-	SESSION_RSET,
 	SESSION_QUIT,
 	SESSION_STATES
 };
@@ -70,6 +70,7 @@ struct session {
 	size_t accepted;		/* recipients of the transaction */
 	size_t final_next;		/* LMTP: the recipient whose reply comes next */
 	bool mail_refused, is_reused;	/* is_reused: it was kept, and this job is not its first */
+	bool needs_rset;		/* while idle: the last transaction did not end by itself */
 	struct body body;
 	uint64_t body_sent;
 	bool is_body_out;		/* with its end */

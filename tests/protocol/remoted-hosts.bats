@@ -138,3 +138,27 @@ more_attempts() { (($(attempts "$1") > $2)); }
 		hosts_stop
 	done
 }
+
+@test "a connection whose recipients were refused is there for the next message at once, with RSET before it (RFC 5321 4.1.1.5)" {
+	host 1 'at=rcpt:550 5.1.1 no such user'
+	REMOTE_PAUSE=0 send_it 10 alice@odd.example
+	[[ $(grep -c ' failed 5.1.1 mx1.odd.example' <<<"$output") == 10 ]]
+	[[ $(connections 1) == 1 && $(grep -c ^RSET "$SUITE/mx1/commands") == 9 ]]
+}
+
+@test "a host that does not answer RSET, or refuses it, gets a fresh connection" {
+	local habit
+	for habit in mute=rset drop=rset 'at=rset:500 what?'; do
+		host 1 "$habit" 'at=rcpt:550 5.1.1 no such user'
+		REMOTE_PAUSE=0 send_it 2 alice@odd.example
+		[[ $(grep -c ' failed 5.1.1 mx1.odd.example' <<<"$output") == 2 && $(connections 1) == 2 ]]
+		hosts_stop
+	done
+}
+
+@test "what this host lacks for a connection is told as its own trouble" {
+	host 1
+	run -0 strace -f -o "$SUITE/trace" -e trace=connect -e inject=connect:error=ENOBUFS \
+		"${BIN%/bin}/tool/remote_driver" "$BIN" "$SUITE/etc/dawk.conf" '[127.0.1.1]' bob@client.example "$SUITE/message" 1 alice@odd.example
+	told '0 0 deferred 4.3.0 - unable to connect: No buffer space available'
+}
