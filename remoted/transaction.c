@@ -225,7 +225,7 @@ static enum delivery_verdict success_of(const struct session *session)
 
 static void mail_reply(struct session *session)
 {
-	if (session->reply.code == 250)
+	if (session->reply.code / 100 == 2)
 		return;
 	session->mail_refused = true;
 	if (session->job->call)		/* that says nothing of the recipient */
@@ -238,7 +238,7 @@ static void rcpt_reply(struct session *session, struct job_recipient *recipient)
 	if (session->mail_refused)
 		return;		/* 503: it has its result */
 	session->job->is_call_answered = true;
-	if (session->reply.code == 250 || session->reply.code == 251) {
+	if (session->reply.code / 100 == 2) {
 		recipient->is_accepted = true;
 		session->accepted++;
 		if (session->job->call)

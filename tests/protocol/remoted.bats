@@ -114,6 +114,13 @@ commands() { cat "$SUITE/odd/commands"; }
 	[[ $output == *"deferred 4.3.2 [127.0.0.1] 421 4.3.2 closing for tea"* ]]
 }
 
+@test "any 2xx to MAIL and RCPT is a yes (RFC 5321 4.2.1)" {
+	odd_server 'at=mail:251 ok' 'rcpt=alice:252 cannot verify it' 'rcpt=bob:200 ok'
+	route
+	send_it 1 alice@odd.example bob@odd.example
+	[[ $output == *"0 0 relayed 2.0.0"* && $output == *"0 1 relayed 2.0.0"* ]]
+}
+
 @test "an unreachable host defers, and says which address refused" {
 	route "smtp:[127.0.0.1]:1"
 	send_it 1 alice@odd.example
