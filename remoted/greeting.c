@@ -13,6 +13,8 @@ static void turned_away(struct session *session)
 	char words[SESSION_WORDS_MAX + 1], status[12];
 
 	reply_status(&session->reply, "4.4.1", status);
+	if (session->reply.code < 500)	/* also a 2xx or 3xx that does not belong here */
+		status[0] = '4';
 	if (session->reply.code >= 500 && session->order_next == session->order_count && session->job && !session->is_put_off) {
 		/* the last of them refuses for good */
 		job_tell_rest(session->job, DELIVERY_FAILED, status, session->host, session->reply.text);

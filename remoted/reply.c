@@ -55,22 +55,22 @@ enum result reply_take_line(struct reply *reply, const char *line, size_t length
 	return RESULT_OK;
 }
 
-/* "x.y.z" at AT, x being CLASS: its length, or 0. */
+/* "x.y.z" at AT, x being CLASS, without leading zeros (RFC 3463 2): its length, or 0. */
 static size_t status_length(const char *at, char class)
 {
-	size_t i, dots = 0, digits = 0;
+	size_t i = 1, part, digits;
 
-	if (at[0] != class || at[1] != '.')
+	if (at[0] != class)
 		return 0;
-	for (i = 1; i < 12 && (is_digit(at[i]) || at[i] == '.'); i++) {
-		if (at[i] == '.') {
-			dots++;
-			digits = 0;
-		} else if (++digits > 3) {
+	for (part = 0; part < 2; part++) {
+		if (at[i++] != '.' || (at[i] == '0' && is_digit(at[i + 1])))
 			return 0;
-		}
+		for (digits = 0; is_digit(at[i]); i++)
+			digits++;
+		if (!digits || digits > 3)
+			return 0;
 	}
-	return dots == 2 && digits && (!at[i] || at[i] == ' ') && i < 12 ? i : 0;
+	return !at[i] || at[i] == ' ' ? i : 0;
 }
 
 void reply_status(const struct reply *reply, const char *fallback, char *out)

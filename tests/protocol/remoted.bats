@@ -121,6 +121,19 @@ commands() { cat "$SUITE/odd/commands"; }
 	[[ $output == *"0 0 relayed 2.0.0"* && $output == *"0 1 relayed 2.0.0"* ]]
 }
 
+@test "a greeting and an answer to EHLO that mean nothing put the message off, with a status that says so" {
+	local habit
+	for habit in 'at=greet:250 hi' 'at=greet:354 2.1.0 hi' 'at=ehlo:251 hi' 'at=ehlo:354 3.0.0 hi'; do
+		rm -f "$SUITE"/odd/*
+		odd_server "$habit"
+		route
+		send_it 1 alice@odd.example
+		[[ $output == *"0 0 deferred 4."* ]] || { echo "$habit: $output"; false; }
+		kill "$ODD_PID"
+		wait "$ODD_PID" || :
+	done
+}
+
 @test "an unreachable host defers, and says which address refused" {
 	route "smtp:[127.0.0.1]:1"
 	send_it 1 alice@odd.example
