@@ -15,13 +15,17 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { SWEEP_MS = 60000 };
+enum {
+	SWEEP_MS = 60000,
+	END_TICK_MS = 50, END_TICKS = 80,	/* for answers at the end: four seconds, of the five that queued waits for results */
+};
 
 struct remoted remoted;
 
 static struct channel queued, opener;
 static struct job *incomplete;		/* its recipients' frames follow at once */
-static struct timer sweep;
+static struct timer sweep, end_timer;
+static unsigned end_ticks;
 
 /* ---- where does it go? ---- */
 
@@ -182,9 +186,18 @@ static void greet(const char *peer, unsigned index, int fd)
 		service_link_failed(&why);
 }
 
+/* What ends between content and answer arrives twice. */
+static void end_fired(struct timer *timer)
+{
+	if (!session_end_all(true) || ++end_ticks == END_TICKS)
+		loop_stop(remoted.loop);
+	else
+		loop_set_timer(remoted.loop, timer, END_TICK_MS, end_fired);
+}
+
 static void ended(void)
 {
-	loop_stop(remoted.loop);
+	end_fired(&end_timer);
 }
 
 static void sweep_fired(struct timer *timer)
@@ -291,7 +304,7 @@ int main(int argc, char **argv)
 		log_failure("unable-to-run", &why);
 		return EX_OSERR;
 	}
-	session_end_all();
+	session_end_all(false);
 	call_end_all();
 	if (queued.fd >= 0)
 		channel_flush(&queued, &why);

@@ -115,15 +115,26 @@ void session_free(struct session *session)
 	free(session);
 }
 
-void session_end_all(void)
+static bool is_sent(const struct session *session)
 {
-	while (all_sessions) {
-		struct session *session = all_sessions;
-		if (session->job)
+	return session->job && session->is_body_out && (session->state == SESSION_FINAL || session->state == SESSION_ENVELOPE);
+}
+
+size_t session_end_all(bool spares_sent)
+{
+	struct session *session, *next;
+	size_t spared = 0;
+
+	for (session = all_sessions; session; session = next) {
+		next = session->next_all;
+		if (spares_sent && is_sent(session))
+			spared++;
+		else if (session->job)
 			session_fail(session, "4.3.2", "this host's mail service is being restarted");
 		else
 			session_free(session);
 	}
+	return spared;
 }
 
 /* ---- trouble ---- */

@@ -86,8 +86,9 @@ struct session {
 void session_start(struct site *site, struct job *job);
 /* The idle connection SESSION takes JOB. false: it is not fit for it. */
 bool session_take(struct session *session, struct job *job);
-/* At the end of the process: unfinished jobs are deferred. */
-void session_end_all(void);
+/* At the end of the process: unfinished jobs are deferred, but those that are left out if SPARES_SENT: their content is out, and the
+ * answer may come yet. Returns how many that are. */
+size_t session_end_all(bool spares_sent);
 
 /* ---- between session.c, connect.c, transaction.c, security.c and login.c ---- */
 

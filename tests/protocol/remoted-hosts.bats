@@ -17,6 +17,8 @@ setup() {
 	printf 'Subject: hi\r\n\r\nhello\r\n' >"$SUITE/message"
 }
 teardown() {
+	suite_end smtpd
+	suite_end queued
 	hosts_stop
 	names_stop
 	"$TOOLS/free-ports.py" --release "$PORT"
@@ -161,4 +163,26 @@ more_attempts() { (($(attempts "$1") > $2)); }
 	run -0 strace -f -o "$SUITE/trace" -e trace=connect -e inject=connect:error=ENOBUFS \
 		"${BIN%/bin}/tool/remote_driver" "$BIN" "$SUITE/etc/dawk.conf" '[127.0.1.1]' bob@client.example "$SUITE/message" 1 alice@odd.example
 	told '0 0 deferred 4.3.0 - unable to connect: No buffer space available'
+}
+
+@test "an orderly end waits for the answer to content that is out: the message is not sent twice" {
+	local offer
+	for offer in size=99999 chunking; do
+		host 1 $offer wait=dot
+		SUITE_SERVICES="smtpd queued" suite_run
+		send_message bob@local.example alice@odd.example <"$SUITE/message" >/dev/null
+		wait_until test -e "$SUITE/mx1/message.1"
+		suite_begin_end queued TERM
+		wait_until logged queued 'ended part=dnsd'
+		touch "$SUITE/mx1/go"
+		suite_await_end queued TERM
+		logged queued 'relayed .*to=alice@odd.example ' || { suite_log queued; false; }
+		run ! logged queued ' deferred '
+		suite_run
+		wait_until queue_is_empty
+		hosts_stop
+		suite_end smtpd
+		suite_end queued
+		: >"$SUITE/stderr/queued"
+	done
 }

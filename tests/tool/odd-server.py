@@ -12,6 +12,7 @@ FOLDER/commands and a line for each connection to FOLDER/connections. Ends when 
   long=STATE           sends one line without end
   slow                 a reply a byte at a time
   mute=STATE           says nothing there until it ends
+  wait=STATE           answers there when there is FOLDER/go
   listen=IP:PORT       listens there
   full                 its queue of connections is full, so that attempts hang, until there is FOLDER/go
   per=N:REPLY          answers REPLY to MAIL after N messages of a connection, and hangs up if that is a 421
@@ -52,6 +53,8 @@ class Handler(socketserver.StreamRequestHandler):
         if state in value_of("mute", self.own):
             self.rfile.read()       # until the other side ends
             return False
+        while state in value_of("wait", self.own) and not os.path.exists(f"{folder}/go"):
+            time.sleep(0.01)
         if state in value_of("endless", self.own):
             while True:
                 self.wfile.write(b"250-and so on\r\n" * 100)
