@@ -334,6 +334,7 @@ int command_check(struct configuration *conf, int argc, char **argv)
 		return command_usage("check", "it takes no arguments");
 	check_accounts(&check);
 	check_tables(&check);
+	check_postmaster(&check);
 	check_folders(&check);
 	check_queue(&check);
 	check_certificates(&check);

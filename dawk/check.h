@@ -1,5 +1,5 @@
 /* `dawk check`: findings, each with how to mend it. Used by check.c, check_certificates.c, check_ports.c,
- * check_names.c. */
+ * check_names.c, check_postmaster.c. */
 #ifndef DAWK_CHECK_H
 #define DAWK_CHECK_H
 
@@ -17,6 +17,8 @@ void check_finding(struct check *check, const char *mend, const char *format, ..
 /* What deserves a look, but may be meant so: not counted. */
 void check_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Each of `domains` has a postmaster. */
+void check_postmaster(struct check *check);
 /* Listeners: free, or held by this suite's own programs. */
 void check_ports(struct check *check);
 /* Certificates: there, with their keys, for this host's name, and for how long. */

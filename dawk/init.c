@@ -186,19 +186,14 @@ static void open_the_way(const struct layout *layout)
 	}
 }
 
+/* Keys without a domain hold for every local one, also for one that is added later (RFC 5321 4.5.1). */
 static enum result write_aliases(const struct configuration *conf, struct why *why)
 {
 	static const char *const names[] = { "postmaster", "root", "abuse", "hostmaster", "mailer-daemon" };
-	const char *first = conf->domains.items[0];
 	stralloc text = { 0 };
-	bool is_fine = text_append_string(&text, "# aliases: ADDRESS: MEMBER, ... (dawk-aliases(5)); `dawk update` after an edit\n");
-	for (size_t d = 0; d < conf->domains.count; d++) {
-		for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
-			if (!d && !n)	/* the mailbox itself */
-				continue;
-			is_fine = is_fine && text_append_format(&text, "%s@%s: postmaster@%s\n", names[n], conf->domains.items[d], first);
-		}
-	}
+	bool is_fine = text_append_string(&text, "# aliases: NAME or ADDRESS: MEMBER, ... (dawk-aliases(5)); `dawk update` after an edit\n");
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		is_fine = is_fine && text_append_format(&text, "%s: postmaster@%s\n", names[i], conf->domains.items[0]);
 	enum result result = is_fine ? layout_write_file(conf->aliases, text.s, text.len, 0644, true, why) : no_memory(why);
 	stralloc_free(&text);
 	return result;

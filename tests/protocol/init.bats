@@ -48,6 +48,26 @@ init() { "$BIN/dawk" init "$SUITE/host" --domain local.example --domain two.exam
 	done
 }
 
+@test "a domain that is added later has its postmaster, and check tells of one that has none (RFC 5321 4.5.1)" {
+	run -0 init
+	sed -i 's/^domains.*/& three.example/' "$SUITE/host/etc/dawk.conf"
+	for name in postmaster abuse; do
+		run -0 "$BIN/dawk" -c "$SUITE/host/etc/dawk.conf" explain "$name@three.example"
+		[[ $output == *"postmaster@local.example"* ]]
+	done
+	run "$BIN/dawk" -c "$SUITE/host/etc/dawk.conf" check
+	[[ $output != *"postmaster@"* ]]
+	echo 'postmaster@two.example: postmaster@local.example' >"$SUITE/host/etc/aliases"
+	run -0 "$BIN/dawk" -c "$SUITE/host/etc/dawk.conf" update
+	run -78 "$BIN/dawk" -c "$SUITE/host/etc/dawk.conf" check
+	[[ $output == *"postmaster@three.example is no mailbox and no alias"*"a line \`postmaster: ADDRESS\` in $SUITE/host/etc/aliases"* ]]
+	[[ $output != *"postmaster@two.example is"* && $output != *"postmaster@local.example is"* ]]
+	echo '@three.example: postmaster@local.example' >>"$SUITE/host/etc/aliases"
+	run -0 "$BIN/dawk" -c "$SUITE/host/etc/dawk.conf" update
+	run "$BIN/dawk" -c "$SUITE/host/etc/dawk.conf" check
+	[[ $output != *"postmaster@three"* ]]
+}
+
 @test "an instance that is there already is left as it is" {
 	run -0 init --smtp 127.0.0.1:2525
 	before=$(find "$SUITE/host" -type f -exec cksum {} + | sort)
