@@ -3,6 +3,7 @@
 #include "check.h"
 #include "command.h"
 #include "common/table.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -138,9 +139,15 @@ static void check_queue(struct check *check)
 		{ "trigger", { NULL, S_IFIFO, 0620, "dawkq", "dawks" } },
 	};
 
+	const char *directory = check->conf->directory, *slash = strrchr(directory, '/');
+	char missing[PATH_MAX + 64] = "make it, with owner and mode as in dawk-queue(5)";
+
+	if (!strcmp(check->conf->file, COMMAND_CONFIGURATION))
+		snprintf(missing, sizeof missing, "run `dawk init --system`: it makes what is missing in the queue");
+	else if (slash > directory && !strcmp(slash, "/etc"))
+		snprintf(missing, sizeof missing, "run `dawk init %.*s`: it makes what is missing in the queue", (int)(slash - directory), directory);
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-		check_below(check, check->conf->queue, parts[i].name, parts[i].place,
-		            "start queued: it makes what is missing in the queue");
+		check_below(check, check->conf->queue, parts[i].name, parts[i].place, missing);
 }
 
 static void check_folders(struct check *check)
@@ -311,10 +318,15 @@ static void check_space(struct check *check, const char *path)
 
 static void check_checkpassword(struct check *check)
 {
-	const struct configuration *conf = check->conf;
+	const char *command = check->conf->checkpassword, *at = command, *word;
+	char program[PATH_MAX];
+	size_t length;
 
-	if (conf->checkpassword && access(conf->checkpassword, X_OK) != 0)
-		check_finding(check, "put the program there, or correct the setting", "checkpassword: %s: %s", conf->checkpassword, strerror(errno));
+	if (!command || !text_next_word(&at, command + strlen(command), &word, &length))
+		return;
+	snprintf(program, sizeof program, "%.*s", (int)length, word);
+	if (access(program, X_OK) != 0)
+		check_finding(check, "put the program there, or correct the setting", "checkpassword: %s: %s", program, strerror(errno));
 }
 
 /* Without them stsd trusts nobody, and other domains' policies count for nothing. */
@@ -325,13 +337,32 @@ static void check_authorities(const struct configuration *conf)
 		           "another file (mta-sts-authorities)", conf->mta_sts_authorities);
 }
 
+/* Owners are compared with the caller, so that another's view of an instance is wrong in all of it, and its advice would ruin it.
+ * By file or folder: an edit may have changed the owner of one. 0: go on; else an exit code. */
+static int check_caller(const struct configuration *conf)
+{
+	struct stat file, folder;
+	const struct passwd *owner;
+
+	if (stat(conf->file, &file) != 0 || stat(conf->directory, &folder) != 0)
+		return command_fail("check", EX_NOINPUT, "unable to look at %s: %s", conf->file, strerror(errno));
+	if (file.st_uid == geteuid() || folder.st_uid == geteuid())
+		return EX_OK;
+	owner = getpwuid(folder.st_uid);
+	return command_fail("check", EX_NOPERM, "%s is the instance of %s (uid %lu), who alone can check it", conf->directory,
+	                    owner ? owner->pw_name : "an account without a name", (unsigned long)folder.st_uid);
+}
+
 int command_check(struct configuration *conf, int argc, char **argv)
 {
 	struct check check = { .conf = conf, .is_root = geteuid() == 0 };
+	int code;
 
 	(void)argv;
 	if (argc > 1)
 		return command_usage("check", "it takes no arguments");
+	if ((code = check_caller(conf)))
+		return code;
 	check_accounts(&check);
 	check_tables(&check);
 	check_postmaster(&check);

@@ -337,23 +337,41 @@ static int mend_system(const struct layout *layout)
 	return code;
 }
 
+/* The queue alone: what the owner has made of the rest is his. */
+static int mend_instance(const struct layout *layout)
+{
+	struct configuration *conf = NULL;
+	struct why why = { 0 };
+	enum result result = configuration_load(layout->conf, &conf, &why);
+	if (result == RESULT_OK)
+		result = make_queue(conf, &why);
+	if (result != RESULT_OK)
+		return command_fail_why("init", result, &why);
+	printf("%s holds an instance already; it is left as it is, with all parts of its queue in %s\n", layout->root, conf->queue);
+	configuration_free(conf);
+	return EX_OK;
+}
+
 static int init(const struct wish *wish)
 {
 	struct layout layout;
+	struct stat status;
 	struct why why = { 0 };
 	enum result result = layout_fill(&layout, wish->is_system ? NULL : wish->directory, &why);
 	if (result != RESULT_OK)
 		return command_fail_why("init", result, &why);
-	bool is_there = access(layout.conf, F_OK) == 0;
-	if (is_there && !layout.is_system) {
-		printf("%s holds an instance already; it is left as it is\n", layout.root);
+	bool is_there = stat(layout.conf, &status) == 0;
+	if (is_there && !layout.is_system && status.st_uid != geteuid()) {
+		printf("%s holds an instance of another account already; it is left as it is\n", layout.root);
 		return EX_OK;
 	}
 	if (layout.is_system && geteuid() != 0)
 		return command_fail("init", EX_NOPERM, "the host's own installation has to be made by root; `dawk init DIR` works for anybody");
 	if (geteuid() == 0 && (result = accounts_make(&why)) != RESULT_OK)
 		return command_fail_why("init", result, &why);
-	return is_there ? mend_system(&layout) : make_new(wish, &layout);
+	if (!is_there)
+		return make_new(wish, &layout);
+	return layout.is_system ? mend_system(&layout) : mend_instance(&layout);
 }
 
 int command_init(struct configuration *conf, int argc, char **argv)

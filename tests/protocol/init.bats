@@ -76,6 +76,37 @@ init() { "$BIN/dawk" init "$SUITE/host" --domain local.example --domain two.exam
 	[ "$before" = "$(find "$SUITE/host" -type f -exec cksum {} + | sort)" ]
 }
 
+@test "init makes what the queue of an instance lacks, wherever it is by now, as check says" {
+	run -0 init
+	host="$BIN/dawk -c $SUITE/host/etc/dawk.conf"
+	rmdir "$SUITE/host/queue/state"
+	run -78 $host check
+	[[ $output == *"queue/state: No such file"*"run \`dawk init $SUITE/host\`"* ]]
+	run -0 init
+	run -0 $host check
+	sed -i "s,^queue = .*,queue = $SUITE/elsewhere," "$SUITE/host/etc/dawk.conf"
+	run -78 $host check
+	[[ $output == *"$SUITE/elsewhere: No such file"* ]]
+	run -0 init
+	[[ $output == *"left as it is"*"$SUITE/elsewhere"* ]]
+	run -0 $host check
+	[[ -p $SUITE/elsewhere/trigger && $(mode_of "$SUITE/elsewhere/new") == 1730 ]]
+}
+
+@test "another account's instance is neither checked nor mended: the advice would ruin it (sysexits 77)" {
+	local own="setpriv --reuid=12345 --regid=12345 --clear-groups --inh-caps=-all"
+	run -0 init
+	run -77 $own "$BIN/dawk" -c "$SUITE/host/etc/dawk.conf" check
+	[[ $output == *"$SUITE/host/etc is the instance of root (uid 0)"* && $output != *chown* ]]
+	mkdir "$SUITE/own" && chown 12345 "$SUITE/own"
+	$own "$BIN/dawk" init "$SUITE/own" --domain local.example --hostname mail.local.example
+	run -77 "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" check
+	[[ $output == *"uid 12345"* && $output != *chown* ]]
+	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" check
+	run -0 "$BIN/dawk" init "$SUITE/own"
+	[[ $output == *"another account"* && $(stat -c %u "$SUITE/own/queue/cur") == 12345 ]]
+}
+
 @test "a relative folder becomes an absolute one in all that is written" {
 	cd "$SUITE"
 	run -0 "$BIN/dawk" init below/here --domain local.example

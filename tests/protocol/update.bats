@@ -272,6 +272,15 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	[[ $output == *"etc/tables/routes.cdb"*"run \`dawk update\`"* ]]
 }
 
+@test "check looks for the program of checkpassword, without its arguments" {
+	echo 'checkpassword = /bin/true --quiet' >>"$SUITE/etc/dawk.conf"
+	run -0 $DAWK check
+	echo 'checkpassword = /bin/there-is-none --quiet' >>"$SUITE/etc/dawk.conf"
+	sed -i '/true/d' "$SUITE/etc/dawk.conf"
+	run -78 $DAWK check
+	[[ $output == *"checkpassword: /bin/there-is-none: No such file"* ]]
+}
+
 @test "check says when nobody is there to vouch for the hosts of policies (RFC 8461 3.3)" {
 	echo 'mta-sts-authorities = none.pem' >>"$SUITE/etc/dawk.conf"
 	run -0 $DAWK check
