@@ -1,5 +1,6 @@
 /* What comes of acting on the queue, in words or as JSON. */
 #include "command.h"
+#include "common/log.h"
 #include "common/text.h"
 #include "queue_command.h"
 
@@ -45,15 +46,37 @@ static bool is_number(const char *value, size_t length)
 	return length < 16 && (length == 1 || *value != '0') && text_to_number(value, length, &number);
 }
 
-/* A number as a number; a value in quotes, which is the last, without them. */
+/* A number as a number, all else as a string. */
 static void print_value(const char *value, size_t length)
 {
 	if (is_number(value, length))
 		printf("%.*s", (int)length, value);
-	else if (length > 1 && *value == '"')
-		json_string(stdout, value + 1, length - 2);
 	else
 		json_string(stdout, value, length);
+}
+
+static unsigned hex_worth(char c)
+{
+	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* The value that starts with the quote at AT, up to the next one: \", \\ and \xHH as log.h has them. Returns what is behind it. */
+static const char *print_quoted(const char *at, const char *end)
+{
+	char text[LOG_LINE_MAX] = "";
+	size_t length = 0;
+	for (at++; at < end && *at != '"' && length < sizeof text; at++) {
+		char c = *at;
+		if (c == '\\' && end - at > 3 && at[1] == 'x') {
+			c = (char)(hex_worth(at[2]) << 4 | hex_worth(at[3]));
+			at += 3;
+		} else if (c == '\\' && end - at > 1) {
+			c = *++at;
+		}
+		text[length++] = c;
+	}
+	json_string(stdout, text, length);
+	return at < end ? at + 1 : end;
 }
 
 void queue_tell_row(struct queue_teller *teller, const char *row, size_t length)
@@ -65,14 +88,16 @@ void queue_tell_row(struct queue_teller *teller, const char *row, size_t length)
 	}
 	fputs(teller->count++ ? ",\n{" : "{", stdout);
 	while (at < end && (equals = memchr(at, '=', (size_t)(end - at)))) {
-		const char *value = equals + 1, *blank = memchr(value, ' ', (size_t)(end - value));
-		const char *stop = !blank || *value == '"' ? end : blank;
+		const char *value = equals + 1, *stop = memchr(value, ' ', (size_t)(end - value));
 		if (at != row)
 			putchar(',');
 		json_string(stdout, at, (size_t)(equals - at));
 		putchar(':');
-		print_value(value, (size_t)(stop - value));
-		at = stop + 1;
+		if (value < end && *value == '"')
+			stop = print_quoted(value, end);
+		else
+			print_value(value, (size_t)((stop ? stop : end) - value));
+		at = stop ? stop + 1 : end;
 	}
 	putchar('}');
 }

@@ -29,7 +29,7 @@ void queue_teller_begin(struct queue_teller *teller, bool is_json);
 void queue_teller_end(struct queue_teller *teller);
 /* An answer with its exit CODE, which comes back; one that is not 0 goes to standard error in any case. No words: no line. */
 int queue_tell(struct queue_teller *teller, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* A row of figures, LENGTH bytes "name=value name=value ..", a value with blanks last and in quotes: an object of them. */
+/* A row of figures, LENGTH bytes "name=value name=value ..", values quoted as in log.h: an object of them. */
 void queue_tell_row(struct queue_teller *teller, const char *row, size_t length);
 
 /* A command to the running queued: VERB for each of COUNT arguments (at least one; "" for none), some at a time; what it

@@ -66,7 +66,7 @@ void control_answer_waiting(struct scheduler *s, struct message *m, int code, co
 static void send_row(struct control_client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void send_row(struct control_client *client, const char *format, ...)
 {
-	char words[1024];
+	char words[LOG_LINE_MAX];
 	va_list arguments;
 
 	va_start(arguments, format);
@@ -270,10 +270,10 @@ static void status(struct control_client *client, const char *argument)
 static void send_site(void *context, struct site *site)
 {
 	struct control_client *client = context;
-	char words[900];
+	struct log_line row;
 
-	health_describe(client->scheduler, site, words, sizeof words);
-	send_row(client, "%s", words);
+	health_describe(client->scheduler, site, &row);
+	send_row(client, "%.*s", (int)row.length - 1, row.text + 1);
 }
 
 static void sites(struct control_client *client, const char *argument)

@@ -16,7 +16,7 @@ enum {
 	RATE_TICK_MS = 100,		/* while there are sites with a rate */
 	TICK_MS = 60000,
 	PROBES_A_TICK = 16,		/* each looks through all that waits */
-	WORDS_KEPT = 300,
+	WORDS_KEPT = 300, NAME_SHOWN = 300,
 };
 
 struct site_health {
@@ -311,18 +311,23 @@ void health_start(struct scheduler *s)
 	tick_within(s, TICK_MS);
 }
 
-void health_describe(const struct scheduler *s, const struct site *site, char *out, size_t size)
+void health_describe(const struct scheduler *s, const struct site *site, struct log_line *row)
 {
 	const struct site_health *health = site->health;
 	uint64_t now = loop_now_ms(s->loop);
-	size_t length = (size_t)snprintf(out, size, "site=%.300s in-flight=%u waiting=%zu", site->name, site->in_flight,
-	                                 site->parked + site->overflow.count);
+	char aside[32];
 
-	if (!health || length >= size)
+	row->length = 0;
+	log_bytes(row, "site", site->name, strnlen(site->name, NAME_SHOWN));
+	log_number(row, "in-flight", site->in_flight);
+	log_number(row, "waiting", site->parked + site->overflow.count);
+	if (!health)
 		return;
-	length += (size_t)snprintf(out + length, size - length, " limit=%u", site->limit);
-	if (health->aside_until_ms > now)
-		length += (size_t)snprintf(out + length, size - length, " aside=%llus", (unsigned long long)(health->aside_until_ms - now) / 1000);
-	if (health->words[0] && length < size)
-		snprintf(out + length, size - length, " words=\"%s\"", health->words);
+	log_number(row, "limit", site->limit);
+	if (health->aside_until_ms > now) {
+		snprintf(aside, sizeof aside, "%llus", (unsigned long long)(health->aside_until_ms - now) / 1000);
+		log_text(row, "aside", aside);
+	}
+	if (health->words[0])
+		log_text(row, "words", health->words);
 }

@@ -16,6 +16,7 @@
 #include "common/channel.h"
 #include "common/commit.h"
 #include "common/configuration.h"
+#include "common/log.h"
 #include "common/resolve.h"
 #include "queued/message.h"
 #include "queued/recorder.h"
@@ -245,8 +246,8 @@ void health_job_started(const struct scheduler *s, struct site *site);
 void health_result(struct scheduler *s, struct site *site, enum state_event event, const struct result_words *words);
 /* SITE (NULL: each) is no longer set aside; a job may probe it. */
 void health_probe_now(struct scheduler *s, struct site *site);
-/* A line of key=value for `dawk queue sites`. */
-void health_describe(const struct scheduler *s, const struct site *site, char *out, size_t size);
+/* " key=value key=value ..", quoted as in the log, for `dawk queue sites`. ROW need not be started. */
+void health_describe(const struct scheduler *s, const struct site *site, struct log_line *row);
 
 /* ---- advance.c ---- */
 

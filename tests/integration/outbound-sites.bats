@@ -41,6 +41,7 @@ setup_file() {
 	in_net_background grey "$TOOLS/odd-server.py" "$PAIR/grey" 'grey=2:450 4.2.0 greylisted, come back in five minutes'
 	wait_until test -s "$PAIR/grey/port"
 	echo "grey.example smtp:[127.0.0.1]:$(cat "$PAIR/grey/port")" >>"$PAIR/a/etc/routes"
+	echo 'proven.example smtp:[127.0.0.3]:25 tls=verify' >>"$PAIR/a/etc/routes"
 	dawk_on a update
 	on a suite_run
 }
@@ -61,7 +62,22 @@ remoted_pid() { sed -n 's/.*started part=remoted.* pid=\([0-9]*\).*/\1/p' "$PAIR
 	wait_until b_says 'accepted .*client=fd00::[39] from=bob@a.example'
 	run -0 in_net "$BIN/dawk" -c "$PAIR/a/etc/dawk.conf" explain x@six.example
 	[[ $output == *" fd00::3 port 25"* && $output != *" 127.0.0.3 port 25"* ]]
-	dawk_on a queue sites | grep -q 'site=smtp:both.example:25 by IPv6 '
+	dawk_on a queue sites | grep -q 'site="smtp:both.example:25 by IPv6" '
+}
+
+@test "JSON of the sites has each name whole, with what it says of family and TLS, and what the host said (RFC 8259)" {
+	letters alice@a.example x@six.example >/dev/null
+	letters alice@a.example x@proven.example >/dev/null
+	wait_until on b delivered_to alice 1
+	wait_until a_says 'deferred .*to=x@proven.example'
+	dawk_on a queue sites --json | python3 -c '
+import json, sys
+rows = json.load(sys.stdin)
+assert all({"site", "in-flight", "waiting"} <= set(row) <= {"site", "in-flight", "waiting", "limit", "aside", "words"} for row in rows), rows
+names = [row["site"] for row in rows]
+assert "smtp:both.example:25 by IPv6" in names, names
+assert [name for name in names if name.startswith("smtp:[127.0.0.3]:25 tls=verify")], names'
+	dawk_on a queue remove --to proven.example --yes
 }
 
 @test "a host without an address of the family that the site table wants waits for a mended table" {
