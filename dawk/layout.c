@@ -121,18 +121,18 @@ static enum result sync_folder_of(const char *path, struct why *why)
 	return result;
 }
 
-enum result layout_write_file(const char *path, const char *text, size_t length, mode_t mode, bool keep, struct why *why)
+/* OWNER: whose it becomes; NULL: the caller's. */
+static enum result write_file(const char *path, const char *text, size_t length, mode_t mode, const struct stat *owner, struct why *why)
 {
 	char beside[PATH_MAX];
-	if (keep && access(path, F_OK) == 0)
-		return RESULT_OK;
 	if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
 		return why_set(why, RESULT_NEVER, "the path is too long: %s", path);
 	unlink(beside);
 	int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return why_errno(why, RESULT_NEVER, "unable to make %s", beside);
-	bool is_written = file_write(fd, text, length) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+	bool is_written = file_write(fd, text, length) && (!owner || fchown(fd, owner->st_uid, owner->st_gid) == 0) &&
+	                  fchmod(fd, mode) == 0 && fsync(fd) == 0;
 	if (!is_written)
 		why_errno(why, RESULT_NEVER, "unable to write %s", beside);
 	close(fd);
@@ -142,4 +142,16 @@ enum result layout_write_file(const char *path, const char *text, size_t length,
 		why_errno(why, RESULT_NEVER, "unable to rename %s", beside);
 	unlink(beside);
 	return RESULT_NEVER;
+}
+
+enum result layout_write_file(const char *path, const char *text, size_t length, mode_t mode, bool keep, struct why *why)
+{
+	return keep && access(path, F_OK) == 0 ? RESULT_OK : write_file(path, text, length, mode, NULL, why);
+}
+
+enum result layout_replace_file(const char *path, const char *text, size_t length, mode_t mode, struct why *why)
+{
+	struct stat old;
+	bool has_owner = geteuid() == 0 && lstat(path, &old) == 0;
+	return write_file(path, text, length, mode, has_owner ? &old : NULL, why);
 }

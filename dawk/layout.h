@@ -23,6 +23,8 @@ enum result layout_fill(struct layout *layout, const char *directory, struct why
 enum result layout_make_directory(const char *directory, mode_t mode, struct why *why);
 /* Writes a new file with TEXT, atomically and durably; with KEEP one that is there stays as it is. */
 enum result layout_write_file(const char *path, const char *text, size_t length, mode_t mode, bool keep, struct why *why);
+/* The same in place of one that is there, perhaps; root leaves it to whom it belongs. */
+enum result layout_replace_file(const char *path, const char *text, size_t length, mode_t mode, struct why *why);
 
 /* The suite's accounts (root only): makes those that are missing and says which. RESULT_NEVER:
  * WHY says what to do by hand. */

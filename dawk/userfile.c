@@ -132,5 +132,5 @@ enum result userfile_edit(struct userfile *file, size_t start, size_t length, co
 
 enum result userfile_save(struct userfile *file, struct why *why)
 {
-	return layout_write_file(file->path, file->text.s, file->text.len, 0600, false, why);
+	return layout_replace_file(file->path, file->text.s, file->text.len, 0600, why);
 }

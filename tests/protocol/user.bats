@@ -148,3 +148,14 @@ add() { user add "$@" <<<secret; }
 		    os.close(fd)
 	EOF
 }
+
+@test "root's edits leave the tables of another account's instance to their owner" {
+	local own="setpriv --reuid=12345 --regid=12345 --clear-groups --inh-caps=-all"
+	mkdir "$SUITE/own" && chown 12345:12345 "$SUITE/own"
+	$own "$BIN/dawk" init "$SUITE/own" --domain local.example --hostname mail.local.example
+	run "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" user add carol@local.example <<<secret
+	[[ $output == *"etc/users is written"* ]]
+	[[ $(stat -c %u:%g:%a "$SUITE/own/etc/users" "$SUITE/own/etc/secrets" | sort -u) == 12345:12345:600 ]]
+	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" update
+	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" user list carol@local.example
+}
