@@ -105,14 +105,16 @@ static int put_key(const struct user_wish *wish, const struct fresh *fresh)
 	return EX_OK;
 }
 
-static int compile(const struct user_wish *wish, const char *said)
+/* FILE: what was edited. SAID: of success; NULL: nothing. */
+static int compile(const struct user_wish *wish, const char *file, const char *said)
 {
 	char *update[] = { "update", "--quiet", NULL };
 	/* command_update reads CONF only */
 	int code = command_update((struct configuration *)wish->conf, 2, update);
 	if (code)
-		return command_fail("user", code, "%s is written, but not in force until `dawk update` succeeds", wish->conf->users);
-	printf("%s\n", said);
+		return command_fail("user", code, "%s is written, but not in force until `dawk update` succeeds", file);
+	if (said)
+		puts(said);
 	return EX_OK;
 }
 
@@ -196,7 +198,7 @@ static int user_add(struct user_wish *wish)
 		return code;
 	mailbox_path(wish->conf, &wish->address, wish->maildir, strlen(wish->maildir), path, sizeof path);
 	snprintf(said, sizeof said, "%s has a mailbox now: %s", wish->address.text, path);
-	return compile(wish, said);
+	return compile(wish, wish->conf->users, said);
 }
 
 static enum result change_hash(const struct user_wish *wish, const char *hash, bool *is_there, struct why *why)
@@ -248,7 +250,7 @@ static int user_passwd(struct user_wish *wish)
 	if (code)
 		return code;
 	snprintf(said, sizeof said, "%s has the new password", wish->address.text);
-	return compile(wish, said);
+	return compile(wish, wish->conf->users, said);
 }
 
 static int user_del(struct user_wish *wish)
@@ -273,9 +275,9 @@ static int user_del(struct user_wish *wish)
 	if (result != RESULT_OK)
 		return command_fail_why("user", result, &why);
 	if (!is_there)
-		return secrets ? compile(wish, "its secrets are gone; there was no mailbox") : misses(wish);
+		return secrets ? compile(wish, wish->conf->secrets, "its secrets are gone; there was no mailbox") : misses(wish);
 	snprintf(said, sizeof said, "%s has no mailbox any more; what it held is kept, in %s", wish->address.text, path);
-	return compile(wish, said);
+	return compile(wish, wish->conf->users, said);
 }
 
 static void print_user(const struct configuration *conf, const struct user_line *line)
@@ -331,9 +333,9 @@ static int app_password_add(struct user_wish *wish)
 		                    wish->text, wish->name, wish->text, wish->name);
 	if (result != RESULT_OK)
 		return command_fail_why("user", result, &why);
-	code = compile(wish, password);
+	puts(password);		/* nothing else will ever say it */
 	explicit_bzero(password, sizeof password);
-	return code;
+	return compile(wish, wish->conf->secrets, NULL);
 }
 
 static int app_password_del(struct user_wish *wish)
@@ -348,7 +350,7 @@ static int app_password_del(struct user_wish *wish)
 		return command_fail("user", EX_NOUSER, "%s has no secret called %s; `dawk user app-password list %s` shows all",
 		                    wish->text, wish->name, wish->text);
 	snprintf(said, sizeof said, "%s logs in by %s no more", wish->text, wish->name);
-	return compile(wish, said);
+	return compile(wish, wish->conf->secrets, said);
 }
 
 static void print_secret(const char *name, const char *scheme)

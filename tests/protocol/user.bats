@@ -149,6 +149,19 @@ add() { user add "$@" <<<secret; }
 	EOF
 }
 
+@test "an app password is shown once even where another table has a mistake, and is in force once that is mended" {
+	cp "$SUITE/etc/limits" "$SUITE/limits"
+	echo bad >>"$SUITE/etc/limits"
+	run -65 user app-password add alice@local.example phone
+	[[ $output == *"$SUITE/etc/secrets is written, but not in force"* && $output != *"etc/users is"* ]]
+	password=$(user app-password add alice@local.example tablet 2>/dev/null) || :
+	[[ $password =~ ^[a-z0-9-]{12,}$ ]]
+	cp "$SUITE/limits" "$SUITE/etc/limits"
+	$DAWK update
+	run -0 user app-password list alice@local.example
+	[[ $output == *phone*tablet* ]]
+}
+
 @test "root's edits leave the tables of another account's instance to their owner" {
 	local own="setpriv --reuid=12345 --regid=12345 --clear-groups --inh-caps=-all"
 	mkdir "$SUITE/own" && chown 12345:12345 "$SUITE/own"
