@@ -420,7 +420,7 @@ int command_user(struct configuration *conf, int argc, char **argv)
 	              : find_verb(verbs, sizeof verbs / sizeof *verbs, argv[optind]);
 	if (!verb)
 		return command_usage("user", is_app ? "say what to do with app passwords: add, list or del"
-		                                    : "say what to do: add, passwd, del, list or app-password");
+		                                    : "say what to do: add, passwd, del, list, app-password, hold, release or held");
 	if (!verb->takes_options && (*wish.maildir || *wish.uid || *wish.gid || *wish.quota))
 		return command_usage("user", "these options go with `add` alone");
 	int left = argc - optind - 1;

@@ -172,3 +172,8 @@ add() { user add "$@" <<<secret; }
 	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" update
 	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" user list carol@local.example
 }
+
+@test "a wrong call of user lists all that it does (sysexits 64)" {
+	run -64 user frobnicate
+	for verb in add passwd del list app-password hold release held; do [[ $output == *"$verb"* ]]; done
+}
