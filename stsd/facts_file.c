@@ -50,6 +50,7 @@ bool facts_day_is_valid(const char *text)
 	struct tm tm = { 0 };
 	const char *end;
 	size_t i;
+	int day;
 
 	if (strlen(text) != FACTS_DAY_SIZE - 1)
 		return false;
@@ -57,7 +58,8 @@ bool facts_day_is_valid(const char *text)
 		if (i == 4 || i == 7 ? text[i] != '-' : text[i] < '0' || text[i] > '9')
 			return false;
 	end = strptime(text, "%Y-%m-%d", &tm);
-	return end && !*end;
+	day = tm.tm_mday;
+	return end && !*end && timegm(&tm) != -1 && tm.tm_mday == day;	/* February 30th would be in March */
 }
 
 static bool starts_with(const char *text, size_t length, const char *prefix)

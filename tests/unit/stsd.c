@@ -223,6 +223,7 @@ static void days_are_days(void)
 	CHECK_STRING(day, "2026-11-22");
 	CHECK(facts_day_is_valid("2026-11-22") && facts_day_is_valid("2024-02-29"));
 	CHECK(!facts_day_is_valid("2026-13-01") && !facts_day_is_valid("2026-1-01") && !facts_day_is_valid("..") && !facts_day_is_valid(""));
+	CHECK(!facts_day_is_valid("2026-02-30") && !facts_day_is_valid("2026-02-29") && !facts_day_is_valid("2026-04-31"));
 	CHECK(!facts_day_is_valid("2026-11-223") && !facts_day_is_valid("+026-11-22") && !facts_day_is_valid("2026/11/22"));
 }
 
