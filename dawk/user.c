@@ -12,6 +12,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct user_wish {
 	const struct configuration *conf;
@@ -72,6 +73,9 @@ static int check_new(const struct user_wish *wish)
 		return command_fail("user", EX_DATAERR, "'%s' is no quota; 50M, or 50M,1000 (bytes, messages), is one", wish->quota);
 	if (*wish->uid && (!text_to_number(wish->uid, strlen(wish->uid), &number) || number == 0 || number >= UINT32_MAX))
 		return command_fail("user", EX_DATAERR, "'%s' is no uid for a mailbox: a number above 0", wish->uid);
+	if (*wish->uid && geteuid() != 0 && number != geteuid())
+		return command_fail("user", EX_DATAERR, "uid %s: this instance runs as uid %lu, and can deliver to no other account's mailboxes",
+		                    wish->uid, (unsigned long)geteuid());
 	if (*wish->gid && (!text_to_number(wish->gid, strlen(wish->gid), &number) || number == 0 || number >= UINT32_MAX))
 		return command_fail("user", EX_DATAERR, "'%s' is no gid for a mailbox: a number above 0", wish->gid);
 	if (strchr(wish->maildir, ':') || strchr(wish->maildir, '\n') || strstr(wish->maildir, ".."))

@@ -38,6 +38,16 @@ add() { user add "$@" <<<secret; }
 	run -64 user list --quota 50M
 }
 
+@test "a mailbox of another account is refused where the instance does not run as root" {
+	local own="setpriv --reuid=12345 --regid=12345 --clear-groups --inh-caps=-all"
+	mkdir "$SUITE/own" && chown 12345:12345 "$SUITE/own"
+	$own "$BIN/dawk" init "$SUITE/own" --domain local.example --hostname mail.local.example
+	run -65 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" user add carol@local.example --uid 4711 <<<secret
+	[[ $output == *"runs as uid 12345"* ]]
+	run -1 grep carol "$SUITE/own/etc/users"
+	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" user add carol@local.example --uid 12345 <<<secret
+}
+
 @test "passwd changes the hash and nothing else; comments and order stay" {
 	printf '# a comment\n\n' >>"$SUITE/etc/users"
 	suite_add_mailbox carol
