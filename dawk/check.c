@@ -316,6 +316,15 @@ static void check_space(struct check *check, const char *path)
 		              "%s: only %llu more files can be made", path, (unsigned long long)st.f_favail);
 }
 
+static void check_oauth(struct check *check)
+{
+	const struct configuration *conf = check->conf;
+
+	if (!conf->oauth_checker && conf->auth_mechanisms & (MECHANISM_OAUTHBEARER | MECHANISM_XOAUTH2))
+		check_finding(check, "name the program in oauth-checker, or leave them out of auth-mechanisms",
+		              "auth-mechanisms names oauthbearer or xoauth2, but there is no oauth-checker: they are not offered");
+}
+
 static void check_checkpassword(struct check *check)
 {
 	const char *command = check->conf->checkpassword, *at = command, *word;
@@ -371,6 +380,7 @@ int command_check(struct configuration *conf, int argc, char **argv)
 	check_certificates(&check);
 	check_authorities(conf);
 	check_checkpassword(&check);
+	check_oauth(&check);
 	check_space(&check, conf->queue);
 	check_space(&check, conf->mailboxes);
 	check_ports(&check);

@@ -275,6 +275,7 @@ int command_update(struct configuration *conf, int argc, char **argv)
 	update->is_quiet = argc == 2;
 	update->shows_progress = isatty(STDERR_FILENO) == 1;
 	code = run(update);
+	critbit0_clear(&update->logins);
 	free(update);
 	return code;
 }

@@ -23,6 +23,7 @@ struct update {
 	char tables[PATH_MAX], secret[PATH_MAX];		/* where the tables go */
 	char staging[PATH_MAX], secret_staging[PATH_MAX];	/* where they are made */
 	int lock;			/* of tables/; -1: not taken */
+	critbit0_tree logins;		/* the names of lines route:NAME:.. of the secrets, which are read before the routes */
 	unsigned errors, warnings;
 	uint64_t shown_ms;		/* when progress was shown last */
 };

@@ -234,6 +234,22 @@ static bool destination_key(const char *text, size_t length, bool may_be_address
 	return domain_to_ascii(text + dot, length - dot, key + dot, NULL) == RESULT_OK;
 }
 
+static void warn_of_login(struct source *source, const stralloc *value)
+{
+	const char *at = value->s, *end = at + value->len, *word;
+	char name[80];
+	size_t length;
+
+	while (text_next_word(&at, end, &word, &length)) {
+		if (length <= 7 || memcmp(word, "secret=", 7) != 0)
+			continue;
+		snprintf(name, sizeof name, "%.*s", (int)length - 7, word + 7);
+		if (!critbit0_contains(&source->update->logins, name))
+			update_warning(source->update, source->path, source->line, "%s has no line route:%s:USER:PASSWORD: "
+			               "mail that goes this way waits for it", source->update->conf->secrets, name);
+	}
+}
+
 static void take_destination(struct source *source, struct table_writer *writer, bool may_be_address,
                              enum result (*normalise)(const char *, size_t, stralloc *, struct why *), stralloc *value)
 {
@@ -247,8 +263,8 @@ static void take_destination(struct source *source, struct table_writer *writer,
 		             (int)(length > 100 ? 100 : length), word);
 	else if (normalise(at, (size_t)(end - at), value, &why) != RESULT_OK)
 		source_error(source, "%s", why.text);
-	else
-		update_add(source, writer, key, value->s, value->len);
+	else if (update_add(source, writer, key, value->s, value->len))
+		warn_of_login(source, value);
 }
 
 static void compile(struct update *update, const char *path, const char *name, struct table_writer *writer, bool may_be_address,

@@ -22,7 +22,11 @@ static bool judge_hash(struct source *source, const char *hash, size_t length, b
 	if (length < sizeof copy) {
 		memcpy(copy, hash, length);
 		copy[length] = '\0';
-		if (*copy == '$' && crypt_checksalt(copy) != CRYPT_SALT_INVALID)
+		int salt = crypt_checksalt(copy);
+		if (salt == CRYPT_SALT_METHOD_LEGACY)	/* authd refuses them */
+			update_warning(source->update, source->path, source->line, "a password hash of this method is too weak, and "
+			               "lets nobody log in (`dawk user passwd` sets another)");
+		if (*copy == '$' && salt != CRYPT_SALT_INVALID)
 			return true;
 	}
 	source_error(source, "expected a password hash as crypt(3) writes it, found something else (`dawk user passwd` sets one)");
@@ -237,6 +241,8 @@ static void take_route_secret(struct source *source, struct table_writer *logins
 		return;
 	}
 	snprintf(key, sizeof key, "%.*s", (int)length[1], part[1]);
+	if (critbit0_insert(&source->update->logins, key) == 0)
+		source_error(source, "no memory for this entry");
 	update_add(source, logins, key, part[2], length[2] + 1 + length[3]);
 }
 

@@ -249,6 +249,24 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	[[ $output == *"secrets:4: expected ADDRESS:NAME:SCHEME:VALUE"* ]]
 }
 
+@test "what can never work is told: a route's login that is not there, a hash of a method that is refused" {
+	(umask 077 && echo 'route:smart:user:password' >"$SUITE/etc/secrets")
+	printf '%s\n' 'near.example smtp:[127.0.0.1]:587 secret=smart' 'far.example smtp:[127.0.0.1]:587 secret=smrat' | source_is routes
+	echo 'old@local.example:$1$abcdefgh$1wTvMSJpGxJ8zOuZnXkUq/:::' >>"$SUITE/etc/users"
+	run -0 $DAWK update
+	[[ $output == *"routes:2: "*"etc/secrets has no line route:smrat:USER:PASSWORD"* && $output != *"routes:1:"* ]]
+	[[ $output == *"users:$(wc -l <"$SUITE/etc/users"): "*"too weak"*"dawk user passwd"* ]]
+	[[ $(grep -c 'too weak' <<<"$output") == 1 ]]
+}
+
+@test "check finds mechanisms of tokens without a program that judges them" {
+	echo 'auth-mechanisms = plain oauthbearer' >>"$SUITE/etc/dawk.conf"
+	run -78 $DAWK check
+	[[ $output == *"there is no oauth-checker"* ]]
+	echo 'oauth-checker = /bin/true' >>"$SUITE/etc/dawk.conf"
+	run -0 $DAWK check
+}
+
 @test "explain tells every look-up, and knows an unknown recipient from a known one" {
 	run -0 $DAWK explain Alice+shop@LOCAL.example
 	[[ $output == *"look up aliases alice+shop@local.example: not there"*"look up users   alice@local.example: found"* ]]
