@@ -87,6 +87,28 @@ static int say(const struct configuration *conf, struct tables *tables, const ch
 	}
 }
 
+/* false: no login of that name can succeed. Whom a program judges is not known here. */
+static bool may_exist(const struct configuration *conf, const struct tables *tables, const char *folded)
+{
+	const char *at = strrchr(folded, '@'), *value;
+	char local[ADDRESS_LOCAL_MAX + 1], home[PATH_MAX];
+	struct meaning_of meaning;
+	struct table *users = NULL;
+	struct why why;
+	size_t length;
+	enum result result = table_open(tables->directory, "users", &users, &why);
+
+	if (result == RESULT_OK)
+		result = table_find(users, folded, strlen(folded), &value, &length, &why);
+	table_close(users);
+	if (result != RESULT_END || conf->checkpassword || conf->oauth_checker)
+		return true;
+	if (!conf->system_users || strcmp(at + 1, conf->domains.items[0]))
+		return false;
+	snprintf(local, sizeof local, "%.*s", (int)(at - folded), folded);
+	return resolve_system_account(local, &meaning, home, &why) != RESULT_END;
+}
+
 int explain_sender(const struct configuration *conf, const char *user, const char *text)
 {
 	struct address who, address;
@@ -101,7 +123,13 @@ int explain_sender(const struct configuration *conf, const char *user, const cha
 	enum result result = tables_open(&tables, conf, &why);
 	if (result == RESULT_OK)
 		resolve_fold(tables.resolver, &who, folded);
-	int code = result == RESULT_OK ? say(conf, &tables, folded, &address) : command_fail_why("explain", result, &why);
+	int code;
+	if (result != RESULT_OK)
+		code = command_fail_why("explain", result, &why);
+	else if (!may_exist(conf, &tables, folded))
+		code = command_fail("explain", EX_NOUSER, "%s has no mailbox here, and can't log in; `dawk user list` shows all", folded);
+	else
+		code = say(conf, &tables, folded, &address);
 	tables_close(&tables);
 	return code;
 }

@@ -360,6 +360,10 @@ s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.s
 	run -77 $DAWK explain --as alice@local.example ceo@bank.example
 	run -77 $DAWK explain --as alice@local.example bob@local.example
 	run -77 $DAWK explain --as alice@local.example any.body@below.home.example
+	run -67 $DAWK explain --as nobody@local.example nobody@local.example
+	[[ $output == *"nobody@local.example has no mailbox here"* ]]
+	echo 'checkpassword = /bin/true' >>"$SUITE/etc/dawk.conf"	# it may know others
+	run -0 $DAWK explain --as nobody@local.example nobody@local.example
 
 	source_is senders <<-'EOF'
 		alice@local.example sales@local.example
