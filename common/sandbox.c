@@ -39,7 +39,7 @@ static const struct role_row {
 	[ROLE_SCHEDULER] = { "queued", "dawkq", DENY_FILES, false, true, false, 0, "the queue; reads tables" },
 	[ROLE_SPAWNER] = { "locald", NULL, 0, true, false, true, 0, "starts deliverers and people's programs, which inherit walls: it has none" },
 	[ROLE_DELIVERER] = { "deliverer", NULL, DENY_FILES & ~DENY_OWNERS, false, true, false, 0, "below the mailboxes' folder" },
-	[ROLE_PROGRAM] = { "program", NULL, 0, false, false, true, 0, "a person's program: its account alone" },
+	[ROLE_PROGRAM] = { "program", NULL, 0, false, false, true, 0, "a person's program: its account alone; its keeper is nobody besides, whom it can't signal" },
 	[ROLE_POP3_WORKER] = { "pop3d", "dawkp", DENY_WORKER, false, true, false, 0, "no file" },
 	[ROLE_POP3_SESSION] = { "pop3-session", NULL, DENY_FILES, false, true, false, 0, "one maildir" },
 	[ROLE_AUTHD] = { "authd", NULL, DENY_AUTHD, true, true, false, CAPABILITY(CAP_DAC_READ_SEARCH), "reads, writes nothing; its starter, which holds no secret, forks for it as locald does" },
@@ -68,7 +68,7 @@ enum result sandbox_identity(enum role role, struct identity *identity, struct w
 		return why_errno(why, RESULT_RETRY, "unable to look up the account %s", account);
 	if (!entry)
 		return why_set(why, RESULT_NEVER, "there is no account %s: run `make setup` or `dawk init`", account);
-	*identity = (struct identity){ entry->pw_uid, entry->pw_gid, account };
+	*identity = (struct identity){ .uid = entry->pw_uid, .gid = entry->pw_gid, .groups_of = account };
 	return RESULT_OK;
 }
 
@@ -82,6 +82,8 @@ static enum result set_groups(const struct identity *identity)
 /* Groups before gid before uid, and then the proof that there is no way back. */
 static enum result become(const struct identity *identity, struct why *why)
 {
+	uid_t real = identity->watcher != 0 ? identity->watcher : identity->uid;
+
 	if (geteuid() != 0) {
 		if (identity->uid == geteuid())
 			return RESULT_OK;
@@ -92,7 +94,7 @@ static enum result become(const struct identity *identity, struct why *why)
 		return why_errno(why, RESULT_STOP, "unable to set the groups of uid %u", (unsigned)identity->uid);
 	if (setresgid(identity->gid, identity->gid, identity->gid))
 		return why_errno(why, RESULT_STOP, "unable to become gid %u", (unsigned)identity->gid);
-	if (setresuid(identity->uid, identity->uid, identity->uid))
+	if (setresuid(real, identity->uid, real))
 		return why_errno(why, RESULT_STOP, "unable to become uid %u", (unsigned)identity->uid);
 	if (setuid(0) == 0 || geteuid() == 0)
 		return why_set(why, RESULT_STOP, "uid 0 came back after it was given up");

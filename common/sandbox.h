@@ -46,6 +46,7 @@ struct identity {
 	uid_t uid;
 	gid_t gid;
 	const char *groups_of;	/* NUL-ended account name whose supplementary groups are taken, or NULL for none */
+	uid_t watcher;		/* 0: none. Else the real and the saved uid: the process acts as UID, and may signal UID's, which may not signal it */
 };
 
 /* The account of ROLE (dawks, ...) as identity; in an instance that does not run as root: the

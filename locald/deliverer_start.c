@@ -62,7 +62,7 @@ static void existing_base(const char *base, char *out, size_t size)
 static int child(const struct configuration *conf, const struct account *account, const char *base, int fd)
 {
 	char existing[4096];
-	struct identity identity = { account->uid, account->gid, account->login };
+	struct identity identity = { .uid = account->uid, .gid = account->gid, .groups_of = account->login };
 	struct sandbox_path path = {
 		.path = existing,
 		.allow = ALLOW_READ | ALLOW_LIST | ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE | ALLOW_REFER,

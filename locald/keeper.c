@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -103,8 +104,11 @@ static void become_program(const struct program_task *task, int input, int outpu
 {
 	static struct environment environment;
 	char *const arguments[] = { "sh", "-c", (char *)(uintptr_t)task->command, NULL };
+	uid_t uid = geteuid();
 
 	setpgid(0, 0);
+	if (setresuid(uid, uid, uid) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)	/* the keeper's other uid is not for it */
+		_exit(EX_OSERR);
 	usual_limits();
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);	/* whatever the caller of the service ignored */
@@ -191,9 +195,16 @@ static uint64_t now_ms(void)
 	return time_monotonic_ms();
 }
 
-static void end_group(struct keeper *keeper)
+/* A program may have left the group that it began with. */
+static void kill_program(const struct keeper *keeper)
 {
 	kill(-keeper->pid, SIGKILL);
+	kill(keeper->pid, SIGKILL);
+}
+
+static void end_program(struct keeper *keeper)
+{
+	kill_program(keeper);
 	keeper->is_late = true;
 }
 
@@ -216,7 +227,7 @@ static enum result attend(struct keeper *keeper, struct why *why)
 		if (now >= deadline) {
 			if (has_ended)
 				break;
-			end_group(keeper);
+			end_program(keeper);
 			deadline = now + 10 * 1000;
 			continue;
 		}
@@ -227,7 +238,7 @@ static enum result attend(struct keeper *keeper, struct why *why)
 		if (fds[2].revents != 0 && !has_ended)
 			result = feed(keeper, why);
 		if (fds[3].revents != 0)
-			end_group(keeper);
+			end_program(keeper);
 		if (fds[0].revents != 0) {
 			has_ended = true;
 			deadline = now_ms() + AFTER_END_MS;
@@ -289,7 +300,7 @@ void keeper_run(const struct program_task *task, struct outcome *outcome)
 	if (result == RESULT_OK)
 		result = attend(&keeper, &why);
 	if (keeper.pid > 0 && result != RESULT_OK)
-		kill(-keeper.pid, SIGKILL);
+		kill_program(&keeper);
 	if (keeper.pid > 0 && waitpid(keeper.pid, &status, 0) < 0 && result == RESULT_OK)
 		result = why_errno(&why, RESULT_RETRY, "wait for the program");
 	trim(&keeper);

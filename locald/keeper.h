@@ -1,5 +1,5 @@
 /* The keeper of one program: the process that feeds it, listens, waits, and ends it when its time is
- * up. Runs under the program's account. Used by program.c. */
+ * up. Acts as the program's account, but is out of reach of its signals where program.c could see to that. Used by program.c. */
 #ifndef LOCALD_KEEPER_H
 #define LOCALD_KEEPER_H
 

@@ -12,6 +12,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+enum { OVERTIME_SECONDS = 30 };	/* for the keeper to end a program whose time is up */
+
 struct program {
 	struct recipient *recipient;
 	uint64_t key;
@@ -28,13 +30,14 @@ static struct loop *loop;
 static const struct configuration *conf;
 static void (*on_fork)(void);
 static struct program *waiting, **waiting_end = &waiting, *running;
-static size_t running_count;
+static size_t running_count, share;
 
 void programs_open(struct loop *its_loop, const struct configuration *its_conf, void (*forked)(void))
 {
 	loop = its_loop;
 	conf = its_conf;
 	on_fork = forked;
+	share = geteuid() == 0 ? PROGRAMS_OF_ONE : PROGRAMS_AT_ONCE;
 }
 
 /* ---- in the child ---- */
@@ -65,12 +68,22 @@ static void send_outcome(int fd, const struct outcome *outcome)
 	channel_close(&channel);
 }
 
-/* Under its account, in a session of its own, with nothing of ours but its channel and its message. */
+/* Under its account, but where there is another to be as well the program can't stop its keeper. */
+static enum result become_keeper(const struct account *account, struct why *why)
+{
+	struct identity identity = { .uid = account->uid, .gid = account->gid, .groups_of = account->login }, nobody = { 0 };
+	enum result result = sandbox_identity(ROLE_NAMES, &nobody, why);
+
+	if (geteuid() == 0)
+		identity.watcher = nobody.uid;
+	return result == RESULT_OK ? sandbox_enter(ROLE_PROGRAM, &identity, NULL, 0, why) : result;
+}
+
+/* In a session of its own, with nothing of ours but its channel and its message. */
 static int child(const struct program *program, int fd)
 {
 	const struct recipient *recipient = program->recipient;
 	const struct job *job = recipient->job;
-	struct identity identity = { program->user.account.uid, program->user.account.gid, program->user.account.login };
 	const int keep[] = { fd, job->fd };
 	char extension[WIRE_ADDRESS_MAX + 1];
 	struct program_task task = {
@@ -90,8 +103,8 @@ static int child(const struct program *program, int fd)
 	setsid();
 	helper_limit(LOOKUP_SECONDS);	/* its groups are looked up */
 	if (result == RESULT_OK)
-		result = sandbox_enter(ROLE_PROGRAM, &identity, NULL, 0, &why);
-	helper_limit(0);
+		result = become_keeper(&program->user.account, &why);
+	helper_limit(conf->program_timeout_seconds + OVERTIME_SECONDS);	/* its place is free again, whatever the program does */
 	if (result == RESULT_OK)
 		keeper_run(&task, &outcome);
 	else
@@ -179,16 +192,50 @@ static enum result program_start(struct program *program, struct why *why)
 	return RESULT_RETRY;
 }
 
+static size_t count_running(uid_t uid)
+{
+	size_t count = 0;
+
+	for (const struct program *program = running; program != NULL; program = program->next)
+		count += program->user.account.uid == uid;
+	return count;
+}
+
+static struct program *waiting_take(struct program **at)
+{
+	struct program *program = *at;
+
+	*at = program->next;
+	if (program->next == NULL)
+		waiting_end = at;
+	return program;
+}
+
+/* The first of the account that has the fewest running. NULL: none waits, or all who wait have their share. */
+static struct program *waiting_take_next(void)
+{
+	struct program **next = NULL;
+	size_t fewest = share;
+
+	for (struct program **at = &waiting; *at != NULL && fewest > 0; at = &(*at)->next) {
+		size_t count = count_running((*at)->user.account.uid);
+
+		if (count >= fewest)
+			continue;
+		fewest = count;
+		next = at;
+	}
+	return next != NULL ? waiting_take(next) : NULL;
+}
+
 static void start_waiting(void)
 {
-	while (waiting != NULL && running_count < PROGRAMS_AT_ONCE) {
-		struct program *program = waiting;
+	struct program *program;
+
+	while (running_count < PROGRAMS_AT_ONCE && (program = waiting_take_next()) != NULL) {
 		struct outcome outcome = { 0 };
 		struct why why = { 0 };
 
-		waiting = program->next;
-		if (waiting == NULL)
-			waiting_end = &waiting;
 		program->next = running;
 		running = program;
 		running_count++;

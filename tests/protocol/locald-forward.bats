@@ -55,6 +55,44 @@ uid_of() { stat -c %u "$HOME_OF"; }
 	in_maildir 0
 }
 
+@test "a program can't stop its keeper" {
+	echo 'program-timeout = 1s' >>"$SUITE/etc/dawk.conf"
+	expected='failed 5.1.1 program, exit code 67'
+	[[ $(id -u) == 0 ]] || expected="deferred 4.3.0 the program's keeper ended unexpectedly"	# of the same uid: it is ended for it
+	printf '"|kill -STOP $PPID 2>/dev/null; exit 67"\n' | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == "0 $expected" ]]
+}
+
+# A second job comes when all places are taken; what it brings waits behind what the first one left.
+@test "programs of four accounts that take all places leave the next one to an account that has none" {
+	[[ $(id -u) == 0 ]] || return 0
+	recipients=(tickets@local.example alice@local.example)
+	for who in fred anne carl dora; do
+		[[ $who == fred ]] || home_of $who
+		printf '"|: >%s/out/on.%s.$$; until test -e %s/out/end; do sleep 1; done"\n' "$SUITE" $who "$SUITE" | forward_of $who
+		recipients+=("$who+"{1..10}@local.example)
+	done
+	aliases_add "tickets@local.example: \"|echo one >>$SUITE/out/tickets\""
+	mkfifo "$SUITE/go"
+	exec {go}<>"$SUITE/go"
+	deliver -w -p 100 -n 2 "${recipients[@]}" <"$SUITE/go" >"$SUITE/results" &
+	driver=$!
+	for job in 1 2; do
+		echo >&$go
+		wait_until delivered_to alice $job
+		wait_until hold_places fred anne carl dora
+	done
+	[[ $(wc -l <"$SUITE/out/tickets") == 1 ]]
+	kill "$(find "$SUITE/out" -name 'on.fred.*' -printf '%f\n' | sed 's/.*\.//;q')"
+	wait_until tickets_are 2
+	touch "$SUITE/out/end"
+	exec {go}>&-
+	wait "$driver"
+}
+hold_places() { local who; for who; do [[ $(find "$SUITE/out" -name "on.$who.*" | wc -l) == 8 ]] || return 1; done; }
+tickets_are() { [[ $(wc -l <"$SUITE/out/tickets") == "$1" ]]; }
+
 @test "all kinds together give one result, the worst" {
 	printf '|exit 0\n~/box, ./Mail/\n\\fred\ncarol@example.net\n' | forward_of fred
 	run -0 deliver fred@local.example

@@ -263,7 +263,7 @@ static void fill_identity(enum role role, const char *account, struct identity *
 		exit(2);
 	}
 	if (entry)
-		*identity = (struct identity){ entry->pw_uid, entry->pw_gid, NULL };
+		*identity = (struct identity){ .uid = entry->pw_uid, .gid = entry->pw_gid };
 }
 
 /* As its process asks for it. */

@@ -6,7 +6,7 @@
  * MESSAGE is a file with the content as it stands in the queue (CRLF). RECIPIENT: ADDRESS, or
  * ADDRESS=AS, or ADDRESS=AS=OWNER. Prints "forward INDEX ADDRESS" and "INDEX VERDICT STATUS WORDS" lines; with -n
  * the jobs are sent REPEAT times, at most IN-FLIGHT recipients at once, and with -q only the counts
- * are printed; with -w it waits for a line of standard input before each job;
+ * are printed; with -w it waits for a line of standard input before each job, and for the answers after each (-p behind it: for all but so many);
  * with -i all jobs have one queue ID. Exit code 1: a recipient got no answer. */
 #include "common/channel.h"
 #include "common/queue.h"
@@ -144,7 +144,7 @@ static void take_options(int argc, char **argv)
 		else if (option == 'q')
 			is_quiet = true;
 		else if (option == 'w')
-			waits = true;
+			waits = true, in_flight_max = 0;
 		else if (option == 'i')
 			is_one_id = true;
 		else if (option == '?' || !text_to_number(optarg, strlen(optarg), option == 'n' ? &repeat : &in_flight_max))
@@ -187,7 +187,9 @@ int main(int argc, char **argv)
 		if (waits)
 			wait_for_line();
 		send_job(i, fd, argv + optind + 3, (size_t)(argc - optind - 3));
-		drain(waits ? 0 : in_flight_max);
+		if (channel_flush(&channel, &why) != RESULT_OK)
+			fail(why.text);
+		drain(in_flight_max);
 	}
 	drain(0);
 	if (is_quiet || repeat > 1)
