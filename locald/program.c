@@ -12,13 +12,17 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { OVERTIME_SECONDS = 30 };	/* for the keeper to end a program whose time is up */
+enum {
+	OVERTIME_SECONDS = 30,		/* for the keeper to end a program whose time is up */
+	PLACE_SECONDS = 600,		/* the wait for a place; with the overtime less than queued's ANSWER_SECONDS, or it would give up first */
+};
 
 struct program {
 	struct recipient *recipient;
 	uint64_t key;
 	struct program_user user;	/* its strings lie in STRINGS */
 	const char *command, *extension;
+	uint64_t since_ms;		/* it waits */
 	pid_t pid;			/* 0: waits */
 	bool has_reported, is_reaped;
 	struct channel channel;
@@ -31,6 +35,7 @@ static const struct configuration *conf;
 static void (*on_fork)(void);
 static struct program *waiting, **waiting_end = &waiting, *running;
 static size_t running_count, share;
+static struct timer patience;
 
 void programs_open(struct loop *its_loop, const struct configuration *its_conf, void (*forked)(void))
 {
@@ -253,6 +258,22 @@ static void start_waiting(void)
 	}
 }
 
+static void patience_ended(struct timer *timer)
+{
+	uint64_t now = loop_now_ms(loop);
+
+	while (waiting != NULL && now - waiting->since_ms >= PLACE_SECONDS * 1000) {
+		struct program *program = waiting_take(&waiting);
+		struct outcome outcome = { 0 };
+
+		outcome_set(&outcome, DELIVERY_DEFERRED, "4.3.2", "no place for the program within %d seconds: too many others run", PLACE_SECONDS);
+		program_report(program, &outcome);
+		free(program);
+	}
+	if (waiting != NULL)
+		loop_set_timer(loop, timer, waiting->since_ms + PLACE_SECONDS * 1000 - now, patience_ended);
+}
+
 static char *add_string(char *at, const char *string, const char **field)
 {
 	size_t length = strlen(string) + 1;
@@ -277,6 +298,7 @@ void program_add(struct recipient *recipient, const struct program_user *user, u
 	program->recipient = recipient;
 	program->key = key;
 	program->channel.fd = -1;
+	program->since_ms = loop_now_ms(loop);
 	program->user.account = user->account;
 	at = add_string(program->strings, user->name, &program->user.name);
 	at = add_string(at, user->home, &program->user.home);
@@ -287,6 +309,8 @@ void program_add(struct recipient *recipient, const struct program_user *user, u
 	*waiting_end = program;
 	waiting_end = &program->next;
 	start_waiting();
+	if (waiting != NULL && patience.place == 0)
+		loop_set_timer(loop, &patience, PLACE_SECONDS * 1000, patience_ended);
 }
 
 bool programs_reap(pid_t pid)

@@ -17,7 +17,7 @@ struct program_user {
 void programs_open(struct loop *loop, const struct configuration *conf, void (*forked)(void));
 /* KEY: done_key of it. Runs COMMAND (/bin/sh -c) for RECIPIENT, whose pending is counted up already, now or when there is
  * a place for its account, and reports to it: exit 0 and 99 delivered, 75 and 111 deferred, 100 and the rest of
- * sysexits(3) failed, all else deferred. USER is copied. */
+ * sysexits(3) failed, all else deferred, also what waited ten minutes for a place. USER is copied. */
 void program_add(struct recipient *recipient, const struct program_user *user, uint64_t key, const char *command);
 /* A child ended: true if it was a program's keeper. */
 bool programs_reap(pid_t pid);

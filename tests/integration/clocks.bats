@@ -83,10 +83,11 @@ ticket_resumes() { ticket "$1" && resumes "$1" && resumes "$1" && resumes "$1" &
 	run -0 $DAWK audit "$SUITE/stderr/smtpd" "$SUITE/stderr/queued"
 }
 
-# A locald that gets a job for each line that is written to descriptor 9; its results in $SUITE/results.
+# A locald that gets a job for each line that is written to descriptor 9; its results in $SUITE/results. AHEAD: of so many results
+# none is waited for before the last job.
 start_locald() {	# ADDRESS..
 	mkfifo "$SUITE/jobs"
-	LD_PRELOAD=$WRONG ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 timeout 400 "$BIN/../tool/locald_driver" -w -n 2 -p 1 \
+	LD_PRELOAD=$WRONG ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 timeout 400 "$BIN/../tool/locald_driver" -w -n 2 -p "${AHEAD:-0}" \
 		"$BIN/locald" "$SUITE/etc/dawk.conf" "$SUITE/message" "$@" <"$SUITE/jobs" >"$SUITE/results" 2>>"$SUITE/stderr/locald" 3>&- 4>&- &
 	driver=$!
 	exec 9>"$SUITE/jobs"
@@ -117,6 +118,28 @@ has_no_deliverer() { [[ -z $(deliverer) ]]; }
 	wait_until logged locald 'deliverer-stuck .*why="the mailbox does not answer"'
 	exec 9>&-
 }
+
+@test "a program that finds no place for ten minutes is deferred, and not run" {
+	local places=8 recipients
+	[[ $(id -u) == 0 ]] || places=32
+	echo 'program-timeout = 1h' >>"$SUITE/etc/dawk.conf"
+	aliases_add "long@local.example: \"|: >$SUITE/switch/on.\$EXTENSION.\$\$; until test -e $SUITE/switch/end; do sleep 1; done\""
+	mapfile -t recipients < <(seq -f 'long+%g@local.example' $((places + 1)))
+	AHEAD=100 start_locald "${recipients[@]}" alice@local.example
+	echo >&9
+	wait_until delivered_to alice 1		# the last: all have their places, or wait
+	wait_until runs_are $places
+	jump 0 601
+	echo >&9
+	wait_until grep -q "^$places deferred 4.3.2 no place for the program within 600 seconds" "$SUITE/results"
+	touch "$SUITE/switch/end"
+	wait "$driver"
+	[[ $(grep -c ' delivered ' "$SUITE/results") == $((2 * places + 3)) ]]
+	[[ $(find "$SUITE/switch" -name "on.$((places + 1)).*" | wc -l) == 1 ]]	# the second job's
+	runs_are $((2 * places + 1))
+	exec 9>&-
+}
+runs_are() { [[ $(find "$SUITE/switch" -name 'on.*' | wc -l) -eq $1 ]]; }
 
 @test "a deliverer without work ends after a minute" {
 	[[ $(id -u) == 0 ]] || return 0
