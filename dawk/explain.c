@@ -117,6 +117,8 @@ static void explain_member(struct explanation *explanation, const char *member, 
 
 	if (*member == '|')
 		line(explanation, "program run as dawkx: %.*s", (int)length - 1, member + 1);
+	else if (length == 9 && memcmp(member, "/dev/null", 9) == 0)
+		line(explanation, "discarded: /dev/null");
 	else if (*member == '/')
 		line(explanation, "%s written as dawkx: %.*s", member[length - 1] == '/' ? "maildir" : "mbox file", (int)length, member);
 	else if (strlen(key) == length && memcmp(key, member, length) == 0)

@@ -149,6 +149,8 @@ static void take_member(struct recipient *recipient, const struct account *accou
 			recipient->pending++;
 			program_add(recipient, &user, key, text + 1 + strspn(text + 1, " \t"));
 		}
+	} else if (strcmp(text, "/dev/null") == 0) {
+		report(recipient, DELIVERY_DELIVERED, "2.0.0", "discarded");
 	} else if (text[length - 1] == '/') {
 		while (length > 1 && text[length - 1] == '/')
 			text[--length] = '\0';

@@ -125,3 +125,16 @@ delivers_to_both() { [[ $(locald_processes | wc -l) == 3 ]] && delivered_to alic
 	run -0 deliver mb@local.example
 	[[ $output == "0 deferred 4.2.0 "* ]]
 }
+
+@test "what an alias or a ~/.forward sends to /dev/null is discarded, and counts as delivered" {
+	echo 'system-users = yes' >>"$SUITE/etc/dawk.conf"
+	home_of fred
+	echo /dev/null | forward_of fred
+	aliases_add 'noreply@local.example: /dev/null' 'both@local.example: /dev/null, "|echo failed; exit 67"'
+	run -0 deliver noreply@local.example both@local.example fred@local.example
+	diff <(sort <<<"$output") - <<-'EOF'
+		0 delivered 2.0.0 discarded
+		1 failed 5.1.1 program, exit code 67: failed
+		2 delivered 2.0.0 discarded
+	EOF
+}

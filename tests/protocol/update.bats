@@ -156,11 +156,12 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 
 @test "programs and paths of aliases are kept with their quotes taken off" {
 	printf '%s\n' 'prog@local.example: "|/bin/cat -u, \"x\" >/dev/null", |/bin/true, /var/box,' \
-		'	/var/dir/, Alice@Local.Example' | source_is aliases
+		'	/var/dir/, /dev/null, Alice@Local.Example' | source_is aliases
 	$DAWK update
 	run -0 $DAWK explain prog@local.example
 	[[ $output == *'program run as dawkx: /bin/cat -u, "x" >/dev/null'* && $output == *"dawkx: /bin/true"* ]]
 	[[ $output == *"mbox file written as dawkx: /var/box"* && $output == *"maildir written as dawkx: /var/dir/"* ]]
+	[[ $output == *"discarded: /dev/null"* ]]
 	[[ $output == *"the envelope would hold:"*"prog@local.example"*"alice@local.example" ]]
 }
 
