@@ -3,6 +3,7 @@
 #include "common/hung.h"
 #include "common/log.h"
 #include "deliverer_start.h"
+#include "forward.h"
 #include "suspects.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -10,10 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-	TICK_MS = 1000,
-	FORWARDS_MAX = 1000, PROGRAMS_MAX = 32,	/* of one recipient; forward.h bounds the honest */
-};
+enum { TICK_MS = 1000 };
 
 static struct loop *loop;
 static const struct configuration *conf;
@@ -144,7 +142,7 @@ static bool take_run(struct part *part, const struct frame *f)
 {
 	char command[WIRE_PATH_LENGTH_MAX + 1];
 
-	if (part->recipient->programs++ >= PROGRAMS_MAX || !frame_value_copy(f, RUN_COMMAND, command, sizeof(command)))
+	if (part->recipient->programs++ >= FORWARD_PROGRAMS_MAX || !frame_value_copy(f, RUN_COMMAND, command, sizeof(command)))
 		return false;
 	part->recipient->pending++;
 	hooks->run(part, command);
@@ -155,7 +153,7 @@ static bool take_forward(struct part *part, const struct frame *f)
 {
 	const struct wire_value *address = &f->value[FORWARD_ADDRESS];
 
-	return part->recipient->forwards++ < FORWARDS_MAX && recipient_forward(part->recipient, address->bytes, address->length);
+	return part->recipient->forwards++ < FORWARD_ENTRIES_MAX && recipient_forward(part->recipient, address->bytes, address->length);
 }
 
 /* JOB and INDEX are the first fields of all four. A deliverer may speak of its own parts alone. */

@@ -185,12 +185,16 @@ static enum result check_text(const char *text, size_t length, unsigned *count, 
 {
 	static struct forward_entry entry;
 	const char *at = text;
+	unsigned programs = 0;
 	enum result result;
 
 	*count = 0;
-	while ((result = forward_next(&at, text + length, &entry, why)) == RESULT_OK)
+	while ((result = forward_next(&at, text + length, &entry, why)) == RESULT_OK) {
 		if (++*count > FORWARD_ENTRIES_MAX)
 			return why_set(why, RESULT_NEVER, "more than %d entries", FORWARD_ENTRIES_MAX);
+		if (entry.kind == ENTRY_PROGRAM && ++programs > FORWARD_PROGRAMS_MAX)
+			return why_set(why, RESULT_NEVER, "more than %d programs", FORWARD_PROGRAMS_MAX);
+	}
 	return result == RESULT_END ? RESULT_OK : result;
 }
 

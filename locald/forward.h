@@ -5,7 +5,7 @@
 #include "common/result.h"
 #include "common/wire.h"
 
-enum { FORWARD_FILE_MAX = 64 << 10, FORWARD_ENTRIES_MAX = 1000 };
+enum { FORWARD_FILE_MAX = 64 << 10, FORWARD_ENTRIES_MAX = 1000, FORWARD_PROGRAMS_MAX = 32 };
 
 enum forward_kind {
 	ENTRY_ADDRESS,	/* text: as written, a local name perhaps */

@@ -93,6 +93,20 @@ uid_of() { stat -c %u "$HOME_OF"; }
 hold_places() { local who; for who; do [[ $(find "$SUITE/out" -name "on.$who.*" | wc -l) == 8 ]] || return 1; done; }
 tickets_are() { [[ $(wc -l <"$SUITE/out/tickets") == "$1" ]]; }
 
+@test "thirty-two programs run, with one more none does and the mail is deferred" {
+	for ((i = 0; i < 32; i++)); do echo "|echo $i >>ran"; done | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == "0 delivered 2.0.0 program, exit code 0" ]]
+	[[ $(sort -u "$HOME_OF/ran" | wc -l) == 32 ]]
+	rm "$HOME_OF/ran"
+	{ cat "$HOME_OF/.forward"; echo "|echo 32 >>ran"; } >"$SUITE/forward"
+	forward_of fred <"$SUITE/forward"
+	run -0 deliver fred@local.example
+	[[ $output == "0 deferred 4.3.5 ~/.forward: more than 32 programs" ]]
+	[[ ! -e $HOME_OF/ran ]]
+	run ! logged locald deliverer-bad-frame
+}
+
 @test "all kinds together give one result, the worst" {
 	printf '|exit 0\n~/box, ./Mail/\n\\fred\ncarol@example.net\n' | forward_of fred
 	run -0 deliver fred@local.example
