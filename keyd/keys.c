@@ -14,6 +14,7 @@ struct key {
 	gnutls_privkey_t private;
 	gnutls_pk_algorithm_t type;
 	uint64_t generation;		/* the newest set it belongs to */
+	uint64_t kept;			/* the newest set in force it belongs to; until one is, its first */
 	struct key *next;
 };
 
@@ -148,7 +149,7 @@ enum result keys_load(int fd, enum key_purpose purpose, uint64_t generation, str
 		return why_set(why, RESULT_RETRY, "no memory for a key");
 	}
 	key->purpose = purpose;
-	key->generation = generation;
+	key->generation = key->kept = generation;
 	result = import(key, fd, why);
 	*facts = key->facts;
 	if (result == RESULT_OK)
@@ -158,13 +159,16 @@ enum result keys_load(int fd, enum key_purpose purpose, uint64_t generation, str
 	return result;
 }
 
-void keys_keep(uint64_t generation, uint64_t other)
+/* What is tried may be refused: a key that joined it still belongs to the set in force. */
+void keys_keep(uint64_t generation, uint64_t in_force)
 {
 	struct key **at = &keys;
 
 	while (*at) {
 		struct key *key = *at;
-		if (key->generation == generation || key->generation == other) {
+		if (key->generation == in_force)
+			key->kept = in_force;
+		if (key->generation == generation || key->kept == in_force) {
 			at = &key->next;
 			continue;
 		}

@@ -26,8 +26,9 @@ struct key_facts {
  * RESULT_NEVER: not a key that is used here, or one with another purpose. RESULT_RETRY: memory, I/O. */
 enum result keys_load(int fd, enum key_purpose purpose, uint64_t generation, struct key_facts *facts, struct why *why);
 
-/* Forgets every key that belongs to neither of the two sets. */
-void keys_keep(uint64_t generation, uint64_t other);
+/* Before the keys of the set GENERATION are loaded: forgets every key that belongs neither to it nor to the set IN_FORCE, whatever
+ * sets were tried since that one. */
+void keys_keep(uint64_t generation, uint64_t in_force);
 
 struct key_signature { size_t length; unsigned char bytes[KEYS_SIGNATURE_MAX]; };
 

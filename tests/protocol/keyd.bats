@@ -111,6 +111,15 @@ make_certificate() {
 	run ! grep -q 'BEGIN' "$SUITE/stderr/keyd"
 }
 
+@test "a key of the set in force stays however many sets were tried and refused since, and goes with that set" {
+	local key hash
+	key=$(id_of "$KEYS/self-signed.key") hash=$(hash_of text sha256)
+	make_key tried -algorithm ed25519 >/dev/null
+	run -0 ask "open 1 0 1 $KEYS/self-signed.key" "open 2 1 1 $KEYS/self-signed.key" "open 3 1 1 $SUITE/tried.key" \
+		"sign 1 4 $key $hash" "open 4 1 1 $SUITE/tried.key" "sign 1 4 $key $hash" "open 5 4 1 $SUITE/tried.key" "sign 1 4 $key $hash"
+	[[ ${lines[3]} == "signed 1 "* && ${lines[5]} == "signed 1 "* && ${lines[7]} == "signed 2 " ]]
+}
+
 @test "TLS 1.3 and 1.2 work with openssl, and nothing older (RFC 8996)" {
 	tls_start
 	run tls -tls1_3
@@ -173,6 +182,46 @@ make_certificate() {
 	[[ $output == *"is the key of another certificate"* ]]
 	$DAWK cert make --renew
 	wait_until serves "$(fingerprint "$KEYS/self-signed.crt")"
+}
+
+refusals() { [[ $(grep -c 'certificates-refused.*stay in force' "$SUITE/stderr/tls_server") -ge $1 ]]; }
+
+@test "files that do not fit change nothing, however often they change" {
+	tls_start
+	local old
+	old=$(fingerprint "$KEYS/self-signed.crt")
+	make_certificate one mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
+	make_certificate two mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
+	cp "$SUITE/one.crt" "$KEYS/self-signed.crt"
+	wait_until refusals 1
+	serves "$old"
+	cp "$SUITE/two.key" "$KEYS/self-signed.key"
+	wait_until refusals 2
+	serves "$old"
+	cp "$SUITE/two.crt" "$KEYS/self-signed.crt"
+	wait_until serves "$(fingerprint "$SUITE/two.crt")"
+}
+
+@test "a certificate that is renewed beside files that do not fit is served as before, and renewed once they fit" {
+	local name old
+	for name in one two; do
+		make_certificate $name $name.example ec -pkeyopt ec_paramgen_curve:P-256
+		make_certificate new-$name $name.example ec -pkeyopt ec_paramgen_curve:P-256
+	done
+	echo "tls-certificate = $SUITE/one.crt $SUITE/two.crt" >>"$SUITE/etc/dawk.conf"
+	echo "tls-key = $SUITE/one.key $SUITE/two.key" >>"$SUITE/etc/dawk.conf"
+	tls_start
+	old=$(fingerprint "$SUITE/one.crt")
+	cp "$SUITE/new-two.crt" "$SUITE/two.crt"
+	wait_until refusals 1
+	serves "$old" -servername one.example
+	cp "$SUITE/new-one.crt" "$SUITE/one.crt"
+	cp "$SUITE/new-one.key" "$SUITE/one.key"
+	wait_until refusals 2
+	serves "$old" -servername one.example
+	cp "$SUITE/new-two.key" "$SUITE/two.key"
+	wait_until serves "$(fingerprint "$SUITE/new-one.crt")" -servername one.example
+	serves "$(fingerprint "$SUITE/new-two.crt")" -servername two.example
 }
 
 @test "no process but keyd has a private key in reach: not open, not readable, not in its memory" {
