@@ -13,6 +13,7 @@ enum {
 	CHANNEL_READ_SIZE = 65536,
 	CHANNEL_IN_DESCRIPTORS_MAX = 4 * CHANNEL_DESCRIPTORS_MAX,
 };
+#define NO_DEADLINE UINT64_MAX
 
 /* Channels with something to send; one list a process, as there is one loop. */
 static struct channel *dirty;
@@ -196,7 +197,7 @@ static ssize_t send_piece(struct channel *channel, size_t length, size_t descrip
 		for (i = 0; i < descriptor_count; i++)
 			fds[i] = channel->out_descriptors.items[i].fd;
 	}
-	return sendmsg(channel->fd, &message, MSG_NOSIGNAL);
+	return sendmsg(channel->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* Keeps the offsets of waiting descriptors right when sent bytes are dropped. */
@@ -219,7 +220,28 @@ static bool is_passing(int error)
 	return error == EAGAIN || error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM;
 }
 
-enum result channel_flush(struct channel *channel, struct why *why)
+static int ms_left(uint64_t deadline)
+{
+	uint64_t now = time_monotonic_ms();
+
+	if (deadline == NO_DEADLINE)
+		return -1;
+	return now < deadline ? (int)(deadline - now) : 0;
+}
+
+/* Of what else the kernel is short it tells no end. false: time is up. */
+static bool wait_for_room(const struct channel *channel, int error, uint64_t deadline)
+{
+	struct pollfd room = { .fd = channel->fd, .events = POLLOUT };
+	int left = ms_left(deadline);
+
+	if (left != 0)
+		poll(&room, error == EAGAIN, error == EAGAIN ? left : 10);
+	return left != 0;
+}
+
+/* RESULT_RETRY: time is up, without a loop alone. */
+static enum result flush_until(struct channel *channel, uint64_t deadline, struct why *why)
 {
 	if (channel->fd < 0)
 		return why_set(why, RESULT_PEER, "the pipe is closed");
@@ -233,7 +255,8 @@ enum result channel_flush(struct channel *channel, struct why *why)
 			return RESULT_OK;	/* goes on when there is room */
 		}
 		if (n < 0 && is_passing(errno)) {
-			poll(NULL, 0, 10);
+			if (!wait_for_room(channel, errno, deadline))
+				return RESULT_RETRY;
 			continue;
 		}
 		if (n < 0) {
@@ -248,6 +271,11 @@ enum result channel_flush(struct channel *channel, struct why *why)
 	if (channel->loop)
 		loop_rewatch(channel->loop, &channel->watch, EPOLLIN);
 	return RESULT_OK;
+}
+
+enum result channel_flush(struct channel *channel, struct why *why)
+{
+	return flush_until(channel, NO_DEADLINE, why);
 }
 
 /* ---- receiving ---- */
@@ -372,14 +400,14 @@ enum result channel_open(struct channel *channel, struct loop *loop, int fd,
 
 enum result channel_wait(struct channel *channel, struct frame *f, int timeout_ms, struct why *why)
 {
-	uint64_t deadline = time_monotonic_ms() + (timeout_ms > 0 ? (uint64_t)timeout_ms : 0);
+	uint64_t deadline = timeout_ms < 0 ? NO_DEADLINE : time_monotonic_ms() + (uint64_t)timeout_ms;
 
-	if (channel_waiting(channel) && channel_flush(channel, why) != RESULT_OK)
+	if (channel_waiting(channel) && flush_until(channel, deadline, why) == RESULT_PEER)
 		return RESULT_PEER;
 	for (;;) {
 		struct pollfd waiting = { .fd = channel->fd, .events = POLLIN };
 		enum result result = next_frame(channel, f, why);
-		uint64_t now;
+		int left;
 
 		if (result != RESULT_RETRY)
 			return result;
@@ -388,10 +416,10 @@ enum result channel_wait(struct channel *channel, struct frame *f, int timeout_m
 			continue;
 		if (result != RESULT_RETRY)
 			return result;
-		now = time_monotonic_ms();
-		if (timeout_ms >= 0 && now >= deadline)
+		left = ms_left(deadline);
+		if (left == 0)
 			return RESULT_RETRY;
-		if (poll(&waiting, 1, timeout_ms < 0 ? -1 : (int)(deadline - now)) < 0 && errno != EINTR)
+		if (poll(&waiting, 1, left) < 0 && errno != EINTR)
 			return why_errno(why, RESULT_PEER, "unable to wait for a pipe");
 	}
 }

@@ -58,7 +58,8 @@ enum result channel_flush(struct channel *channel, struct why *why);
 
 /* Blocking use only: waits up to TIMEOUT_MS (-1: no limit; 0: only what has arrived) for the next
  * frame. F stays valid until the next call. RESULT_OK; RESULT_RETRY: time is up; RESULT_END: orderly
- * end of file; RESULT_PEER: see WHY. Unsent frames are flushed before it waits. */
+ * end of file; RESULT_PEER: see WHY. Unsent frames are flushed before it waits, within the same time:
+ * what the other side does not read by then stays unsent, until CHANNEL_OUT_MAX. */
 enum result channel_wait(struct channel *channel, struct frame *f, int timeout_ms, struct why *why);
 
 #endif

@@ -147,6 +147,42 @@ static void blocking_use_waits_a_bounded_time(void)
 	channel_close(&right);
 }
 
+/* One that hangs without dying costs who waits for it the time he gave, and no more; all arrives once it reads again. */
+static void blocking_use_does_not_wait_for_one_that_does_not_read(void)
+{
+	struct wire_value ask[SIGN_ASK_FIELDS] = { [SIGN_ASK_DATA] = WIRE_BYTES(NULL, 0) };
+	static char data[1000];
+	uint64_t sent = 0, taken = 0, unanswered = 0;
+	struct frame f;
+	int ends[2];
+
+	ask[SIGN_ASK_DATA] = (struct wire_value)WIRE_BYTES(data, sizeof data);
+	CHECK(channel_pair(ends, &why) == RESULT_OK);
+	CHECK(channel_open(&left, NULL, ends[0], NULL, NULL, &why) == RESULT_OK);
+	CHECK(channel_open(&right, NULL, ends[1], NULL, NULL, &why) == RESULT_OK);
+	do {
+		ask[SIGN_ASK_SERIAL] = (struct wire_value)WIRE_NUMBER(sent);
+		if (channel_send(&left, FRAME_SIGN_ASK, ask, -1, &why) == RESULT_OK)
+			sent++;
+		unanswered += channel_wait(&left, &f, 1, &why) == RESULT_RETRY;
+	} while (channel_waiting(&left) < 5 * sizeof data);	/* the kernel takes no more */
+	CHECK(unanswered == sent);
+	CHECK(channel_wait(&left, &f, 0, &why) == RESULT_RETRY);
+	CHECK(channel_send(&right, FRAME_SIGN_ASK, ask, -1, &why) == RESULT_OK);
+	CHECK(channel_flush(&right, &why) == RESULT_OK);
+	CHECK(channel_wait(&left, &f, 0, &why) == RESULT_OK);	/* what has come is taken all the same */
+	while (taken < sent && channel_wait(&right, &f, 0, &why) == RESULT_OK) {
+		if (f.type != FRAME_SIGN_ASK || f.value[SIGN_ASK_SERIAL].number != taken++)
+			CHECK(!"in order");
+		if (channel_waiting(&left))
+			channel_wait(&left, &f, 0, &why);
+	}
+	CHECK(taken == sent);
+	channel_close(&left);
+	CHECK(channel_wait(&right, &f, -1, &why) == RESULT_END);
+	channel_close(&right);
+}
+
 int main(void)
 {
 	CHECK(loop_make(&loop, &why) == RESULT_OK);
@@ -155,6 +191,7 @@ int main(void)
 	UNIT_RUN(a_reader_that_does_not_read_stops_the_sender_in_time);
 	UNIT_RUN(a_send_that_fails_is_the_end_for_both);
 	UNIT_RUN(blocking_use_waits_a_bounded_time);
+	UNIT_RUN(blocking_use_does_not_wait_for_one_that_does_not_read);
 	loop_free(loop);
 	return unit_end();
 }
