@@ -88,7 +88,9 @@ static enum result layer_read(struct stream *stream, char *at, size_t *got, stru
 
 	for (*got = 0; result == RESULT_OK && STREAM_READ_MAX - *got >= STREAM_RECORD_MAX; *got += count)
 		result = stream->layer->read(stream->layer_state, at + *got, STREAM_READ_MAX - *got, &count, why);
-	return *got > 0 ? RESULT_OK : result;	/* an end comes again with the next event */
+	if (*got > 0 && result != RESULT_OK && result != RESULT_RETRY)
+		shutdown(stream->fd, SHUT_RD);	/* nobody else may give an event in which this end comes again */
+	return *got > 0 ? RESULT_OK : result;
 }
 
 int stream_shutdown(struct stream *stream)

@@ -129,6 +129,38 @@ static void lines_pass_in_both_directions(void)
 	end();
 }
 
+static void time_is_up(struct timer *timer)
+{
+	(void)timer;
+	loop_stop(loop);
+}
+
+/* The client says goodbye in one piece with a line, and leaves the connection open. */
+static void an_end_right_behind_data_is_noticed(void)
+{
+	static struct timer timer;
+	size_t count;
+
+	begin();
+	CHECK(tls_stream_accept(&stream, server, 0, &why) == RESULT_OK);
+	begin_client();
+	stops_when_open = true;
+	loop_run(loop, &why);
+	stops_when_open = false;
+	CHECK(tls_write(session, "QUIT\n", 5, &count, &why) == RESULT_OK);
+	tls_bye(session);
+	while (line_length == 0)
+		loop_run(loop, &why);
+	CHECK(line_length == 9 && !memcmp(line, "250 QUIT\n", 9));
+	loop_unwatch(loop, &client_watch);
+	loop_set_timer(loop, &timer, 100 * 1000, time_is_up);
+	while (timer.place && stream_result != RESULT_END)
+		loop_run(loop, &why);
+	CHECK(stream_result == RESULT_END);
+	loop_unset_timer(loop, &timer);
+	end();
+}
+
 static void what_came_in_clear_does_not_survive(void)	/* RFC 3207 4.2 */
 {
 	static const char together[] = "STARTTLS\nMAIL FROM:<evil@example>\nRSET";
@@ -220,6 +252,7 @@ int main(void)
 	start_keyd();
 	load(0, 4);
 	UNIT_RUN(lines_pass_in_both_directions);
+	UNIT_RUN(an_end_right_behind_data_is_noticed);
 	UNIT_RUN(what_came_in_clear_does_not_survive);
 	UNIT_RUN(bulk_passes_whole_with_small_buffers);
 	UNIT_RUN(a_failed_handshake_ends_the_stream);
