@@ -212,8 +212,9 @@ static bool lock_take(pthread_mutex_t *lock)
 	return failed == 0;
 }
 
-/* The entry of USER, its windows up to date, and its lock held. NULL: the lock can't be had. */
-static struct usage_entry *entry_open(struct usage *usage, const char *user, uint64_t now_seconds, pthread_mutex_t **lock)
+/* The entry of USER, its windows up to date, and its lock held. NULL: the lock can't be had. The time of a worker that is in a
+ * long turn is behind that of another, which has been here: *NOW_SECONDS is the later one afterwards. */
+static struct usage_entry *entry_open(struct usage *usage, const char *user, uint64_t *now_seconds, pthread_mutex_t **lock)
 {
 	uint64_t key = usage_hash(usage, user, strlen(user));
 	size_t set = (size_t)(key >> 20) % USAGE_SETS;
@@ -221,8 +222,10 @@ static struct usage_entry *entry_open(struct usage *usage, const char *user, uin
 	*lock = &usage->locks[set % LOCKS];
 	if (!lock_take(*lock))
 		return NULL;
-	struct usage_entry *entry = entry_find(usage->entries[set], key, now_seconds);
-	entry_advance(entry, now_seconds);
+	struct usage_entry *entry = entry_find(usage->entries[set], key, *now_seconds);
+	if (*now_seconds < entry->used_seconds)
+		*now_seconds = entry->used_seconds;
+	entry_advance(entry, *now_seconds);
 	return entry;
 }
 
@@ -352,7 +355,7 @@ struct usage_verdict usage_message(struct usage *usage, const char *user, uint64
                                    uint32_t network, bool is_held, bool *was_released)
 {
 	pthread_mutex_t *lock;
-	struct usage_entry *entry = entry_open(usage, user, now_seconds, &lock);
+	struct usage_entry *entry = entry_open(usage, user, &now_seconds, &lock);
 	struct usage_verdict verdict = is_held_already;
 
 	*was_released = false;
@@ -399,7 +402,7 @@ struct usage_verdict usage_recipient(struct usage *usage, const char *user, uint
                                      const char *recipient, bool is_first)
 {
 	pthread_mutex_t *lock;
-	struct usage_entry *entry = entry_open(usage, user, now_seconds, &lock);
+	struct usage_entry *entry = entry_open(usage, user, &now_seconds, &lock);
 	struct usage_verdict verdict = is_held_already;
 
 	if (!entry)
@@ -413,7 +416,7 @@ struct usage_verdict usage_recipient(struct usage *usage, const char *user, uint
 struct usage_verdict usage_refusal(struct usage *usage, const char *user, uint64_t now_seconds, const struct usage_limits *limits)
 {
 	pthread_mutex_t *lock;
-	struct usage_entry *entry = entry_open(usage, user, now_seconds, &lock);
+	struct usage_entry *entry = entry_open(usage, user, &now_seconds, &lock);
 	struct usage_verdict verdict = is_held_already;
 
 	if (!entry)
@@ -429,7 +432,7 @@ struct usage_verdict usage_refusal(struct usage *usage, const char *user, uint64
 void usage_note_held(struct usage *usage, const char *user, uint64_t now_seconds)
 {
 	pthread_mutex_t *lock;
-	struct usage_entry *entry = entry_open(usage, user, now_seconds, &lock);
+	struct usage_entry *entry = entry_open(usage, user, &now_seconds, &lock);
 
 	if (!entry)
 		return;
@@ -441,7 +444,7 @@ void usage_note_held(struct usage *usage, const char *user, uint64_t now_seconds
 bool usage_is_held(struct usage *usage, const char *user, uint64_t now_seconds)
 {
 	pthread_mutex_t *lock;
-	struct usage_entry *entry = entry_open(usage, user, now_seconds, &lock);
+	struct usage_entry *entry = entry_open(usage, user, &now_seconds, &lock);
 	bool is_held = entry && entry->is_held;
 
 	if (entry)

@@ -40,7 +40,8 @@ struct usage_verdict {
 				 * usage_message: it should have been told by now (usage_note_held), and was not. Said every ten seconds */
 };
 
-/* USER: the address that logged in, NUL-ended. NOW_SECONDS: of the monotonic clock, the same in all workers.
+/* USER: the address that logged in, NUL-ended. NOW_SECONDS: of the monotonic clock, the same in all workers; of one that is a
+ * little behind another the later is taken.
  *
  * A message begins: its limits are looked at, not counted; NETWORK (usage_network) is noted. IS_HELD: what the disk
  * says. An account that was held there and is no more starts with the breaker's counters at zero

@@ -75,9 +75,9 @@ static void recipients_of_a_day_are_counted_and_slide(void)
 	fresh_user();
 	for (unsigned i = 0; i < 24; i++)
 		CHECK(recipient(START + i * 3600, &limits, 1, true) == USAGE_FREE);
-	CHECK(message(START + 24 * 3600 - 1, &limits).outcome == USAGE_LIMITED);
 	struct usage_verdict verdict = message(START + 23 * 3600 + 60, &limits);
 	CHECK(verdict.limit == USER_RECIPIENTS_DAY && verdict.wait_seconds == 3540);
+	CHECK(message(START + 24 * 3600 - 1, &limits).outcome == USAGE_LIMITED);
 	CHECK(message(START + 24 * 3600, &limits).outcome == USAGE_FREE);
 	CHECK(message(START + 60 * 3600, &limits).outcome == USAGE_FREE);
 }
@@ -101,6 +101,28 @@ static void a_clock_that_went_back_frees_nobody(void)
 	CHECK(recipient(START + 7200, &limits, 1, true) == USAGE_FREE);
 	CHECK(message(START + 7000, &limits).outcome == USAGE_LIMITED);
 	CHECK(message(START, &limits).outcome == USAGE_LIMITED);
+}
+
+/* Each worker has the time of its loop's turn. */
+static void a_worker_that_is_a_second_behind_has_no_news(void)
+{
+	struct usage_limits limits = { .most = { [USER_NETWORKS_HOUR] = 3 } }, hour = { .most = { [USER_MESSAGES_HOUR] = 1 } };
+	struct usage_verdict verdict;
+	bool was_released;
+
+	fresh_user();
+	for (uint32_t i = 0; i < 3; i++)
+		CHECK(usage_message(usage, user, START + i % 2, &limits, 1 + i, false, &was_released).outcome == USAGE_FREE);
+	CHECK(usage_message(usage, user, START + 1, &limits, 4, false, &was_released).outcome == USAGE_TRIPPED);
+	verdict = usage_message(usage, user, START, &limits, 5, false, &was_released);
+	CHECK(verdict.outcome == USAGE_HELD && !verdict.is_news);
+	CHECK(usage_message(usage, user, START + 11, &limits, 5, false, &was_released).is_news);
+
+	fresh_user();
+	CHECK(recipient(START, &hour, 1, true) == USAGE_FREE);
+	CHECK(message(START + 1, &hour).is_news);
+	verdict = message(START, &hour);
+	CHECK(verdict.outcome == USAGE_LIMITED && !verdict.is_news);
 }
 
 static void many_strangers_hold_an_account(void)
@@ -283,6 +305,7 @@ int main(void)
 	UNIT_RUN(recipients_of_a_day_are_counted_and_slide);
 	UNIT_RUN(no_limit_is_none);
 	UNIT_RUN(a_clock_that_went_back_frees_nobody);
+	UNIT_RUN(a_worker_that_is_a_second_behind_has_no_news);
 	UNIT_RUN(many_strangers_hold_an_account);
 	UNIT_RUN(a_release_starts_at_zero);
 	UNIT_RUN(what_is_usual_raises_the_limit);
