@@ -14,6 +14,14 @@ static const char *const signed_names[] = {
 
 /* ---- keyd ---- */
 
+/* Where nothing can be said to keyd it is gone. */
+static enum result join(struct signer *signer, const char *peer, int *end, struct why *why)
+{
+	enum result result = helper_link(&signer->control, peer, end, why);
+
+	return result == RESULT_PEER ? why_set(why, RESULT_RETRY, "keyd has ended") : result;
+}
+
 /* The next frame of TYPE, whose first field is NUMBER. */
 static enum result wait_for(struct channel *channel, enum wire_type type, uint64_t number, struct frame *f, struct why *why)
 {
@@ -54,7 +62,7 @@ static enum result hand_over(struct signer *signer, int fd, const char *path, st
 	struct channel opener;
 	struct frame f;
 	int end;
-	enum result result = helper_link(&signer->control, "opener", &end, why);
+	enum result result = join(signer, "opener", &end, why);
 
 	if (result == RESULT_OK)
 		result = channel_open(&opener, NULL, end, NULL, NULL, why);
@@ -84,7 +92,7 @@ enum result signer_start(struct signer *signer, const struct configuration *conf
 		return result;
 	result = helper_start("keyd", conf->file, &signer->control, &signer->pid, why);
 	if (result == RESULT_OK)
-		result = helper_link(&signer->control, "tlsrpt", &end, why);
+		result = join(signer, "tlsrpt", &end, why);
 	if (result == RESULT_OK)
 		result = channel_open(&signer->keyd, NULL, end, NULL, NULL, why);
 	if (result == RESULT_OK)
