@@ -353,7 +353,7 @@ void advance(struct scheduler *s, struct message *m)
 		list(s, m);
 		return;
 	}
-	if (m->wants_removal)
+	if (m->wants_removal || m->is_end_logged)
 		end(s, m);
 	else if (m->wants_hold)
 		hold(s, m);

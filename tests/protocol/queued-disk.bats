@@ -134,6 +134,19 @@ parked_message() {
 	[[ ! -e $QUEUE/new/$m && ! -e $QUEUE/hold/$m ]]
 }
 
+@test "what was delivered and can't be unlinked yet is not held, to be delivered again by a release" {
+	odd_start --set 'retry = 1h'
+	trouble stuck
+	m=$(put bob@local.example a@local.example)
+	wait_until logged queued "unable-to-record id=$m .*unlink"
+	ask_while_busy "hold $m"
+	no_trouble stuck
+	wait "$asking"
+	grep -qx "65 $m is done: .*" "$BATS_TEST_TMPDIR/said"
+	[[ ! -e $QUEUE/hold/$m ]]
+	handed_to a@local.example 1
+}
+
 @test "each of two commands on a loaded message has its answer" {
 	odd_start --set 'retry = 1h'
 	parked_message

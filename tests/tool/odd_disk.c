@@ -1,6 +1,7 @@
 /* For LD_PRELOAD: a disk with troubles. Each lasts as long as its file is in the folder that ODD_DISK names:
  *   slow		fsync waits
  *   unsure		fsync of a file fails
+ *   stuck		nothing can be unlinked
  *   full		no file can be made
  *   unreadable-NAME	the file NAME can't be opened to be read */
 #include <dlfcn.h>
@@ -36,6 +37,17 @@ int fsync(int fd)
 		return -1;
 	}
 	return real(fd);
+}
+
+int unlinkat(int at, const char *path, int flags)
+{
+	int (*real)(int, const char *, int) = (int (*)(int, const char *, int))dlsym(RTLD_NEXT, "unlinkat");
+
+	if (is_on("stuck", "")) {
+		errno = EIO;
+		return -1;
+	}
+	return real(at, path, flags);
 }
 
 int openat(int at, const char *path, int flags, ...)
