@@ -21,7 +21,7 @@ struct control_client {
 	struct control_client *next;
 };
 
-#define being_changed "%s is being changed by another command; try again"
+#define BEING_CHANGED "%s is being changed by another command; try again"
 
 /* ---- answers ---- */
 
@@ -123,7 +123,8 @@ static void taken_out(struct errand *errand)
 static void wish(struct control_client *client, struct message *m, const char *what)
 {
 	if (m->flying)
-		control_answer(client->scheduler, client->number, EX_OK, "%s is %s as soon as the deliveries on their way have ended, unless queued ends before", m->id, what);
+		control_answer(client->scheduler, client->number, EX_OK, "%s is %s as soon as the deliveries on their way have ended, unless queued ends before",
+		               m->id, what);
 	else if (!text_append(&m->clients, (const char *)&client->number, sizeof client->number))
 		control_answer(client->scheduler, client->number, EX_TEMPFAIL, "queued is out of memory");
 	advance(client->scheduler, m);
@@ -165,7 +166,7 @@ static void release(struct control_client *client, const char *id, struct messag
 	struct errand *errand;
 
 	if (m && m->wants_hold && m->is_recording && m->record.to != m->place) {
-		control_answer(s, client->number, EX_TEMPFAIL, being_changed, id);
+		control_answer(s, client->number, EX_TEMPFAIL, BEING_CHANGED, id);
 	} else if (m && m->wants_hold && !m->is_end_logged) {
 		m->wants_hold = false;
 		control_answer_waiting(s, m, EX_DATAERR, "is not held: it was released meanwhile");
@@ -309,7 +310,7 @@ static bool run_message_verb(struct control_client *client, const struct frame *
 	if (i == sizeof message_verbs / sizeof *message_verbs || (!is_id && message_verbs[i].run == retry))
 		return false;
 	if (is_id && errand_find(client->scheduler, id))
-		control_answer(client->scheduler, client->number, EX_TEMPFAIL, being_changed, id);
+		control_answer(client->scheduler, client->number, EX_TEMPFAIL, BEING_CHANGED, id);
 	else if (place == QUEUE_PLACES)
 		control_answer(client->scheduler, client->number, EX_DATAERR, "there is no message %s in the queue; `dawk queue list` shows all", id);
 	else if (m && m->wants_removal && message_verbs[i].run != discard)

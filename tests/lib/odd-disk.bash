@@ -29,7 +29,7 @@ busy() {
 }
 
 ask() {
-	python3 - "$SUITE/run/queued" "$@" <<-'END'
+	timeout "${WAIT_SECONDS:-100}" python3 - "$SUITE/run/queued" "$@" <<-'END'
 		import socket, struct, sys
 		COMMAND, ANSWER = 14, 16
 		with socket.socket(socket.AF_UNIX) as s:
