@@ -15,7 +15,7 @@ static void turned_away(struct session *session)
 	reply_status(&session->reply, "4.4.1", status);
 	if (session->reply.code < 500)	/* also a 2xx or 3xx that does not belong here */
 		status[0] = '4';
-	if (session->reply.code >= 500 && session->order_next == session->order_count && session->job && !session->is_put_off) {
+	if (session->reply.code >= 500 && session->order_next == session->order_count && session->job && !session->is_put_off && !session->may_pass) {
 		/* the last of them refuses for good */
 		job_tell_rest(session->job, DELIVERY_FAILED, status, session->host, session->reply.text);
 		session_job_ended(session);

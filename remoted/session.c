@@ -142,8 +142,9 @@ size_t session_end_all(bool spares_sent)
 void session_note_trouble(struct session *session, const char *status, const char *words)
 {
 	session->is_insecure = false;
-	if (session->is_put_off)
+	if (session->is_put_off || (*status == '5' && session->may_pass))
 		return;
+	session->may_pass |= *status == '4';
 	snprintf(session->trouble_status, sizeof session->trouble_status, "%s", status);
 	snprintf(session->trouble_host, sizeof session->trouble_host, "%s", session->host);
 	snprintf(session->trouble, sizeof session->trouble, "%s", words);
@@ -438,6 +439,7 @@ void session_job_ended(struct session *session)
 		session->job = NULL;
 	}
 	session->trouble[0] = 0;
+	session->may_pass = false;
 	session->messages++;
 	if (session->state < SESSION_ENVELOPE || session->reply.code == 421 || session->messages >= SESSION_MESSAGES_MAX ||
 	    session->chunks || security_is_private(session)) {

@@ -79,6 +79,7 @@ struct session {
 	size_t messages, recipients, refused;	/* counters for the log */
 	char trouble[SESSION_WORDS_MAX + 1];	/* why the last address did not do */
 	char trouble_status[12], trouble_host[DNS_NAME_MAX + 1];
+	bool may_pass;			/* an address had trouble that may pass: no other one's refusal is the last word */
 	bool is_put_off;		/* the trouble is what a host answered to MAIL */
 };
 
@@ -113,7 +114,8 @@ void session_job_ended(struct session *session);	/* all results are told: idle, 
 void session_quit(struct session *session);
 /* Says EHLO (LHLO), and forgets what the host offered before, RFC 3207 4.2. */
 void session_say_hello(struct session *session);
-/* Why an address did not do. What a host has answered to MAIL says more than that another can't be reached: it stays. */
+/* Why an address did not do. What a host has answered to MAIL says more than that another can't be reached: it stays; and so does what
+ * may pass when another host of the site refuses for good. */
 void session_note_trouble(struct session *session, const char *status, const char *words);
 /* A host that will not do, which session->trouble tells: leaves it for the next one. */
 void session_leave_host(struct session *session);

@@ -73,6 +73,15 @@ more_attempts() { (($(attempts "$1") > $2)); }
 	told 'connection lost while waiting for the greeting'
 }
 
+@test "a host that refuses for good has the last word only when no other one may come back" {
+	host 2 'at=greet:554 5.7.1 not you'
+	send_it 1 alice@odd.example	# mx1 is away
+	told '0 0 deferred 4.4.1 '
+	host 1 'at=greet:554 5.7.1 nor me'
+	send_it 1 alice@odd.example
+	told '0 0 failed 5.7.1 '
+}
+
 @test "a host that ends, or puts the message off, before it has the content leaves it to the next one (RFC 5321 5.1)" {
 	local habit
 	for habit in 'dsn drop=ehlo' 'chunking drop=mail' 'no-pipelining drop=rcpt' 'dsn drop=data' 'dsn at=mail:421 closing' 'chunking at=mail:451 4.3.0 later' \
