@@ -2,6 +2,7 @@
  * mail exchangers share one), this remembers it. */
 #include "queued/scheduler.h"
 
+#include "common/address.h"
 #include "common/log.h"
 #include "common/wire.h"
 #include <stdio.h>
@@ -83,16 +84,19 @@ static struct destination *get_destination(struct scheduler *s, const char *name
 	return d;
 }
 
-/* The address itself where routes name it, else its domain. */
-static const char *next_hop_of(struct scheduler *s, const char *address)
+/* The address itself where routes name it, else its domain: as tables and the DNS have them, in A-labels (RFC 6531 3.2). */
+static const char *next_hop_of(struct scheduler *s, const char *address, char folded[ADDRESS_MAX + 1])
 {
+	struct address parsed;
 	const char *value;
 	struct why why = { 0 };
 	size_t length;
 
-	if (table_find(s->routes, address, strlen(address), &value, &length, &why) == RESULT_OK)
-		return address;
-	return address_domain(address);
+	if (address_parse(address, strlen(address), &parsed, &why) != RESULT_OK)
+		return address_domain(address);
+	if (table_find(s->routes, folded, address_fold(&parsed, folded), &value, &length, &why) == RESULT_OK)
+		return folded;
+	return address_domain(folded);
 }
 
 static bool ask(struct scheduler *s, struct destination *d)
@@ -124,9 +128,8 @@ static struct site *get_site(struct scheduler *s, const struct destination *d)
 
 struct site *remote_site(struct scheduler *s, struct message *m, uint32_t index)
 {
-	const char *address = m->envelope.recipients[index].address;
-	struct destination *d = get_destination(s, next_hop_of(s, address));
-	char asking[WIRE_ADDRESS_MAX + 2];
+	char folded[ADDRESS_MAX + 1], asking[WIRE_ADDRESS_MAX + 2];
+	struct destination *d = get_destination(s, next_hop_of(s, m->envelope.recipients[index].address, folded));
 	struct site *site = NULL;
 
 	if (d && d->site && d->until_ms > loop_now_ms(s->loop)) {
@@ -149,15 +152,15 @@ struct site *remote_site(struct scheduler *s, struct message *m, uint32_t index)
 void remote_probe_now(struct scheduler *s, const char *domain)
 {
 	char name[WIRE_ADDRESS_MAX + 1];
-	struct destination *d;
+	const struct destination *d;
 	struct site *site;
 
 	if (!domain) {
 		health_probe_now(s, NULL);
 		return;
 	}
-	snprintf(name, sizeof name, "%s", domain);
-	text_lower(name, strlen(name));
+	if (domain_to_ascii(domain, strlen(domain), name, NULL) != RESULT_OK)
+		snprintf(name, sizeof name, "%s", domain);	/* an address literal */
 	for (d = *slot_of(s->destinations, name); d && strcmp(d->name, name); d = d->next)
 		;
 	site = d && d->site ? site_get(&s->sites, d->site, SITE_FIRST_LIMIT) : NULL;
@@ -262,6 +265,7 @@ uint32_t remote_gather(struct scheduler *s, struct message *m, uint32_t *indexes
 	const struct envelope_recipient *all = m->envelope.recipients;
 	const struct envelope_recipient *first = &all[indexes[0]];
 	const struct site *site = m->recipients[indexes[0]].site;
+	char folded[ADDRESS_MAX + 1];
 	uint32_t i;
 
 	for (i = indexes[0] + 1; i < m->envelope.recipient_count && m->ready && count < most; i++) {
@@ -269,7 +273,7 @@ uint32_t remote_gather(struct scheduler *s, struct message *m, uint32_t *indexes
 		if (m->recipients[i].phase != PHASE_READY || m->recipients[i].site || dispatch_is_local(s, all[i].address) ||
 		    !same_text(all[i].owner, first->owner))
 			continue;
-		d = get_destination(s, next_hop_of(s, all[i].address));
+		d = get_destination(s, next_hop_of(s, all[i].address, folded));
 		if (!d || !d->site || d->until_ms <= loop_now_ms(s->loop) || strcmp(d->site, site->name))
 			continue;
 		message_set_phase(m, i, PHASE_FLYING);
@@ -284,10 +288,11 @@ enum result remote_send_frames(struct message *m, struct transport *t, uint64_t 
 	const struct envelope *e = &m->envelope;
 	const struct envelope_recipient *first = &e->recipients[indexes[0]];
 	const struct site *site = m->recipients[indexes[0]].site;
+	char folded[ADDRESS_MAX + 1];
 	struct wire_value job[REMOTE_JOB_FIELDS] = {
 		[REMOTE_JOB_JOB] = WIRE_NUMBER(number), [REMOTE_JOB_ID] = WIRE_BYTES(m->id, QUEUE_ID_LENGTH),
 		[REMOTE_JOB_SITE] = WIRE_STRING(site->name),
-		[REMOTE_JOB_NEXT_HOP] = WIRE_STRING(next_hop_of(t->scheduler, first->address)),
+		[REMOTE_JOB_NEXT_HOP] = WIRE_STRING(next_hop_of(t->scheduler, first->address, folded)),
 		[REMOTE_JOB_OFFSET] = WIRE_NUMBER(e->content_offset), [REMOTE_JOB_LENGTH] = WIRE_NUMBER(e->content_length),
 		[REMOTE_JOB_REVERSE_PATH] = WIRE_STRING(first->owner && *e->from ? first->owner : e->from),
 		[REMOTE_JOB_BODY] = WIRE_NUMBER(e->body),

@@ -28,9 +28,11 @@ setup_file() {
 		gone.example servfail
 		narrow.example MX 10 narrow.example
 		narrow.example A 127.0.0.4
+		xn--bcher-kva.example MX 10 mail.b.example
+		xn--strae-oqa.example A 127.0.0.9
 	EOF
-	pair_make b 127.0.0.3 127.0.0.4 -- --set 'domains = b.example c.example d.example many.example implicit.example narrow.example'
-	printf '@%s.example: alice@b.example\n' many implicit narrow >>"$PAIR/b/etc/aliases"
+	pair_make b 127.0.0.3 127.0.0.4 -- --set 'domains = b.example c.example d.example many.example implicit.example narrow.example bücher.example straße.example'
+	printf '@%s.example: alice@b.example\n' many implicit narrow bücher straße >>"$PAIR/b/etc/aliases"
 	printf '@%s.example: bob@b.example\n' c d >>"$PAIR/b/etc/aliases"
 	dawk_on b update
 	on b suite_run
@@ -38,8 +40,8 @@ setup_file() {
 	mkdir "$PAIR/odd"
 	in_net_background odd "$TOOLS/odd-server.py" "$PAIR/odd"
 	wait_until test -s "$PAIR/odd/port"
-	echo "odd.example smtp:[127.0.0.1]:$(cat "$PAIR/odd/port")" >>"$PAIR/a/etc/routes"
-	echo 'u@d.example smtp:[127.0.0.3] source=127.0.0.7' >>"$PAIR/a/etc/routes"
+	printf '%s\n' "odd.example smtp:[127.0.0.1]:$(cat "$PAIR/odd/port")" 'u@d.example smtp:[127.0.0.3] source=127.0.0.7' \
+		'x@straße.example smtp:[127.0.0.3]' >>"$PAIR/a/etc/routes"
 	echo 'narrow.example concurrency=1' >>"$PAIR/a/etc/site"
 	dawk_on a update
 	on a suite_run
@@ -52,6 +54,26 @@ teardown_file() { pair_stop; }
 alice_at() { on "$1" message_of alice | xargs cat | tr -d '\r'; }
 a_says() { on a logged queued "$1"; }
 mail_from_alice() { send a alice@a.example "$@" <<<$'Subject: hi\n\nhello'; }
+international_mail_to() {
+	on a talk smtpd <<-END
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<alice@a.example> SMTPUTF8
+		S: 250
+		C: RCPT TO:<$1>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: hi
+		C:
+		C: hello
+		C: .
+		S: 250 2.0.0
+		C: QUIT
+		S: 221
+	END
+}
 
 @test "two hosts send to each other by MX, byte by byte (RFC 5321 5.1)" {
 	hard_message "$PAIR/hard"
@@ -70,6 +92,17 @@ mail_from_alice() { send a alice@a.example "$@" <<<$'Subject: hi\n\nhello'; }
 	mail_from_alice someone@implicit.example
 	wait_until on b delivered_to alice 1
 	wait_until a_says 'to=someone@implicit.example .*host=implicit.example'
+}
+
+@test "an international domain is found by its A-labels, in the DNS and the routes; the address goes as it is (RFC 6531 3.2)" {
+	international_mail_to x@bücher.example
+	wait_until on b delivered_to alice 1
+	wait_until a_says 'to="x@bücher.example" .*host=mail.b.example'
+	alice_at b | grep -A 1 'by mail.b.example with UTF8SMTP' | grep -q 'for <x@bücher.example>'
+	on b empty_mailboxes
+	international_mail_to x@straße.example
+	wait_until on b delivered_to alice 1
+	wait_until on a queue_is_empty
 }
 
 @test "a dead primary exchanger gives way to the next, in order of preference (RFC 5321 5.1)" {

@@ -18,6 +18,7 @@ setup_file() {
 		a.else.example AAAA 2001:db8::1
 		b.else.example A 192.0.2.2
 		implicit.example A 192.0.2.3
+		xn--bcher-kva.example MX 10 a.else.example
 		nothing.example MX 0 .
 		broken.example servfail
 		ours.example MX 10 mail.local.example
@@ -51,6 +52,10 @@ explains() {
 @test "explain shows the address of a domain without MX (RFC 5321 5.1)" {
 	explains x@implicit.example '*mail exchangers of implicit.example: 0 implicit.example
 *  192.0.2.3 port 25, implicit.example*'
+}
+@test "explain asks for the A-labels of an international domain (RFC 6531 3.2)" {
+	explains x@bücher.example '*mail exchangers of xn--bcher-kva.example: 10 a.else.example
+*  192.0.2.1 port 25, a.else.example*'
 }
 @test "explain knows a null MX, a domain that does not exist and a look-up that fails (RFC 7505)" {
 	explains x@nothing.example '*undeliverable, its mail would be reported: 5.1.10 nothing.example accepts no mail (null MX)*'
