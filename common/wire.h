@@ -335,6 +335,7 @@ enum delivery_verdict {
 	DELIVERY_FORWARDED,	/* turned into a message of its own */
 	DELIVERY_RELAYED,	/* handed to a next hop that does not do DSN (RFC 3461 5.2.3) */
 	DELIVERY_PASSED,	/* handed to a next hop that does: what is owed to the sender went along */
+	DELIVERY_UNREACHED,	/* deferred, since no host was reached or the connection was lost: by remoted's own word, no host's */
 };
 
 enum key_purpose { KEY_TLS = 1, KEY_DKIM };	/* a key has one, for ever: a signature made for one can't serve the other */

@@ -210,11 +210,10 @@ static void keep_words(struct site_health *health, const struct result_words *wo
 	         (int)(words->words_length < WORDS_KEPT ? words->words_length : WORDS_KEPT), words->words);
 }
 
-/* 4.4.X: the host was not reached, or lost (RFC 3463 3.5). Whatever else it said, it answers. */
-void health_result(struct scheduler *s, struct site *site, enum state_event event, const struct result_words *words)
+/* A host that says something answers, whatever it says: with 4.4.X of its own it may mean what lies behind it, for one recipient. */
+void health_result(struct scheduler *s, struct site *site, bool is_trouble, const struct result_words *words)
 {
 	struct site_health *health = site->health;
-	bool is_trouble = event == STATE_DEFERRED && !strncmp(words->status, "4.4.", 4);
 
 	if (!is_trouble) {
 		health->losses = 0;

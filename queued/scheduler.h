@@ -242,8 +242,8 @@ void health_put_off(struct scheduler *s, struct message *m, uint32_t index, cons
 bool health_has_room(const struct scheduler *s, const struct site *site);
 /* One more is in flight at SITE. */
 void health_job_started(const struct scheduler *s, struct site *site);
-/* What a result says of its site's health: EVENT and STATUS of the recipient that holds the site's place. */
-void health_result(struct scheduler *s, struct site *site, enum state_event event, const struct result_words *words);
+/* What a result says of its site's health: IS_TROUBLE: it was not reached, or lost, in remoted's words and status. */
+void health_result(struct scheduler *s, struct site *site, bool is_trouble, const struct result_words *words);
 /* SITE (NULL: each) is no longer set aside; a job may probe it. */
 void health_probe_now(struct scheduler *s, struct site *site);
 /* " key=value key=value ..", quoted as in the log, for `dawk queue sites`. ROW need not be started. */

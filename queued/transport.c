@@ -140,6 +140,7 @@ static const struct { enum state_event event; const char *status; } verdicts[] =
 	[DELIVERY_DELIVERED] = { STATE_DELIVERED, "2.0.0" }, [DELIVERY_DEFERRED] = { STATE_DEFERRED, "4.3.0" },
 	[DELIVERY_FAILED] = { STATE_FAILED, "5.3.0" },       [DELIVERY_FORWARDED] = { STATE_FORWARDED, "2.1.5" },
 	[DELIVERY_RELAYED] = { STATE_RELAYED, "2.0.0" },     [DELIVERY_PASSED] = { STATE_FORWARDED, "2.0.0" },
+	[DELIVERY_UNREACHED] = { STATE_DEFERRED, "4.4.1" },
 };
 
 /* A status of another class than the verdict would make a report that contradicts itself. */
@@ -226,7 +227,7 @@ static void take_result(struct scheduler *s, struct message *m, struct frame *f)
 	if (m->recipients[index].site && m->recipients[index].site->health) {
 		if (verdicts[verdict].event == STATE_DEFERRED)
 			m->site = m->recipients[index].site->hash;
-		health_result(s, m->recipients[index].site, verdicts[verdict].event, &words);
+		health_result(s, m->recipients[index].site, verdict == DELIVERY_UNREACHED, &words);
 	}
 	dispatch_leave_site(s, &m->recipients[index]);
 	if (!goes_on_as_forward(m, index, verdicts[verdict].event, status))

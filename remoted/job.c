@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "remoted/call.h"
+#include "remoted/reply.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,6 +143,8 @@ void job_tell_rest(struct job *job, enum delivery_verdict verdict, const char *s
 {
 	size_t i;
 
+	if (verdict == DELIVERY_DEFERRED && !strncmp(status, "4.4.", 4) && !reply_is_text(words))
+		verdict = DELIVERY_UNREACHED;
 	for (i = 0; i < job->count; i++)
 		job_tell(job, &job->recipients[i], verdict, status, host, words);
 }

@@ -48,7 +48,8 @@ bool job_is_complete(const struct job *job);
 /* The result of one recipient, once; WORDS are cut to what fits. HOST may be "". */
 void job_tell(struct job *job, struct job_recipient *recipient, enum delivery_verdict verdict,
               const char *status, const char *host, const char *words);
-/* The same for all that have no result yet. */
+/* The same for all that have no result yet. A DELIVERY_DEFERRED with a STATUS of 4.4.X, the network (RFC 3463 3.5), is told as
+ * DELIVERY_UNREACHED, unless WORDS are a reply to a message's command: that host answers, and may mean what lies behind it. */
 void job_tell_rest(struct job *job, enum delivery_verdict verdict, const char *status, const char *host, const char *words);
 /* Forgets the recipients that have their result. false: none is left. */
 bool job_drop_told(struct job *job);

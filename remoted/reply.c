@@ -73,6 +73,11 @@ static size_t status_length(const char *at, char class)
 	return !at[i] || at[i] == ' ' ? i : 0;
 }
 
+bool reply_is_text(const char *words)
+{
+	return is_digit(words[0]) && is_digit(words[1]) && is_digit(words[2]) && words[3] == ' ';
+}
+
 void reply_status(const struct reply *reply, const char *fallback, char *out)
 {
 	char class = (char)('0' + reply->code / 100);

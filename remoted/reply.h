@@ -29,6 +29,9 @@ enum result reply_take_line(struct reply *reply, const char *line, size_t length
  * 2xx, 4xx or 5xx with its first digit set to the code's. OUT: 12 bytes. */
 void reply_status(const struct reply *reply, const char *fallback, char *out);
 
+/* Are WORDS the text of a reply? What this program says of a host itself begins with no code. */
+bool reply_is_text(const char *words);
+
 /* What follows the code (and the separator) in a line, as EHLO keywords need it. */
 const char *reply_line_words(const char *line, size_t length, size_t *words_length);
 

@@ -128,6 +128,25 @@ deferred_times() { [[ $(grep -c '^0 deferred' "$PAIR/a/queue/state/$1") -ge $2 ]
 	wait_until test ! -e "$PAIR/a/queue/cur/$id"
 }
 
+@test "a 4.4.1 in a host's own words is one recipient's trouble: nobody else's mail waits for that, nor hears of it (RFC 3463 3.5)" {
+	local ids
+	mkdir "$PAIR/inner"
+	in_net_background inner "$TOOLS/odd-server.py" "$PAIR/inner" 'rcpt=away:450 4.4.1 <away@inner.example>: its inner host does not answer' \
+		'rcpt=gone:421 4.4.1 <gone@inner.example>: its inner host does not answer'
+	wait_until test -s "$PAIR/inner/port"
+	echo "inner.example smtp:[127.0.0.1]:$(cat "$PAIR/inner/port")" >>"$PAIR/a/etc/routes"
+	dawk_on a update
+	ids=("$(letters alice@a.example away@inner.example)" "$(letters alice@a.example gone@inner.example)")
+	wait_until a_says 'deferred .*to=away@inner.example status=4.4.1 .*450 4.4.1 <away@inner.example>'
+	wait_until a_says 'deferred .*to=gone@inner.example status=4.4.1 .*421 4.4.1 <gone@inner.example>'
+	letters bob@a.example x@inner.example >/dev/null
+	wait_until a_says 'relayed .*to=x@inner.example'
+	run ! a_says "site-set-aside site=.*:$(cat "$PAIR/inner/port")"
+	run ! a_says 'deferred .*to=x@inner.example'
+	dawk_on a queue remove "${ids[@]}"
+	wait_until on a queue_is_empty
+}
+
 all_deferred() { [[ $(grep -c ' deferred .*to=alice@b.example ' "$PAIR/a/stderr/queued") -ge $1 ]]; }
 
 @test "what waited for a host before a restart goes once it takes mail again" {

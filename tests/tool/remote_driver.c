@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *const verdicts[] = { "?", "delivered", "deferred", "failed", "forwarded", "relayed" };
+static const char *const verdicts[] = { "?", "delivered", "deferred", "failed", "forwarded", "relayed", "?", "deferred" };
 static unsigned flags;
 static struct channel remoted_control, dnsd_control, pipe_to_remoted;
 static struct why why;
@@ -73,7 +73,7 @@ static bool ask_site(const char *next_hop, char *site, size_t size)
 		printf("site %s\n", site);
 		return true;
 	}
-	printf("no-site %s", verdicts[f.value[SITE_TELL_VERDICT].number % 6]);
+	printf("no-site %s", verdicts[f.value[SITE_TELL_VERDICT].number % 8]);
 	print_value(&f, SITE_TELL_STATUS);
 	print_value(&f, SITE_TELL_WORDS);
 	printf("\n");
@@ -116,7 +116,7 @@ static void print_results(size_t count)
 			exit(3);
 		}
 		printf("result %u %u %s", (unsigned)f.value[RESULT_JOB].number, (unsigned)f.value[RESULT_INDEX].number,
-		       verdicts[f.value[RESULT_VERDICT].number % 6]);
+		       verdicts[f.value[RESULT_VERDICT].number % 8]);
 		print_value(&f, RESULT_STATUS);
 		print_value(&f, RESULT_HOST);
 		print_value(&f, RESULT_WORDS);
