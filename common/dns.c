@@ -115,6 +115,7 @@ bool dns_ip(const char *rdata, size_t length, struct address_ip *ip)
 	if (length != 4 && length != 16)
 		return false;
 	memcpy(ip->bytes, rdata, length);
+	ip_unmap(ip);
 	return true;
 }
 

@@ -47,7 +47,7 @@ bool dns_next_record(const char **at, const char *end, const char **rdata, size_
 bool dns_name_text(const char *rdata, size_t length, char *out);
 /* RDATA of MX: preference and host. */
 bool dns_mx(const char *rdata, size_t length, uint16_t *preference, char *host);
-/* RDATA of A or AAAA. */
+/* RDATA of A or AAAA; an IPv4-mapped address is the IPv4 one, which it is connected to. */
 bool dns_ip(const char *rdata, size_t length, struct address_ip *ip);
 /* The name whose PTR record tells an address's host name: RFC 1035 3.5, RFC 3596 2.5. */
 void dns_reverse_name(const struct address_ip *ip, char *out);

@@ -14,7 +14,7 @@
 
 enum { LISTEN_BACKLOG = 4096 };
 
-static void ip_unmap(struct address_ip *ip)
+void ip_unmap(struct address_ip *ip)
 {
 	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 

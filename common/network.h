@@ -17,6 +17,8 @@ struct network_list { struct network *networks; size_t count; bool is_any; };
 
 enum { NETWORK_TEXT_MAX = 64 };
 
+/* ::ffff:192.0.2.1 becomes 192.0.2.1; for bytes that come neither as text nor as a socket address. */
+void ip_unmap(struct address_ip *ip);
 /* LENGTH bytes at TEXT, the whole of it: "192.0.2.1", "2001:db8::1", without brackets. */
 bool ip_parse(const char *text, size_t length, struct address_ip *ip);
 bool ip_from_sockaddr(const struct sockaddr *address, struct address_ip *ip, uint16_t *port);

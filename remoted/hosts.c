@@ -63,13 +63,16 @@ static bool is_own_address(const struct address_ip *ip)
 	return false;
 }
 
-/* The addresses and ports this host listens on, not every address of the loopback. */
+/* The addresses and ports this host listens on, not every address of the loopback; and the unspecified address, which a connection
+ * takes for the loopback. */
 static bool is_self(const struct address_ip *ip, uint16_t port)
 {
 	struct address_ip listening;
 	uint16_t listening_port;
 	size_t i;
 
+	if (is_wildcard(ip))
+		return true;
 	for (i = 0; i < self.listeners->count; i++) {
 		if (!ip_from_sockaddr((const struct sockaddr *)&self.listeners->items[i].address, &listening, &listening_port) ||
 		    listening_port != port)

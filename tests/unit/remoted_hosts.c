@@ -2,6 +2,7 @@
 /* The hosts of a next hop, from what a resolver says that this driver plays. */
 #include "remoted/hosts.h"
 #include "unit.h"
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -33,7 +34,6 @@ static size_t put_name(char *out, const char *name)
 
 static size_t put_record(char *out, int type, const char *record)
 {
-	struct address_ip ip = { 0 };
 	char *rest;
 	uint16_t size;
 	long preference;
@@ -44,9 +44,8 @@ static size_t put_record(char *out, int type, const char *record)
 		out[3] = (char)preference;
 		size = (uint16_t)(2 + put_name(out + 4, rest + strspn(rest, " ")));
 	} else {
-		CHECK(ip_parse(record, strlen(record), &ip));
-		size = ip.family == 4 ? 4 : 16;
-		memcpy(out + 2, ip.bytes, size);
+		size = type == DNS_A ? 4 : 16;
+		CHECK(inet_pton(type == DNS_A ? AF_INET : AF_INET6, record, out + 2) == 1);
 	}
 	memcpy(out, &size, sizeof size);
 	return size + sizeof size;
@@ -113,6 +112,12 @@ static void this_host_is_no_next_hop_for_itself(void)
 		/* known by its address alone, and the better host's name servers are down: it may take the mail later */
 		{ "4.4.3", DELIVERY_DEFERRED, 0, { { DNS_MX, "x.example", DNS_ANSWER, "10 a.example,20 b.example" }, { DNS_A, "a.example", DNS_LATER, NULL }, { DNS_A, "b.example", DNS_ANSWER, "192.0.2.9" } } },
 		{ "5.4.6", DELIVERY_FAILED, 0, { { DNS_MX, "x.example", DNS_ANSWER, "10 b.example" }, { DNS_A, "b.example", DNS_ANSWER, "192.0.2.9" } } },
+		/* the same in disguise, and the unspecified address, by which a connection comes to this host as well */
+		{ "5.4.6", DELIVERY_FAILED, 0, { { DNS_MX, "x.example", DNS_ANSWER, "10 b.example" }, { DNS_AAAA, "b.example", DNS_ANSWER, "::ffff:192.0.2.9" } } },
+		{ "5.4.6", DELIVERY_FAILED, 0, { { DNS_MX, "x.example", DNS_ANSWER, "10 b.example" }, { DNS_A, "b.example", DNS_ANSWER, "0.0.0.0" } } },
+		{ "5.4.6", DELIVERY_FAILED, 0, { { DNS_MX, "x.example", DNS_ANSWER, "10 b.example" }, { DNS_AAAA, "b.example", DNS_ANSWER, "::" } } },
+		{ "5.4.6", DELIVERY_FAILED, 0, { { DNS_MX, "x.example", DNS_ANSWER, "10 b.example" }, { DNS_AAAA, "b.example", DNS_ANSWER, "::ffff:0.0.0.0" } } },
+		{ "2.0.0", DELIVERY_DELIVERED, 1, { { DNS_MX, "x.example", DNS_ANSWER, "10 a.example,20 b.example" }, { DNS_A, "a.example", DNS_ANSWER, "192.0.2.1" }, { DNS_A, "b.example", DNS_ANSWER, "0.0.0.0" } } },
 		{ "5.1.10", DELIVERY_FAILED, 0, { { DNS_MX, "x.example", DNS_ANSWER, "0 " } } },
 		{ "5.4.4", DELIVERY_FAILED, 0, { { DNS_MX, "x.example", DNS_ANSWER, "10 a.example" } } },
 	};
