@@ -3,6 +3,7 @@
 #include "common/text.h"
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { PORT_SMTP = 25, PORT_LMTP = 24, PORT_SMTPS = 465 };
 
@@ -168,7 +169,7 @@ enum result route_find(struct table *routes, const char *next_hop, struct route 
 		return result;
 	*route = (struct route){ .port = PORT_SMTP };
 	if (*domain == '[') {	/* an address literal, RFC 5321 4.1.3 */
-		size_t skip = !strncmp(domain, "[ipv6:", 6) ? 6 : 1, length = strlen(domain);
+		size_t skip = !strncasecmp(domain, "[IPv6:", 6) ? 6 : 1, length = strlen(domain);
 		route->is_exact = true;
 		route->is_ip = length > skip + 1 && ip_parse(domain + skip, length - skip - 1, &route->ip);
 		if (!route->is_ip || !copy_host(route, domain + skip, length - skip - 1))

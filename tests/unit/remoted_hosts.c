@@ -189,7 +189,10 @@ static void of_too_many_hosts_the_best_are_kept(void)
 
 static void an_address_literal_is_the_address(void)
 {
-	static const struct { const char *domain, *host; } cases[] = { { "[192.0.2.1]", "192.0.2.1" }, { "[ipv6:2001:db8::1]", "2001:db8::1" } };
+	static const struct { const char *domain, *host; } cases[] = {
+		{ "[192.0.2.1]", "192.0.2.1" }, { "[IPv6:2001:db8::1]", "2001:db8::1" },
+		{ "[ipv6:2001:db8::1]", "2001:db8::1" },
+	};
 	struct table_directory *directory = NULL;
 	struct table *routes = NULL;
 	struct why why = { 0 };
