@@ -338,13 +338,19 @@ void hosts_site_key(const struct hosts *hosts, char *out, size_t size)
 
 /* ---- addresses ---- */
 
+/* An address of several exchanges is the best one's, whichever answer comes first. */
 static void add_address(struct hosts *hosts, const struct address_ip *ip, uint8_t exchange)
 {
 	size_t i;
 
-	for (i = 0; i < hosts->address_count; i++)
-		if (ip_equal(&hosts->addresses[i].ip, ip))
-			return;
+	for (i = 0; i < hosts->address_count; i++) {
+		struct host_address *known = &hosts->addresses[i];
+		if (!ip_equal(&known->ip, ip))
+			continue;
+		if (hosts->exchanges[exchange].preference < hosts->exchanges[known->exchange].preference)
+			known->exchange = exchange;
+		return;
+	}
 	if (hosts->address_count < ADDRESSES_MAX)
 		hosts->addresses[hosts->address_count++] = (struct host_address){ .ip = *ip, .exchange = exchange };
 }

@@ -16,6 +16,7 @@ static const struct row *rows;
 static struct hosts hosts;
 static struct route route;
 static bool is_done;
+static size_t late_by;		/* the first A comes after the answers to so many further questions */
 
 static size_t put_name(char *out, const char *name)
 {
@@ -51,26 +52,43 @@ static size_t put_record(char *out, int type, const char *record)
 	return size + sizeof size;
 }
 
-static void asked(struct channel *channel, struct frame *f)
+static void answer(struct channel *channel, uint64_t serial, const struct row *row)
 {
 	char packed[8192], texts[4096] = "", *at = texts, *record;
-	const struct row *row = rows;
 	size_t length = 0;
 
-	while (row->name && (row->type != (int)f->value[DNS_ASK_TYPE].number || !frame_value_is(f, DNS_ASK_NAME, row->name)))
-		row++;
 	if (row->name && row->records)
 		snprintf(texts, sizeof texts, "%s", row->records);
 	while ((record = strsep(&at, ",")) && *record)
 		length += put_record(packed + length, row->type, record);
 	struct wire_value values[DNS_TELL_FIELDS] = {
-		[DNS_TELL_SERIAL] = WIRE_NUMBER(f->value[DNS_ASK_SERIAL].number),
+		[DNS_TELL_SERIAL] = WIRE_NUMBER(serial),
 		[DNS_TELL_VERDICT] = WIRE_NUMBER(row->name ? row->verdict : DNS_NO_DATA),
 		[DNS_TELL_TTL_SECONDS] = WIRE_NUMBER(300),
 		[DNS_TELL_RECORDS] = WIRE_BYTES(packed, length),
 	};
 	struct why why = { 0 };
 	CHECK(channel_send(channel, FRAME_DNS_TELL, values, -1, &why) == RESULT_OK);
+}
+
+static void asked(struct channel *channel, struct frame *f)
+{
+	static const struct row *late;
+	static uint64_t late_serial;
+	const struct row *row = rows;
+
+	while (row->name && (row->type != (int)f->value[DNS_ASK_TYPE].number || !frame_value_is(f, DNS_ASK_NAME, row->name)))
+		row++;
+	if (row->type == DNS_A && late_by && !late) {
+		late = row;
+		late_serial = f->value[DNS_ASK_SERIAL].number;
+		return;
+	}
+	answer(channel, f->value[DNS_ASK_SERIAL].number, row);
+	if (!late || --late_by)
+		return;
+	answer(channel, late_serial, late);
+	late = NULL;
 }
 
 static void lost(struct channel *channel, const struct why *why) { (void)channel, (void)why; }
@@ -131,6 +149,24 @@ static void this_host_is_no_next_hop_for_itself(void)
 		CHECK(hosts.verdict == cases[i].verdict);
 		CHECK(hosts.verdict != DELIVERY_DELIVERED || hosts.address_count == cases[i].addresses);
 	}
+}
+
+/* The answer about mx1 comes after those about mx2: it is mx1 all the same that policies and certificates are to name. */
+static void an_address_of_two_hosts_is_the_better_ones(void)
+{
+	static const struct row with[] = {
+		{ DNS_MX, "x.example", DNS_ANSWER, "10 mx1.example,20 mx2.example" },
+		{ DNS_A, "mx1.example", DNS_ANSWER, "192.0.2.1" },
+		{ DNS_A, "mx2.example", DNS_ANSWER, "192.0.2.2,192.0.2.1" },
+		{ 0 },
+	};
+
+	late_by = 3;
+	find("smtp:x.example", with);
+	CHECK(hosts.address_count == 2);
+	CHECK(hosts.addresses[0].ip.bytes[3] == 1);
+	CHECK_STRING(hosts.exchanges[hosts.addresses[0].exchange].name, "mx1.example");
+	CHECK_STRING(hosts.exchanges[hosts.addresses[1].exchange].name, "mx2.example");
 }
 
 static void key_of(const char *text, const char *mx, char *key)
@@ -227,6 +263,7 @@ int main(void)
 	CHECK(dns_client_join(&dns, ends[0], &why) == RESULT_OK);
 	CHECK(channel_open(&resolver, loop, ends[1], asked, lost, &why) == RESULT_OK);
 	UNIT_RUN(this_host_is_no_next_hop_for_itself);
+	UNIT_RUN(an_address_of_two_hosts_is_the_better_ones);
 	UNIT_RUN(sites_are_shared_by_equals_alone);
 	UNIT_RUN(of_too_many_hosts_the_best_are_kept);
 	UNIT_RUN(an_address_literal_is_the_address);
