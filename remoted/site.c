@@ -208,24 +208,41 @@ void site_note_family(struct site *site, uint8_t family)
 	site->good_family_until_ms = now + SITE_FAMILY_MS;
 }
 
-/* The lower, the earlier; addresses of the same weight stay in order. */
-static uint32_t weight_of(const struct site *site, const struct host_address *address, uint64_t now)
+/* The turns of the exchanges among equals, a new order each time: RFC 5321 5.1 wants their load spread. */
+static void shuffle_turns(uint8_t turns[HOSTS_MAX])
+{
+	size_t i;
+
+	for (i = 0; i < HOSTS_MAX; i++) {
+		size_t other = random_below(i + 1);
+		turns[i] = turns[other];
+		turns[other] = (uint8_t)i;
+	}
+}
+
+/* The lower, the earlier. Among equals each exchange has its TURN with its NTH address of either family, RFC 8305 4. */
+static uint32_t weight_of(const struct site *site, const struct host_address *address, uint32_t nth, uint32_t turn, uint64_t now)
 {
 	bool is_other = now < site->good_family_until_ms && address->ip.family != site->good_family;
 
-	return (address->bad_until_ms > now ? 1u << 31 : 0) | (uint32_t)site->hosts.exchanges[address->exchange].preference << 1 | is_other;
+	return (address->bad_until_ms > now ? 1u << 31 : 0) | (uint32_t)site->hosts.exchanges[address->exchange].preference << 13 |
+	       (uint32_t)is_other << 12 | nth << 6 | turn << 1 | (address->ip.family == 4);
 }
 
 size_t site_order_addresses(const struct site *site, struct host_address *out, size_t most)
 {
 	const struct hosts *hosts = &site->hosts;
 	uint64_t now = loop_now_ms(remoted.loop);
-	uint32_t weights[ADDRESSES_MAX];
+	uint32_t weights[ADDRESSES_MAX], seen[HOSTS_MAX][2] = { { 0 } };
+	uint8_t turns[HOSTS_MAX] = { 0 };
 	struct host_address sorted[ADDRESSES_MAX];
 	size_t i, j;
 
+	_Static_assert(HOSTS_MAX <= 32 && ADDRESSES_MAX <= 64, "a turn and a number that fit the weight");
+	shuffle_turns(turns);
 	for (i = 0; i < hosts->address_count; i++) {
-		uint32_t weight = weight_of(site, &hosts->addresses[i], now);
+		const struct host_address *address = &hosts->addresses[i];
+		uint32_t weight = weight_of(site, address, seen[address->exchange][address->ip.family == 4]++, turns[address->exchange], now);
 
 		for (j = i; j && weights[j - 1] > weight; j--) {
 			weights[j] = weights[j - 1];

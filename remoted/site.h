@@ -74,7 +74,8 @@ uint32_t site_ttl_seconds(const struct site *site);
 /* Sends JOB by one of the site's connections, or a new one once its addresses are known. */
 void site_start_job(struct site *site, struct job *job);
 /* The site's addresses in the order to try them now, at most MOST, into OUT; returns how many: by preference, within one
- * the family that answered last first; those that did not answer of late at the end. */
+ * the family that answered last first, equal exchanges in a new random order each time, RFC 5321 5.1; those that did not answer of
+ * late at the end. */
 size_t site_order_addresses(const struct site *site, struct host_address *out, size_t most);
 /* An address of FAMILY (4, 6; 0: a Unix socket) answered first. */
 void site_note_family(struct site *site, uint8_t family);
