@@ -1,4 +1,5 @@
-/* Connecting: the addresses of a site in order, the second one beside the first when that is slow. */
+/* Connecting: the addresses of a site in order, the second one beside the first when that is slow: soon where it is as good
+ * (RFC 8305), late where it is a backup's (RFC 5321 5.1). */
 #include "remoted/session.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ static socklen_t make_sockaddr(const struct address_ip *ip, uint16_t port, struc
 	return sizeof *v6;
 }
 
+/* It is tried after the others for a while. */
 static void mark_bad(struct site *site, const struct address_ip *ip)
 {
 	size_t i;
@@ -162,6 +164,15 @@ static bool is_trying(const struct session *session)
 	return session->attempts[0].fd >= 0 || session->attempts[1].fd >= 0;
 }
 
+/* Is the next address of another preference than the one before? */
+static bool is_backup_next(const struct session *session)
+{
+	const struct exchange *exchanges = session->site->hosts.exchanges;
+	const struct host_address *next = &session->order[session->order_next];
+
+	return exchanges[next->exchange].preference != exchanges[next[-1].exchange].preference;
+}
+
 void session_next_address(struct session *session)
 {
 	session->state = SESSION_CONNECTING;
@@ -174,15 +185,21 @@ void session_next_address(struct session *session)
 	}
 	loop_set_timer(remoted.loop, &session->timer, remoted.conf->connect_timeout_seconds * 1000ull, connect_time_over);
 	if (session->order_next < session->order_count)
-		loop_set_timer(remoted.loop, &session->race, SESSION_RACE_MS, race_over);
+		loop_set_timer(remoted.loop, &session->race, is_backup_next(session) ? SESSION_BACKUP_MS : SESSION_RACE_MS, race_over);
 }
 
 static void race_over(struct timer *timer)
 {
 	struct session *session = container_of(timer, struct session, race);
+	const struct attempt *attempts = session->attempts;
+	size_t i;
 
-	if (session->order_next < session->order_count && (session->attempts[0].fd < 0 || session->attempts[1].fd < 0))
+	if (session->order_next < session->order_count && (attempts[0].fd < 0 || attempts[1].fd < 0)) {
+		for (i = 0; i < 2 && is_backup_next(session); i++)	/* so late that others need not wait for it as long */
+			if (attempts[i].fd >= 0)
+				mark_bad(session->site, &session->order[attempts[i].place].ip);
 		try_next(session);
+	}
 	if (!is_trying(session))
 		session_next_address(session);
 }

@@ -11,7 +11,8 @@
 enum {
 	SESSION_IDLE_MS = 5000,		/* kept for reuse for so long */
 	SESSION_MESSAGES_MAX = 1000,
-	SESSION_RACE_MS = 300,		/* before the next address is tried beside the first, RFC 8305 5 */
+	SESSION_RACE_MS = 300,		/* before the next address is tried beside the first, RFC 8305 5, */
+	SESSION_BACKUP_MS = 5000,	/* and before that where it is of another preference: a backup is for a host that is away */
 	SESSION_ADDRESSES_MAX = 10,	/* tried for one job */
 	SESSION_WORDS_MAX = 700,
 	SESSION_QUIT_MS = 3000, SESSION_RSET_MS = 10000,

@@ -58,7 +58,7 @@ a_lists() { dawk_on a queue "$1" | grep -q "$2"; }	# list|sites PATTERN
 	wait_until on a queue_is_empty
 }
 
-@test "a primary exchanger that gives no sign of life does not keep mail from the next one" {
+@test "a primary exchanger that gives no sign of life has a few seconds to itself, and does not keep mail from the next one (RFC 5321 5.1)" {
 	pair_start a 127.0.0.2
 	pair_make b 127.0.0.3 -- --set 'domains = b.example half.example'
 	echo '@half.example: alice@b.example' >>"$PAIR/b/etc/aliases"
@@ -68,6 +68,10 @@ a_lists() { dawk_on a queue "$1" | grep -q "$2"; }	# list|sites PATTERN
 	wait_until on b delivered_to alice 20
 	wait_until on a queue_is_empty
 	[[ $(grep -c 'to=u@half.example .*host=mail.b.example' "$PAIR/a/stderr/queued") == 20 ]]
+	run -0 sed -n 's/.*to=u@half.example .*host=mail.b.example .*delay=\([0-9]*\)\..*/\1/p' "$PAIR/a/stderr/queued"
+	((lines[0] >= 5))
+	letters alice@a.example u@half.example		# it is known to be away: no need to wait for it again
+	wait_until on b delivered_to alice 21
 }
 
 @test "2,000 messages for a host that does not answer delay none to one that does" {
