@@ -150,7 +150,7 @@ demo: all
 
 # The host's own installation, as root. INSTALL says what each does.
 export B PREFIX DESTDIR MAIL_HOST MAIL_DOMAINS
-export PYTHONDONTWRITEBYTECODE = 1	# nothing beside the sources
+export PYTHONDONTWRITEBYTECODE = 1
 setup:
 	@service/setup.sh setup
 install: all

@@ -14,7 +14,8 @@ odd_make() {
 }
 odd_run() {
 	[[ -e $ODD_DISK_LIBRARY ]] || { echo "there is no $ODD_DISK_LIBRARY: make units"; return 1; }
-	LD_PRELOAD=$ODD_DISK_LIBRARY ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 suite_run
+	LD_PRELOAD=$ODD_DISK_LIBRARY ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 suite_run || return 1
+	wait_until status_says '^waiting='	# it answers: the syncs of its start are done
 }
 odd_start() { odd_make "$@" && odd_run; }
 
