@@ -35,10 +35,12 @@ ask() {
 		COMMAND, ANSWER = 14, 16
 		with socket.socket(socket.AF_UNIX) as s:
 		    s.connect(sys.argv[1])
+		    frames = b""
 		    for command in sys.argv[2:]:
 		        values = [(command.split() + [""])[i].encode() for i in (0, 1)]
 		        frame = bytes([1, COMMAND, 0]) + b"".join(struct.pack("=I", len(v)) + v for v in values)
-		        s.sendall(struct.pack("=I", len(frame)) + frame)
+		        frames += struct.pack("=I", len(frame)) + frame
+		    s.sendall(frames)	# at once: none is answered before the next one is there
 		    stream, left = s.makefile("rb"), len(sys.argv) - 2
 		    while left:
 		        frame = stream.read(struct.unpack("=I", stream.read(4))[0])
