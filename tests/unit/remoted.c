@@ -2,6 +2,7 @@
 #include "remoted/body.h"
 #include "remoted/reply.h"
 #include "remoted/route.h"
+#include "searched.h"
 #include "unit.h"
 #include <stdlib.h>
 
@@ -118,21 +119,6 @@ static void content_is_stuffed_the_same_in_pieces_of_any_size(void)
 			size_t length = convert(rows[i].in, strlen(rows[i].in), piece, out);
 			CHECK(length == strlen(rows[i].out) && !memcmp(out, rows[i].out, length));
 		}
-}
-
-/* As in smtpd_body.c. */
-static size_t searched;
-
-void *memchr(const void *bytes, int wanted, size_t length)
-{
-	const unsigned char *at = bytes;
-
-	for (; length > 0; length--, at++) {
-		searched++;
-		if (*at == (unsigned char)wanted)
-			return (void *)(uintptr_t)at;
-	}
-	return NULL;
 }
 
 static void no_content_is_searched_again_and_again(void)

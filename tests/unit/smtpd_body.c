@@ -2,24 +2,10 @@
 /* The content of DATA, RFC 5321 4.1.1.4, 4.5.2, 2.3.8: each row whole, byte by byte, and split in two at
  * every place. In expected texts '|' stands for the final dot's end. */
 #include "smtpd/body.h"
+#include "searched.h"
 #include "unit.h"
 
 #include <stdlib.h>
-
-/* Counts the bytes that are searched. */
-static size_t searched;
-
-void *memchr(const void *bytes, int wanted, size_t length)
-{
-	const unsigned char *at = bytes;
-
-	for (; length > 0; length--, at++) {
-		searched++;
-		if (*at == (unsigned char)wanted)
-			return (void *)(uintptr_t)at;
-	}
-	return NULL;
-}
 
 static char out[300000];
 static size_t out_length;
