@@ -2,6 +2,7 @@
 #include "helper.h"
 
 #include "log.h"
+#include "text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -13,7 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { AGAIN_MS = 1000 };
+
 static unsigned limit_seconds;
+static uint64_t limit_from_ms;
 
 void helper_limit(unsigned seconds)
 {
@@ -28,11 +32,12 @@ void helper_limit(unsigned seconds)
 	if (is_made)
 		timer_settime(timer, 0, &due, NULL);
 	limit_seconds = seconds;
+	limit_from_ms = time_monotonic_ms();
 }
 
 void helper_limit_again(void)
 {
-	if (limit_seconds)
+	if (limit_seconds && time_monotonic_ms() - limit_from_ms >= AGAIN_MS)
 		helper_limit(limit_seconds);
 }
 

@@ -24,7 +24,7 @@ int helper_open(struct channel *channel, uint64_t serial, const char *path);
 /* Kills this process, SECONDS from now, by a timer of the kernel's; 0: not any more. Not inherited over a fork. Also for
  * children that may hang before they do anything else. */
 void helper_limit(unsigned seconds);
-/* The same time once more, from now on, where there is a limit: the work goes on. */
+/* The same time once more, from now on or a second before, where there is a limit: the work goes on. */
 void helper_limit_again(void);
 
 #endif
