@@ -44,7 +44,7 @@ all: $(PROGRAMS:%=$(B)/bin/%)
 # libowfat's and tinycdb's -dev packages of Debian conflict; libowfat's is unpacked here.
 $(DEPS)/.ready:
 	mkdir -p $(DEPS)/include
-	cd $(DEPS) && apt-get -q -o APT::Sandbox::User=root download libowfat-dev && dpkg-deb -x libowfat-dev_*.deb owfat && rm libowfat-dev_*.deb
+	cd $(DEPS) && $(CURDIR)/tests/tool/fetch-package libowfat-dev && dpkg-deb -x libowfat-dev_*.deb owfat && rm libowfat-dev_*.deb
 	ln -sfn ../owfat/usr/include $(DEPS)/include/libowfat
 	touch $@
 

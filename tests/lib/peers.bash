@@ -20,7 +20,7 @@ peer_unpack() {
 	mkdir -p "$part/deb"
 	(
 		cd "$part/deb" || exit 1
-		apt-get download -qq "$1" || { apt-get update -qq && apt-get download -qq "$1"; }
+		"$TOOLS/fetch-package" "$1"
 	) >"$PEERS/$1.log" 2>&1 || { cat "$PEERS/$1.log"; return 1; }
 	dpkg-deb -x "$part"/deb/*.deb "$part" || return 1
 	find "$part" -type f -perm /6000 -exec chmod ug-s {} +	# no rights beyond the caller's
