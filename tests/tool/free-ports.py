@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -IS
-"""free-ports.py N: prints N free loopback ports, reserved for this user's tests until
+"""free-ports.py N: prints N loopback ports, free for TCP and for UDP (name servers use both), reserved for this user's tests until
 free-ports.py --release PORT.. gives them back. The ports lie below the range that the kernel hands
 to outgoing connections, so that no client can take one before the daemon binds it. It runs often: only modules that load fast."""
 import os
@@ -12,12 +12,13 @@ FOLDER = "%s/dawk-test-ports.%d" % (os.environ.get("TMPDIR", "/tmp"), os.getuid(
 
 def is_free(port):
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        try:
-            with socket.socket(family, socket.SOCK_STREAM) as s:
-                s.bind((address, port))
-        except OSError as error:
-            if error.errno == 98:       # EADDRINUSE; no IPv6 is no reason
-                return False
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            try:
+                with socket.socket(family, kind) as s:
+                    s.bind((address, port))
+            except OSError as error:
+                if error.errno == 98:   # EADDRINUSE; no IPv6 is no reason
+                    return False
     return True
 
 
