@@ -1,7 +1,8 @@
 /* What does not answer: mailboxes on a file server that is away, on a disk that hangs. They are asked no more for a while,
  * so that they take few of the processes that ask. Three mailboxes of one mount are the mount: then none of it is asked.
  * A mount is told by the path's text, since any look at the path itself may hang; those behind symbolic links, which a helper
- * tells before it follows one, stand for themselves. One list a process. Used by pool.c and locald. */
+ * tells before it follows one, stand for themselves. One list a process. Used by pool.c and locald;
+ * by tls_keys.c for keyd, which stands for itself by its name. */
 #ifndef COMMON_HUNG_H
 #define COMMON_HUNG_H
 

@@ -2,7 +2,7 @@
  * another library could stand behind it. Used by smtpd, pop3d (servers), remoted (client), `dawk cert`.
  *
  * A process that uses it holds no private key: signatures come from keyd over a blocking pipe of its
- * own, TLS_SIGN_MS at most (DESIGN.md 7). Make what is needed before sandbox_enter.
+ * own, TLS_SIGN_MS at most (DESIGN.md 7), and not again while keyd hangs. Make what is needed before sandbox_enter.
  *
  * A session works on a non-blocking descriptor that its owner watches, level-triggered. After
  * RESULT_RETRY the owner watches for tls_wants(); before it waits for input it reads until
@@ -38,6 +38,9 @@ struct tls_session;
 
 /* Takes over FD, this process's pipe to keyd; a fresh one replaces the last. */
 enum result tls_keys_join(int fd, struct why *why);
+/* May keyd be asked for a signature? false: it did not answer the last time, nor has it since; until it does, or HUNG_MS are
+ * over, a handshake that needs one fails at once. Does not wait. */
+bool tls_keys_answer(void);
 
 /* ---- servers (tls_server.c) ---- */
 

@@ -1,10 +1,14 @@
 #include "tls_private.h"
 
 #include "channel.h"
+#include "hung.h"
 #include "sign.h"
 #include <gnutls/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define KEYD "keyd"	/* among what hangs */
 
 /* One pipe a process. It blocks, so that a handshake's signature is one call for GnuTLS. */
 static struct channel keyd = { .fd = -1 };
@@ -20,6 +24,7 @@ struct bound {
 enum result tls_keys_join(int fd, struct why *why)
 {
 	channel_close(&keyd);
+	hung_clear(KEYD);
 	return channel_open(&keyd, NULL, fd, NULL, NULL, why);
 }
 
@@ -46,22 +51,46 @@ static enum result ask(const struct bound *bound, enum sign_algorithm algorithm,
 	return channel_send(&keyd, FRAME_SIGN_ASK, values, -1, why);
 }
 
+static enum result next_answer(struct frame *f, int timeout_ms, struct why *why)
+{
+	enum result result = channel_wait(&keyd, f, timeout_ms, why);
+
+	if (result != RESULT_OK || f->descriptor < 0)
+		return result;
+	close(f->descriptor);
+	return why_set(why, RESULT_PEER, "keyd sends a descriptor");
+}
+
+/* The question that was given up is the probe: its answer says that keyd is back. That one may be lost as well, so another
+ * question follows once the time of hung.h is over. */
+bool tls_keys_answer(void)
+{
+	struct why why = { 0 };
+	struct frame f;
+
+	if (!hung_is(KEYD, time_monotonic_ms()))
+		return true;
+	if (next_answer(&f, 0, &why) == RESULT_RETRY)
+		return false;
+	hung_clear(KEYD);	/* a pipe that broke is told of by who asks next */
+	return true;
+}
+
 /* Answers to questions that were given up are passed over. */
 static enum result wait_answer(struct frame *f, struct why *why)
 {
 	uint64_t until = time_monotonic_ms() + TLS_SIGN_MS, now;
 
 	while ((now = time_monotonic_ms()) < until) {
-		enum result result = channel_wait(&keyd, f, (int)(until - now), why);
+		enum result result = next_answer(f, (int)(until - now), why);
 		if (result == RESULT_RETRY)
 			break;
 		if (result != RESULT_OK)
 			return result;
-		if (f->descriptor >= 0)
-			return why_set(why, RESULT_PEER, "keyd sends a descriptor");
 		if (f->type == FRAME_SIGN_TELL && f->value[SIGN_TELL_SERIAL].number == last_serial)
 			return RESULT_OK;
 	}
+	hung_note_apart(KEYD, time_monotonic_ms());
 	return why_set(why, RESULT_RETRY, "keyd did not answer within %d ms", TLS_SIGN_MS);
 }
 
@@ -96,6 +125,10 @@ static int sign(const struct bound *bound, enum sign_algorithm algorithm, const 
 		return GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM;
 	if (keyd.fd < 0) {
 		log_trouble("there is no pipe to keyd", NULL);
+		return GNUTLS_E_PK_SIGN_FAILED;
+	}
+	if (!tls_keys_answer()) {
+		log_trouble("keyd has not answered the last question yet", NULL);
 		return GNUTLS_E_PK_SIGN_FAILED;
 	}
 	result = ask(bound, algorithm, data, &why);

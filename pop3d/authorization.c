@@ -241,6 +241,8 @@ static const char *stls(struct connection *c, const char *argument, size_t lengt
 		c->end = "errors";
 		return authorization_error(c, "-ERR wait for the answer to STLS\r\n");
 	}
+	if (!tls_keys_answer())
+		return "-ERR [SYS/TEMP] TLS is not available now\r\n";	/* RFC 3206 4 */
 	c->state = AT_STLS;
 	return "+OK begin TLS\r\n";
 }

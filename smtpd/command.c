@@ -81,6 +81,8 @@ static enum reply starttls(struct session *s, const char *arg, size_t length)	/*
 		return s->listener == LISTENER_LOCAL ? SAY_UNKNOWN_COMMAND : SAY_NO_TLS;
 	if (s->is_pipelined)
 		return SAY_TLS_TOO_EARLY;	/* RFC 3207 4.1: it ends a group, and nobody may begin before the answer */
+	if (!tls_keys_answer())
+		return SAY_NO_TLS;
 	s->state = STARTS_TLS;
 	return SAY_START_TLS;
 }

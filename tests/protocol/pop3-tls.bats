@@ -194,3 +194,24 @@ mailbox_of() {
 	wait "$pid"
 }
 is_logged_in() { [[ $(grep -c '^S: +OK' "$SUITE/talk.out") == 3 ]]; }
+
+every_worker_has_certificates() {	# without them no handshake begins
+	[[ $(grep -c '^pop3d certificates ' "$SUITE/stderr/pop3d") == $(grep -c '^pop3d started part=worker ' "$SUITE/stderr/pop3d") ]]
+}
+fails_and_refuses() {	# within the pause after a handshake that failed
+	! talk --tls "$SECURE_POP3_PORT" <<<'S: +OK' || return 1
+	printf '%s\n' 'S: +OK' 'C: STLS' 'S: -ERR [SYS/TEMP]' 'C: CAPA' 'M: +OK' 'S+ STLS' | talk pop3d
+}
+
+@test "while keyd hangs STLS is refused for now, and TLS is back with keyd (RFC 2595 4, RFC 3206 4)" {
+	sed -i 's/^pop3d-workers.*/pop3d-workers = 1/' "$SUITE/etc/dawk.conf"
+	suite_run
+	local keyd
+	wait_until every_worker_has_certificates
+	keyd=$(pid_of_part pop3d keyd)
+	kill -STOP "$keyd"
+	wait_until fails_and_refuses
+	kill -CONT "$keyd"
+	wait_until talk --tls "$SECURE_POP3_PORT" <<<'S: +OK'
+	run -0 talk pop3d <<<$'S: +OK\nC: STLS\nS: +OK\nT:\nC: QUIT\nS: +OK'
+}

@@ -343,3 +343,33 @@ every_worker_has_certificates() {	# without them no handshake begins
 	wait_until logged smtpd 'signature-failed why="no signature: keyd did not answer within 1000 ms'
 	wait_until talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
 }
+
+questions() { grep -c 'signature-failed why="no signature: keyd did not answer' "$SUITE/stderr/smtpd" || :; }
+fails_and_refuses() {	# within the pause after a handshake that failed
+	! talk --tls "$SUBMISSIONS_PORT" <<<'S: 220' || return 1
+	printf '%s\n' 'S: 220' 'C: EHLO client.example' 'S: 250' 'S+ 250-STARTTLS' 'C: STARTTLS' 'S: 454 4.7.0' 'C: NOOP' 'S: 250' | talk smtpd
+}
+
+@test "a keyd that hangs is not asked by each handshake: they fail at once, the worker serves on, and TLS is back with keyd (RFC 3207 4)" {
+	sed -i 's/^smtpd-workers.*/smtpd-workers = 1/' "$SUITE/etc/dawk.conf"
+	suite_run
+	local keyd begin=$SECONDS
+	wait_until every_worker_has_certificates
+	exec {clear}<>"/dev/tcp/127.0.0.1/$SMTP_PORT"
+	IFS= read -r -t 100 answer <&"$clear"
+	keyd=$(pid_of_part smtpd keyd)
+	kill -STOP "$keyd"
+	for _ in {1..20}; do
+		run ! talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
+		printf 'NOOP\r\n' >&"$clear"
+		IFS= read -r -t 100 answer <&"$clear"
+		[[ $answer == '250 '* ]]
+	done
+	# one question now, and one each HUNG_MS
+	[[ $(questions) -ge 1 && $(questions) -le $((1 + (SECONDS - begin + 1) / 15)) ]]
+	wait_until fails_and_refuses
+	kill -CONT "$keyd"
+	wait_until talk --tls "$SUBMISSIONS_PORT" <<<'S: 220'
+	run -0 talk smtpd <<<$'S: 220\nC: EHLO client.example\nS: 250\nC: STARTTLS\nS: 220\nT:\nC: QUIT\nS: 221'
+	exec {clear}>&-
+}
