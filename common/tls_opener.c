@@ -103,6 +103,17 @@ static void to_workers(void (*send)(struct channel *))
 
 /* ---- a set of files is tried: each key goes to keyd, which says which one it is ---- */
 
+/* Pairs that never fitted, a file that is missing since the start say, hold up no other. */
+static bool loses_one(void)
+{
+	size_t i;
+
+	for (i = 0; i < opener.in_force.count; i++)
+		if (opener.in_force.items[i].fits && !opener.tried.items[i].fits)
+			return true;
+	return false;
+}
+
 static void decide(void)
 {
 	size_t i, fitting = 0;
@@ -115,8 +126,8 @@ static void decide(void)
 	}
 	if (!opener.tried.count)
 		return;
-	/* With a good set at hand a bad one changes nothing: files are often replaced one after the other. */
-	if (fitting == 0 || (fitting < opener.tried.count && opener.in_force.count)) {
+	/* What is served is not given up for less: files are often replaced one after the other. */
+	if (fitting == 0 || loses_one()) {
 		why_set(&why, RESULT_NEVER, opener.in_force.count ? "the certificates of before stay in force" : "there is no TLS");
 		log_failure("certificates-refused", &why);
 		close_rows(&opener.tried);

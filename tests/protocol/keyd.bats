@@ -224,6 +224,26 @@ refusals() { [[ $(grep -c 'certificates-refused.*stay in force' "$SUITE/stderr/t
 	serves "$(fingerprint "$SUITE/new-two.crt")" -servername two.example
 }
 
+@test "a pair that does not fit from the start on keeps no other from its renewal, nor one that fits late" {
+	local name
+	for name in one two three new; do make_certificate $name $name.example ec -pkeyopt ec_paramgen_curve:P-256; done
+	cp "$SUITE/two.key" "$SUITE/kept"
+	cp "$SUITE/three.key" "$SUITE/two.key"
+	rm "$SUITE/three.key"
+	echo "tls-certificate = $SUITE/one.crt $SUITE/two.crt $SUITE/three.crt" >>"$SUITE/etc/dawk.conf"
+	echo "tls-key = $SUITE/one.key $SUITE/two.key $SUITE/three.key" >>"$SUITE/etc/dawk.conf"
+	tls_start
+	serves "$(fingerprint "$SUITE/one.crt")" -servername two.example
+	cp "$SUITE/kept" "$SUITE/two.key"
+	wait_until serves "$(fingerprint "$SUITE/two.crt")" -servername two.example
+	cp "$SUITE/new.crt" "$SUITE/one.crt"
+	cp "$SUITE/new.key" "$SUITE/one.key"
+	wait_until serves "$(fingerprint "$SUITE/new.crt")" -servername three.example
+	cp "$SUITE/kept" "$SUITE/one.key"
+	wait_until refusals 1
+	serves "$(fingerprint "$SUITE/new.crt")" -servername three.example
+}
+
 @test "no process but keyd has a private key in reach: not open, not readable, not in its memory" {
 	tls_start
 	tls >/dev/null

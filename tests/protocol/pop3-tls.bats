@@ -156,6 +156,27 @@ mailbox_of() {
 	wait_until logged pop3d 'listener-closed listener=listen-pop3s'
 }
 
+@test "a start amid a renewal, key and certificate of two pairs: POP3 in clear goes on, TLS comes when they fit" {
+	tls_certificate half mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
+	cp "$SUITE/half.crt" "$SUITE/etc/keys/self-signed.crt"
+	suite_run
+	run -0 talk pop3d <<-'EOT'
+		S: +OK
+		C: CAPA
+		M: +OK
+		S- STLS
+		C: STLS
+		S: -ERR
+		C: QUIT
+		S: +OK
+	EOT
+	wait_until logged pop3d 'certificates-refused why="there is no TLS"'
+	run ! logged pop3d 'stay in force'
+	cp "$SUITE/half.key" "$SUITE/etc/keys/self-signed.key"
+	wait_until tls_serves "$SECURE_POP3_PORT" "$(tls_fingerprint "$SUITE/half.crt")"
+	wait_until tls_serves "$POP3_PORT" "$(tls_fingerprint "$SUITE/half.crt")" -starttls pop3
+}
+
 @test "TLS 1.2 and 1.3 are spoken on both ports by openssl and gnutls, nothing older (RFC 8996)" {
 	suite_run
 	tls_versions_are_right "$POP3_PORT" pop3

@@ -256,6 +256,31 @@ envelope_of_new() { head -c 400 "$SUITE"/queue/new/*; }
 	wait_until tls_serves "$SMTP_PORT" "$(tls_fingerprint "$SUITE/late.crt")" -starttls smtp
 }
 
+@test "a start amid a renewal, key and certificate of two pairs: mail in clear goes on, TLS comes when they fit" {
+	tls_certificate half mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
+	cp "$SUITE/half.crt" "$SUITE/etc/keys/self-signed.crt"
+	suite_run
+	run -0 talk smtpd <<-'EOT'
+		S: 220
+		C: EHLO client.example
+		S: 250
+		S- 250-STARTTLS
+		C: STARTTLS
+		S: 454 4.7.0
+		C: MAIL FROM:<bob@client.example>
+		S: 250
+		C: RCPT TO:<alice@local.example>
+		S: 250
+		C: QUIT
+		S: 221
+	EOT
+	wait_until logged smtpd 'certificates-refused why="there is no TLS"'
+	run ! logged smtpd 'stay in force'
+	cp "$SUITE/half.key" "$SUITE/etc/keys/self-signed.key"
+	wait_until tls_serves "$SUBMISSIONS_PORT" "$(tls_fingerprint "$SUITE/half.crt")"
+	wait_until tls_serves "$SMTP_PORT" "$(tls_fingerprint "$SUITE/half.crt")" -starttls smtp
+}
+
 @test "a client that hangs in its handshake is cut off in time, another is served meanwhile" {
 	echo 'tls-handshake-timeout = 4s' >>"$SUITE/etc/dawk.conf"
 	suite_run
