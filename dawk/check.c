@@ -374,6 +374,7 @@ int command_check(struct configuration *conf, int argc, char **argv)
 		return code;
 	check_accounts(&check);
 	check_tables(&check);
+	check_hashes(&check);
 	check_postmaster(&check);
 	check_folders(&check);
 	check_queue(&check);

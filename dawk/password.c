@@ -150,3 +150,25 @@ enum result password_make(char *out, char *hash, struct why *why)
 	out[GROUPS * (GROUP + 1) - 1] = '\0';
 	return make_hash(out, "$6$", 1000, hash, why);
 }
+
+/* Those of DES have no '$' in front; crypt(3) would take any two letters for the salt of one. */
+static bool is_des(const char *hash, size_t length)
+{
+	static const char letters[] = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	return length == 13 ? strspn(hash, letters) == length : length == 20 && *hash == '_' && strspn(hash + 1, letters) == length - 1;
+}
+
+enum hash_worth password_judge_hash(const char *hash, size_t length)
+{
+	char copy[CRYPT_OUTPUT_SIZE];
+	if (!length || *hash == '*' || *hash == '!')
+		return HASH_NONE;
+	if (length >= sizeof copy)
+		return HASH_WRONG;
+	memcpy(copy, hash, length);
+	copy[length] = '\0';
+	if (*copy != '$')
+		return is_des(copy, length) ? HASH_WEAK : HASH_WRONG;
+	int salt = crypt_checksalt(copy);
+	return salt == CRYPT_SALT_INVALID ? HASH_WRONG : salt == CRYPT_SALT_METHOD_LEGACY ? HASH_WEAK : HASH_GOOD;
+}

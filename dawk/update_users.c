@@ -1,9 +1,9 @@
 /* The tables of mailboxes and secrets. See update.h, dawk-users(5), dawk-secrets(5). */
+#include "password.h"
 #include "update.h"
 #include "authd/scram.h"
 #include "common/maildir.h"
 
-#include <crypt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,26 +11,20 @@ enum { ADDRESS, HASH, UID, GID, MAILDIR, QUOTA, USER_FIELDS };
 
 struct user_fields { const char *at[USER_FIELDS]; size_t length[USER_FIELDS]; };
 
-/* An account without a hash has no login by password: "" , "*" and "!" say so. */
-static bool judge_hash(struct source *source, const char *hash, size_t length, bool *has_hash)
+/* ADVICE: the command that makes another. */
+static bool judge_hash(struct source *source, const char *hash, size_t length, const char *advice)
 {
-	char copy[CRYPT_OUTPUT_SIZE];
-
-	*has_hash = length > 0 && *hash != '*' && *hash != '!';
-	if (!*has_hash)
+	switch (password_judge_hash(hash, length)) {
+	case HASH_WRONG:
+		source_error(source, "expected a password hash as crypt(3) writes it, found something else (`dawk user %s` sets one)", advice);
+		return false;
+	case HASH_WEAK:
+		update_warning(source->update, source->path, source->line, "a password hash of this method is too weak, and "
+		               "lets nobody log in (`dawk user %s` sets another)", advice);
 		return true;
-	if (length < sizeof copy) {
-		memcpy(copy, hash, length);
-		copy[length] = '\0';
-		int salt = crypt_checksalt(copy);
-		if (salt == CRYPT_SALT_METHOD_LEGACY)	/* authd refuses them */
-			update_warning(source->update, source->path, source->line, "a password hash of this method is too weak, and "
-			               "lets nobody log in (`dawk user passwd` sets another)");
-		if (*copy == '$' && salt != CRYPT_SALT_INVALID)
-			return true;
+	default:
+		return true;
 	}
-	source_error(source, "expected a password hash as crypt(3) writes it, found something else (`dawk user passwd` sets one)");
-	return false;
 }
 
 static bool read_id(struct source *source, const struct user_fields *fields, int field, const char *name, uint64_t preset, uint64_t *id)
@@ -142,7 +136,6 @@ static bool take_user(struct source *source, struct table_writer *users, struct 
 {
 	struct user_fields fields = { { NULL }, { 0 } };
 	char folded[ADDRESS_MAX + 1];
-	bool has_hash;
 	size_t count = update_split(source->text.s, source->text.len, ':', fields.at, fields.length, USER_FIELDS);
 
 	for (size_t i = 0; i < USER_FIELDS; i++) {
@@ -155,10 +148,11 @@ static bool take_user(struct source *source, struct table_writer *users, struct 
 		return false;
 	}
 	return update_local_address(source, fields.at[ADDRESS], fields.length[ADDRESS], folded) &&
-	       judge_hash(source, fields.at[HASH], fields.length[HASH], &has_hash) &&
+	       judge_hash(source, fields.at[HASH], fields.length[HASH], "passwd") &&
 	       put_user(source, &fields, folded, value) &&
 	       update_add(source, users, folded, value->s, value->len) &&
-	       (!has_hash || update_add(source, hashes, folded, fields.at[HASH], fields.length[HASH]));
+	       (password_judge_hash(fields.at[HASH], fields.length[HASH]) == HASH_NONE ||
+	        update_add(source, hashes, folded, fields.at[HASH], fields.length[HASH]));
 }
 
 void update_users(struct update *update, struct table_writer *users, struct table_writer *hashes, uint64_t *count)
@@ -266,7 +260,8 @@ static bool take_secret(struct source *source, struct secret_list *list, struct 
 		source_error(source, "expected ITERATIONS,SALT,STOREDKEY,SERVERKEY of scram-sha-256, %d iterations at least", SCRAM_ITERATIONS_LEAST);
 		return false;
 	}
-	if (!update_local_address(source, part[0], length[0], folded))
+	if (!update_local_address(source, part[0], length[0], folded) ||
+	    (text_equal_folded(part[2], length[2], "crypt", strlen("crypt")) && !judge_hash(source, part[3], length[3], "app-password add")))
 		return false;
 	text_lower(source->text.s + (part[2] - source->text.s), length[2]);
 	return secrets_append(source, list, folded, part[1], source->text.len - length[0] - 1);

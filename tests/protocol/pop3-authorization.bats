@@ -213,18 +213,21 @@ has_refused() { [[ $(grep -c login-refused "$SUITE/stderr/pop3d") -ge $1 ]]; }
 }
 
 @test "hashes that a guess finds are refused: DES and MD5" {
-	{
-		echo 'md5@local.example:$1$abcdefgh$GhC8fPfk3Sy1U2UcdTcNu/:::'
-	} >>"$SUITE/etc/users"
+	local name
+	printf '%s\n' "md5@local.example:$(openssl passwd -1 -salt abcdefgh secret):::" "des@local.example:abNANd1rDfiNc:::" \
+		>>"$SUITE/etc/users"
+	(umask 077 && echo "bob@local.example:phone:crypt:$(openssl passwd -1 phone)" >>"$SUITE/etc/secrets")
 	$DAWK update
 	suite_run
-	pop3 <<-'EOF'
-		S: +OK
-		C: USER md5
-		S: +OK
-		C: PASS secret
-		S: -ERR [AUTH]
-	EOF
+	for name in 'md5 secret' 'des secret' 'bob phone'; do
+		pop3 <<-EOF
+			S: +OK
+			C: USER ${name% *}
+			S: +OK
+			C: PASS ${name#* }
+			S: -ERR [AUTH]
+		EOF
+	done
 }
 
 @test "a login pipelined with what follows it is answered in order (RFC 2449 6.6)" {

@@ -254,10 +254,20 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	(umask 077 && echo 'route:smart:user:password' >"$SUITE/etc/secrets")
 	printf '%s\n' 'near.example smtp:[127.0.0.1]:587 secret=smart' 'far.example smtp:[127.0.0.1]:587 secret=smrat' | source_is routes
 	echo 'old@local.example:$1$abcdefgh$1wTvMSJpGxJ8zOuZnXkUq/:::' >>"$SUITE/etc/users"
+	echo 'des@local.example:abJnggxhB/yWI:::' >>"$SUITE/etc/users"
+	printf '%s\n' 'bob@local.example:phone:crypt:$1$abcdefgh$1wTvMSJpGxJ8zOuZnXkUq/' 'bob@local.example:tablet:crypt:!off' >>"$SUITE/etc/secrets"
 	run -0 $DAWK update
 	[[ $output == *"routes:2: "*"etc/secrets has no line route:smrat:USER:PASSWORD"* && $output != *"routes:1:"* ]]
-	[[ $output == *"users:$(wc -l <"$SUITE/etc/users"): "*"too weak"*"dawk user passwd"* ]]
-	[[ $(grep -c 'too weak' <<<"$output") == 1 ]]
+	last=$(wc -l <"$SUITE/etc/users")
+	[[ $output == *"users:$((last - 1)): "*"too weak"*"dawk user passwd"*"users:$last: "*"too weak"* ]]
+	[[ $output == *"secrets:2: "*"too weak"*"dawk user app-password add"* ]]
+	[[ $(grep -c 'too weak' <<<"$output") == 3 ]]
+	run -78 $DAWK check
+	[[ $output == *"etc/users: 2 password hashes "*"too weak"*"first that of "*"dawk user passwd"* ]]
+	[[ $output == *"etc/secrets: 1 password hash "*"first that of bob@local.example"*"dawk user app-password"* ]]
+	echo 'bob@local.example:tv:crypt:open sesame' >>"$SUITE/etc/secrets"
+	run -65 $DAWK update
+	[[ $output == *"secrets:4: expected a password hash"* ]]
 }
 
 @test "check finds mechanisms of tokens without a program that judges them" {
