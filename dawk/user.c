@@ -4,6 +4,7 @@
 #include "layout.h"
 #include "password.h"
 #include "user_hold.h"
+#include "user_needed.h"
 #include "secretfile.h"
 #include "userfile.h"
 #include "common/maildir.h"
@@ -265,6 +266,11 @@ static int user_del(struct user_wish *wish)
 	struct why why = { 0 };
 	stralloc nothing = { 0 };
 	unsigned secrets;
+	int code = look(wish);
+	if (code < 0)
+		code = user_needed(wish->conf, &wish->address);
+	if (code)
+		return code;
 	enum result result = userfile_open(&file, wish->conf->users, true, &why);
 	bool is_there = result == RESULT_OK && userfile_find(&file, &wish->address, &line);
 	if (is_there) {

@@ -76,6 +76,33 @@ add() { user add "$@" <<<secret; }
 	run -67 user del alice@local.example
 }
 
+@test "del leaves a mailbox that aliases need, the postmaster's first of all, and says what to do first (RFC 5321 4.5.1)" {
+	local address before
+	before=$(cksum "$SUITE/etc/users")
+	run -65 user del postmaster@local.example
+	[[ $output == *'the alias `postmaster` in '"$SUITE/etc/aliases"*"another address"*'`dawk update` first'* ]]
+	printf '%s\n' 'postmaster: root' 'root: postmaster@local.example' 'alice@local.example: alice@local.example, bob@local.example' \
+		'@local.example: bob@local.example' >"$SUITE/etc/aliases"
+	$DAWK update
+	for address in postmaster alice bob; do
+		run -65 user del $address@local.example
+		[[ $output == *"brings its mail to $address@local.example"* ]]
+	done
+	echo '# none' >"$SUITE/etc/aliases"
+	$DAWK update
+	run -65 user del Postmaster@local.example
+	[[ $output == *'a line `postmaster: ADDRESS` into'* ]]
+	[ "$before" = "$(cksum "$SUITE/etc/users")" ]
+	run -0 user del bob@local.example
+	printf '%s\n' 'postmaster: alice' 'root: postmaster@local.example' >"$SUITE/etc/aliases"
+	$DAWK update
+	run -0 user del postmaster@local.example
+	run -0 $DAWK update
+	run -0 $DAWK explain postmaster@local.example
+	[[ $output == *"maildir $SUITE/mail/local.example/alice"* ]]
+	run -67 user del postmaster@local.example
+}
+
 @test "list shows all mailboxes, or one" {
 	run -0 user list
 	[[ $output == *"postmaster@local.example"*"no-password"* ]]
