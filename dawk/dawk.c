@@ -3,9 +3,13 @@
 
 #include "common/log.h"
 #include "common/sandbox.h"
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int command_privileges(struct configuration *conf, int argc, char **argv);
@@ -13,36 +17,36 @@ static int command_privileges(struct configuration *conf, int argc, char **argv)
 static const struct command {
 	const char *name;
 	int (*run)(struct configuration *, int argc, char **argv);
-	bool needs_configuration;
+	bool needs_configuration, writes;	/* writes: into the instance */
 	const char *arguments, *help;
 } commands[] = {
-	{ "init", command_init, false,
+	{ "init", command_init, false, false,
 	  "DIR|--system [--domain D].. [--hostname H] [--smtp A:P] [--submission A:P]\n"
 	  "       [--submissions A:P] [--pop3 A:P] [--pop3s A:P] [--resolver A@P] [--set 'name = value']..",
 	  "make a complete instance below DIR" },
-	{ "user", command_user, true,
+	{ "user", command_user, true, true,
 	  "add|passwd|del|list [ADDRESS] [--maildir PATH] [--uid N] [--gid N] [--quota 50M]\n"
 	  "       app-password add|list|del ADDRESS [NAME]\n"
 	  "       hold ADDRESS [REASON..]|release ADDRESS|held",
 	  "mailboxes, their passwords, passwords for single programs, accounts that may not send" },
-	{ "update", command_update, true, "[--quiet]", "compile the tables after an edit" },
-	{ "check", command_check, true, "", "what is wrong, and how to mend it" },
-	{ "cert", command_cert, true, "[show|make [--renew]]", "certificates in use, until when, for which names; a self-signed one" },
-	{ "config", command_config, true, "[NAME]", "the values in force and where each comes from" },
-	{ "explain", command_explain, true, "[--as USER] ADDRESS", "how a recipient would be handled, without sending; may USER send as ADDRESS" },
-	{ "queue", command_queue, true,
+	{ "update", command_update, true, true, "[--quiet]", "compile the tables after an edit" },
+	{ "check", command_check, true, false, "", "what is wrong, and how to mend it" },
+	{ "cert", command_cert, true, true, "[show|make [--renew]]", "certificates in use, until when, for which names; a self-signed one" },
+	{ "config", command_config, true, false, "[NAME]", "the values in force and where each comes from" },
+	{ "explain", command_explain, true, false, "[--as USER] ADDRESS", "how a recipient would be handled, without sending; may USER send as ADDRESS" },
+	{ "queue", command_queue, true, true,
 	  "[list [FILTER]|show ID|retry ID..|retry DOMAIN|hold ID..|release ID..|remove ID..\n"
 	  "       |retry|hold|release|remove FILTER [--yes]|flush|sites] [--json]\n"
 	  "       FILTER: --to TEXT --from TEXT --older TIME --reason TEXT",
 	  "what waits; hold, release, retry, remove" },
-	{ "attack", command_attack, true, "[--json] [--slow] [--domain D] [--i-may] HOST[:PORT]",
+	{ "attack", command_attack, true, false, "[--json] [--slow] [--domain D] [--i-may] HOST[:PORT]",
 	  "try against one's own listeners what an attacker would" },
-	{ "audit", command_audit, true, "[--json] [LOG..]",
+	{ "audit", command_audit, true, false, "[--json] [LOG..]",
 	  "prove from the logs and the queue that no message went without a word" },
-	{ "status", command_status, true, "[--json]", "what runs, what waits, what fails" },
-	{ "tlsrpt", command_tlsrpt, true, "[--day YYYY-MM-DD] [--show] [DOMAIN..]\n       tlsrpt --make-key|--record",
+	{ "status", command_status, true, false, "[--json]", "what runs, what waits, what fails" },
+	{ "tlsrpt", command_tlsrpt, true, true, "[--day YYYY-MM-DD] [--show] [DOMAIN..]\n       tlsrpt --make-key|--record",
 	  "make and send the daily reports of TLS to other domains; the key that signs them" },
-	{ "privileges", command_privileges, false, "", "which program may do what" },
+	{ "privileges", command_privileges, false, false, "", "which program may do what" },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -125,10 +129,34 @@ static int say_no_configuration(const char *file, enum result result, const stru
 	return result == RESULT_RETRY ? EX_NOINPUT : EX_CONFIG;
 }
 
+/* Where an instance lies in a folder of another account, that account says what its paths are and what links lie there: root's
+ * rights are not for them. The folder counts: whose it is can replace the file. */
+static int become_owner(const struct configuration *conf)
+{
+	struct stat folder;
+	if (geteuid() != 0)
+		return EX_OK;
+	if (stat(conf->directory, &folder) != 0) {
+		fprintf(stderr, "dawk: unable to look at %s: %s\n", conf->directory, strerror(errno));
+		return EX_NOINPUT;
+	}
+	if (folder.st_uid == 0)
+		return EX_OK;
+	const struct passwd *owner = getpwuid(folder.st_uid);
+	uid_t uid = folder.st_uid;
+	gid_t gid = owner ? owner->pw_gid : folder.st_gid;
+	if ((owner ? initgroups(owner->pw_name, gid) : setgroups(0, NULL)) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)) {
+		fprintf(stderr, "dawk: unable to become uid %lu, whose instance %s is: %s\n", (unsigned long)uid, conf->directory, strerror(errno));
+		return EX_OSERR;
+	}
+	return EX_OK;
+}
+
 static int run(const struct command *command, const char *file, int argc, char **argv)
 {
 	struct configuration *conf = NULL;
 	struct why why = { 0 };
+	int code = EX_OK;
 	if (argc > 1 && is_help(argv[1])) {
 		printf("usage: dawk [-c FILE] %s%s%s\n\n%s\n", command->name, *command->arguments ? " " : "", command->arguments, command->help);
 		return EX_OK;
@@ -137,8 +165,11 @@ static int run(const struct command *command, const char *file, int argc, char *
 		enum result result = configuration_load(file, &conf, &why);
 		if (result != RESULT_OK)
 			return say_no_configuration(file, result, &why);
+		if (command->writes)
+			code = become_owner(conf);
 	}
-	int code = command->run(conf, argc, argv);
+	if (!code)
+		code = command->run(conf, argc, argv);
 	configuration_free(conf);
 	return code;
 }

@@ -199,12 +199,33 @@ add() { user add "$@" <<<secret; }
 	[[ $output == *phone*tablet* ]]
 }
 
+@test "in another account's instance root acts as its owner: links there lead to nothing that is not his, and what is made is his" {
+	local own="setpriv --reuid=12345 --regid=12345 --clear-groups --inh-caps=-all" as_root="$BIN/dawk -c $SUITE/own/etc/dawk.conf" what
+	mkdir "$SUITE/own" "$SUITE/elsewhere" && chown 12345:12345 "$SUITE/own"
+	$own "$BIN/dawk" init "$SUITE/own" --domain local.example --hostname mail.local.example
+	rm -r "$SUITE/own/mail/local.example"
+	run -0 $as_root user add carol@local.example <<<secret
+	[[ $(stat -c %u:%g "$SUITE/own/mail/local.example") == 12345:12345 ]]
+	run -0 $as_root cert make --renew
+	run -0 $as_root update
+	run -0 $as_root user hold carol@local.example
+	[[ -z $(find "$SUITE/own" ! -uid 12345) ]]
+	for what in mail etc/tables etc/keys; do
+		mv "$SUITE/own/$what" "$SUITE/own/$what.old"
+		ln -s "$SUITE/elsewhere" "$SUITE/own/$what"
+	done
+	run ! $as_root user add dave@local.example <<<secret
+	[[ $output == *"Permission denied"* ]]
+	run ! $as_root update
+	run ! $as_root cert make --renew
+	[[ -z $(ls -A "$SUITE/elsewhere") ]]
+}
+
 @test "root's edits leave the tables of another account's instance to their owner" {
 	local own="setpriv --reuid=12345 --regid=12345 --clear-groups --inh-caps=-all"
 	mkdir "$SUITE/own" && chown 12345:12345 "$SUITE/own"
 	$own "$BIN/dawk" init "$SUITE/own" --domain local.example --hostname mail.local.example
-	run "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" user add carol@local.example <<<secret
-	[[ $output == *"etc/users is written"* ]]
+	run -0 "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" user add carol@local.example <<<secret
 	[[ $(stat -c %u:%g:%a "$SUITE/own/etc/users" "$SUITE/own/etc/secrets" | sort -u) == 12345:12345:600 ]]
 	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" update
 	run -0 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" user list carol@local.example
