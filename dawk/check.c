@@ -184,8 +184,12 @@ static void check_source(struct check *check, const char *path, bool is_secret)
 	if (stat(path, &st) != 0)
 		return;		/* no source, an empty table */
 	if (st.st_uid != 0 && st.st_uid != geteuid()) {
-		snprintf(mend, sizeof mend, "chown root %s", path);
-		check_finding(check, mend, "%s belongs to uid %lu", path, (unsigned long)st.st_uid);
+		if (check->is_root)
+			snprintf(mend, sizeof mend, "chown root %s", path);
+		else
+			snprintf(mend, sizeof mend, "put a copy of your own in its place; or as root: chown %lu %s", (unsigned long)geteuid(), path);
+		check_finding(check, mend, "%s belongs to uid %lu, expected %s", path, (unsigned long)st.st_uid,
+		              check->is_root ? "root" : "yourself or root");
 	}
 	if (st.st_mode & forbidden) {
 		snprintf(mend, sizeof mend, "chmod %s %s", is_secret ? "0600" : "go-w", path);

@@ -79,9 +79,11 @@ static bool source_is_safe(struct update *update, const char *path, const struct
 
 	if (!S_ISREG(st->st_mode))
 		update_error(update, path, 0, "expected a regular file");
+	else if (st->st_uid != 0 && update->owner == 0)
+		update_error(update, path, 0, "expected a file of root, found one of uid %lu (chown root)", (unsigned long)st->st_uid);
 	else if (st->st_uid != 0 && st->st_uid != update->owner)
-		update_error(update, path, 0, "expected a file of %s, found one of uid %lu (chown it)",
-		             update->owner == 0 ? "root" : "yours or root's", (unsigned long)st->st_uid);
+		update_error(update, path, 0, "expected a file of yours or root's, found one of uid %lu (put a copy of your own in its place; "
+		             "or as root: chown %lu)", (unsigned long)st->st_uid, (unsigned long)update->owner);
 	else if (st->st_mode & forbidden)
 		update_error(update, path, 0, "expected mode %s or stricter, found %04o (chmod %s)", is_secret ? "0600" : "0644",
 		             (unsigned)st->st_mode & 07777, is_secret ? "0600" : "go-w");

@@ -340,7 +340,15 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	[[ $output == *"written as uid 12345"*"gid 12345"* ]]
 	chown 54321 "$SUITE/own/etc/aliases"
 	run -65 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" update
-	[[ $output == *"etc/aliases: expected a file of yours or root's, found one of uid 54321"* ]]
+	[[ $output == *"etc/aliases: expected a file of yours or root's, found one of uid 54321 (put a copy of your own"*"chown 12345)"* ]]
+	run -78 $own "$BIN/dawk" -c "$SUITE/own/etc/dawk.conf" check
+	[[ $output == *"etc/aliases belongs to uid 54321, expected yourself or root"*"put a copy of your own"*"chown 12345 $SUITE/own/etc/aliases"* ]]
+	[[ $output != *"chown root"* ]]
+	chown 54321 "$SUITE/etc/aliases"
+	run -65 $DAWK update
+	[[ $output == *"etc/aliases: expected a file of root, found one of uid 54321 (chown root)"* ]]
+	run -78 $DAWK check
+	[[ $output == *"etc/aliases belongs to uid 54321, expected root"*"chown root $SUITE/etc/aliases"* ]]
 }
 
 @test "check finds a port that another program holds" {
