@@ -70,7 +70,7 @@ static enum result read_all(int fd, const char *path, char *bytes, size_t size, 
 	for (*length = 0; *length < size && n > 0; *length += n > 0 ? (size_t)n : 0)
 		n = read(fd, bytes + *length, size - *length);
 	if (n < 0)
-		return why_errno(why, RESULT_NEVER, "unable to read %s", path);
+		return why_errno(why, result_of_errno(errno), "unable to read %s", path);
 	if (*length == size)
 		return why_set(why, RESULT_NEVER, "%s is longer than %d bytes", path, TLS_CERTIFICATE_FILE_MAX);
 	bytes[*length] = 0;
@@ -86,7 +86,7 @@ enum result tls_file_read(const char *path, char **bytes, size_t *length, struct
 
 	*bytes = NULL;
 	if (fd < 0)
-		return why_errno(why, RESULT_NEVER, "unable to open %s", path);
+		return why_errno(why, result_of_errno(errno), "unable to open %s", path);
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
 		why_set(why, RESULT_NEVER, "%s is not a file", path);
 	else if (!(*bytes = malloc(SIZE)))

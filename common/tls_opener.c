@@ -166,7 +166,7 @@ static enum result ask_keyd(size_t index, struct why *why)
 	int fd = open(pair->key, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return why_errno(why, RESULT_NEVER, "unable to open %s", pair->key);
+		return why_errno(why, result_of_errno(errno), "unable to open %s", pair->key);
 	return channel_send(&opener.keyd, FRAME_KEY_OPEN, values, fd, why);
 }
 
@@ -189,10 +189,12 @@ static void try_pair(size_t index)
 	if (result == RESULT_OK)
 		result = ask_keyd(index, &why);
 	row->is_told = result != RESULT_OK;
+	opener.is_unsettled |= result == RESULT_RETRY;
 	if (result != RESULT_OK)
 		log_file("certificate-refused", pair->certificate, &why);
 }
 
+/* What may pass by itself, no memory, no descriptor, is tried again after the next look at the files. */
 static void try_all(void)
 {
 	static uint64_t generation;
@@ -200,8 +202,9 @@ static void try_all(void)
 
 	close_rows(&opener.tried);
 	opener.tried.items = calloc(opener.pairs.count, sizeof *opener.tried.items);
+	opener.is_unsettled = !opener.tried.items;
 	if (!opener.tried.items)
-		return;	/* the next look at the files tries again */
+		return;
 	opener.tried.generation = ++generation;
 	opener.tried.count = opener.pairs.count;
 	for (i = 0; i < opener.pairs.count; i++)
@@ -211,8 +214,9 @@ static void try_all(void)
 
 static void key_told(struct channel *channel, struct frame *f)
 {
+	static const char is_other[] = "this key belongs to another certificate";
 	uint64_t index = f->value[KEY_TELL_INDEX].number;
-	const struct wire_value *id = &f->value[KEY_TELL_KEY];
+	const struct wire_value *id = &f->value[KEY_TELL_KEY], *words = &f->value[KEY_TELL_WORDS];
 	struct why why = { 0 };
 
 	(void)channel;
@@ -226,8 +230,7 @@ static void key_told(struct channel *channel, struct frame *f)
 	            !memcmp(id->bytes, row->key_id, sizeof row->key_id);
 	if (!row->fits) {
 		why_set(&why, RESULT_NEVER, "%s: %.*s", opener.pairs.items[index].key,
-		        f->value[KEY_TELL_WORDS].length ? (int)f->value[KEY_TELL_WORDS].length : 45,
-		        f->value[KEY_TELL_WORDS].length ? f->value[KEY_TELL_WORDS].bytes : "this key belongs to another certificate      ");
+		        words->length ? (int)words->length : (int)sizeof is_other - 1, words->length ? words->bytes : is_other);
 		log_file("certificate-refused", opener.pairs.items[index].certificate, &why);
 	}
 	decide();
@@ -270,9 +273,10 @@ static void watch_fired(struct timer *timer)
 {
 	bool changed = look();
 
-	if (!changed && opener.is_unsettled)
+	if (changed)
+		opener.is_unsettled = true;
+	else if (opener.is_unsettled)
 		try_all();
-	opener.is_unsettled = changed;
 	loop_set_timer(opener.loop, timer, TLS_WATCH_MS, watch_fired);
 }
 

@@ -202,6 +202,19 @@ refusals() { [[ $(grep -c 'certificates-refused.*stay in force' "$SUITE/stderr/t
 	wait_until serves "$(fingerprint "$SUITE/two.crt")"
 }
 
+refused_twice() { [[ $(grep -c 'certificate-refused .*Too many open files' "$SUITE/stderr/tls_server") -ge 2 ]]; }
+
+@test "a certificate that is renewed while descriptors are short is taken once there are some" {
+	tls_start
+	make_certificate new mail.local.example ec -pkeyopt ec_paramgen_curve:P-256
+	prlimit --pid "$(suite_pid tls_server)" --nofile=4:
+	cp "$SUITE/new.crt" "$KEYS/self-signed.crt"
+	cp "$SUITE/new.key" "$KEYS/self-signed.key"
+	wait_until refused_twice
+	prlimit --pid "$(suite_pid tls_server)" --nofile=1024:
+	wait_until serves "$(fingerprint "$SUITE/new.crt")"
+}
+
 @test "a certificate that is renewed beside files that do not fit is served as before, and renewed once they fit" {
 	local name old
 	for name in one two; do
