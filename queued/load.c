@@ -129,20 +129,6 @@ static bool is_foreign(struct scheduler *s, const char *id, enum queue_place pla
 	return fstatat(s->queue.place[place], id, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode);
 }
 
-static void put_into_corrupt(struct scheduler *s, const char *id, enum queue_place place, const struct why *why)
-{
-	struct errand *errand;
-
-	if (is_foreign(s, id, place)) {
-		scan_say_foreign(s, place, id);
-		return;
-	}
-	errand = errand_make(s, id, place, QUEUE_CORRUPT);
-	scheduler_log("message-corrupt", id, why);
-	if (errand)
-		errand_submit(errand);
-}
-
 /* ---- children: the parent's record is settled first ----
  *
  * A child's ID stands durably in its parent's state before the child is committed, and "made" or
@@ -289,15 +275,50 @@ static enum result read_message(struct scheduler *s, const struct waiting *w, co
 	return result;
 }
 
+/* The next scan of new/ finds it. */
+static bool is_left_to_scan(const struct waiting *w)
+{
+	return w->is_fresh && !w->maybe_state;
+}
+
 static void put_back(struct scheduler *s, const struct waiting *w)
 {
 	struct waiting later = *w;
 
-	if (w->is_fresh && !w->maybe_state)
-		return;		/* the next scan of new/ finds it */
+	if (is_left_to_scan(w))
+		return;
 	later.is_fresh = false;
 	later.due_seconds = scheduler_now_seconds(s) + LATER_SECONDS;
 	scheduler_add(s, &s->retry, &later);
+}
+
+/* It stays where it was, and waits, unless somebody who waited for this move brings it back anyway. */
+static void corrupt_moved(struct errand *errand)
+{
+	struct waiting w = { 0 };
+
+	memcpy(w.id, errand->record.id, QUEUE_ID_LENGTH);
+	if (errand->record.result != RESULT_OK && !errand->is_awaited)
+		put_back(errand->scheduler, &w);
+}
+
+static void put_into_corrupt(struct scheduler *s, const struct waiting *w, const char *id, enum queue_place place, const struct why *why)
+{
+	struct errand *errand;
+
+	if (is_foreign(s, id, place)) {
+		scan_say_foreign(s, place, id);
+		return;
+	}
+	errand = errand_make(s, id, place, QUEUE_CORRUPT);
+	scheduler_log("message-corrupt", id, why);
+	if (!errand) {
+		put_back(s, w);
+		return;
+	}
+	if (!is_left_to_scan(w))
+		errand->then = corrupt_moved;
+	errand_submit(errand);
 }
 
 /* Is there room for one more of the sender's, beside what others may want? */
@@ -362,7 +383,7 @@ static void load(struct scheduler *s, const struct waiting *w, bool is_peek)
 		put_back(s, w);
 		break;
 	case RESULT_PEER:
-		put_into_corrupt(s, id, place, &why);
+		put_into_corrupt(s, w, id, place, &why);
 		break;
 	default:
 		break;

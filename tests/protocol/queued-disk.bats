@@ -111,6 +111,22 @@ answers() {
 	wait_until handed_to a@local.example 1
 }
 
+@test "a broken message that can't be moved to corrupt/ comes back until it can" {
+	odd_start --set 'retry = 1h'
+	put_off_message
+	echo nonsense >"$QUEUE/cur/$m"
+	trouble unmovable
+	$DAWK queue flush
+	wait_until logged queued "unable-to-record id=$m .*from cur to corrupt"
+	[[ -e $QUEUE/cur/$m ]]
+	no_trouble unmovable
+	status_says '^waiting=1 '
+	$DAWK queue flush
+	wait_until test -e "$QUEUE/corrupt/$m"
+	wait_until logged_times "message-corrupt id=$m" 2
+	wait_until status_says '^waiting=0 '
+}
+
 # Twenty deliveries to alice hang, and what comes for her then is loaded, and waits.
 parked_message() {
 	behave 'busy@local.example deferred 4.2.0 no' '*@local.example hang'

@@ -2,6 +2,7 @@
  *   slow		fsync waits
  *   unsure		fsync of a file fails
  *   stuck		nothing can be unlinked
+ *   unmovable		nothing can be moved
  *   full		no file can be made
  *   unreadable-NAME	the file NAME can't be opened to be read */
 #include <dlfcn.h>
@@ -48,6 +49,18 @@ int unlinkat(int at, const char *path, int flags)
 		return -1;
 	}
 	return real(at, path, flags);
+}
+
+int renameat2(int from, const char *a, int to, const char *b, unsigned flags)
+{
+	int (*real)(int, const char *, int, const char *, unsigned) =
+		(int (*)(int, const char *, int, const char *, unsigned))dlsym(RTLD_NEXT, "renameat2");
+
+	if (is_on("unmovable", "")) {
+		errno = EIO;
+		return -1;
+	}
+	return real(from, a, to, b, flags);
 }
 
 int openat(int at, const char *path, int flags, ...)
