@@ -104,6 +104,26 @@ enum result domain_to_ascii(const char *text, size_t length, char *out, struct w
 	return RESULT_OK;
 }
 
+bool domain_is(const char *text, size_t length, const char *name)
+{
+	char ascii[ADDRESS_DOMAIN_MAX + 1];
+
+	return text_equal_folded(text, length, name, strlen(name)) ||
+	       (has_high_byte(text, length) && domain_to_ascii(text, length, ascii, NULL) == RESULT_OK && strcmp(ascii, name) == 0);
+}
+
+bool address_to_ascii(const char *text, char *out)
+{
+	const char *at = strrchr(text, '@'), *domain = at ? at + 1 : text;
+	size_t length = (size_t)(domain - text);
+
+	if (!has_high_byte(domain, strlen(domain)) || length > ADDRESS_LOCAL_MAX + 1 ||
+	    domain_to_ascii(domain, strlen(domain), out + length, NULL) != RESULT_OK)
+		return false;
+	memcpy(out, text, length);
+	return true;
+}
+
 /* The content of a local part, unescaped, into RAW (ADDRESS_LOCAL_MAX + 1 bytes). */
 static enum result take_quoted(struct cursor *in, char *raw, size_t *length, struct why *why)
 {

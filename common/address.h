@@ -41,6 +41,13 @@ bool domain_is_valid(const char *text, size_t length);
 /* U-labels to A-labels (RFC 5890, libidn2) and lower case. OUT: ADDRESS_DOMAIN_MAX + 1 bytes. */
 enum result domain_to_ascii(const char *text, size_t length, char *out, struct why *why);
 
+/* Is TEXT, in U-labels or A-labels, the domain NAME, which domain_to_ascii made? */
+bool domain_is(const char *text, size_t length, const char *name);
+
+/* An address, or a part of one, with the domain in A-labels: what stands behind the last '@', all of it where there is none.
+ * OUT: ADDRESS_MAX + 1 bytes. false: there are no U-labels in it, or it is no domain. */
+bool address_to_ascii(const char *text, char *out);
+
 /* RFC 3461 xtext. OUT holds LENGTH bytes at least; false: malformed. */
 bool xtext_decode(const char *text, size_t length, char *out, size_t *out_length);
 

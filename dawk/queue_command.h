@@ -10,7 +10,7 @@
 
 struct queue_filter {
 	const char *to, *from, *reason;	/* parts of them, in whatever case; NULL: all */
-	const char *domain;		/* the whole of it, of a recipient that is left */
+	const char *domain;		/* the whole of it, in A-labels, of a recipient that is left */
 	uint64_t age_us;		/* at least so old */
 	unsigned places;		/* 1 << QUEUE_NEW ..; 0: all */
 };

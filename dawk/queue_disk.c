@@ -4,6 +4,7 @@
 #include "command.h"
 #include "queue_command.h"
 #include "queue_view.h"
+#include "common/address.h"
 #include "common/durable.h"
 #include "queued/record.h"
 
@@ -265,7 +266,9 @@ static bool make_due(void *context, enum queue_place place, const char *id)
 
 static enum result make_domain_due(struct disk *disk, const char *domain, struct why *why)
 {
-	const struct queue_filter filter = { .domain = domain, .places = 1 << QUEUE_NEW | 1 << QUEUE_CUR };
+	char name[ADDRESS_DOMAIN_MAX + 1];
+	bool is_name = domain_to_ascii(domain, strlen(domain), name, NULL) == RESULT_OK;	/* else an address literal */
+	const struct queue_filter filter = { .domain = is_name ? name : domain, .places = 1 << QUEUE_NEW | 1 << QUEUE_CUR };
 	struct queue_matches matches = { .count = 0 };
 	enum result result = queue_match(disk->conf, &filter, &matches, why);
 	for (size_t i = 0; i < matches.count && result == RESULT_OK; i++)

@@ -3,17 +3,18 @@
 #include "queue_command.h"
 #include "queue_view.h"
 #include "readers.h"
+#include "common/address.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum { ROWS_AT_ONCE = 40 };	/* written as they come; later ones in blocks */
 
 struct listing {
 	const struct queue_directories *queue;
 	const struct queue_filter *filter;
+	char to_ascii[ADDRESS_MAX + 1], from_ascii[ADDRESS_MAX + 1];	/* those of filter in A-labels; "": there are no U-labels in it */
 	bool is_json;
 	stralloc *ids;			/* gathered in place of rows, unless NULL */
 	struct view view;
@@ -27,12 +28,21 @@ static bool holds(const char *text, const char *part)
 	return !part || (text && strcasestr(text, part));
 }
 
-static bool any_recipient_holds(const struct view *view, const char *part)
+/* The domain in either form: PART as it was given, and as ASCII. */
+static bool address_holds(const char *address, const char *part, const char *ascii)
+{
+	char name[ADDRESS_MAX + 1];
+	if (holds(address, part) || (*ascii && holds(address, ascii)))
+		return true;
+	return address && address_to_ascii(address, name) && holds(name, *ascii ? ascii : part);
+}
+
+static bool any_recipient_holds(const struct view *view, const char *part, const char *ascii)
 {
 	if (!part)
 		return true;
 	for (uint32_t i = 0; i < view->envelope.recipient_count; i++)
-		if (!view->done.s[i] && strcasestr(view->envelope.recipients[i].address, part))
+		if (!view->done.s[i] && address_holds(view->envelope.recipients[i].address, part, ascii))
 			return true;
 	return false;
 }
@@ -43,7 +53,7 @@ static bool any_recipient_is_at(const struct view *view, const char *domain)
 		return true;
 	for (uint32_t i = 0; i < view->envelope.recipient_count; i++) {
 		const char *at = view->done.s[i] ? NULL : strrchr(view->envelope.recipients[i].address, '@');
-		if (at && !strcasecmp(at + 1, domain))
+		if (at && domain_is(at + 1, strlen(at + 1), domain))
 			return true;
 	}
 	return false;
@@ -60,8 +70,8 @@ static bool is_wanted(const struct listing *listing)
 {
 	const struct queue_filter *filter = listing->filter;
 	const struct view *view = &listing->view;
-	return age_us(listing) >= filter->age_us && holds(view->envelope.from, filter->from) &&
-	       any_recipient_holds(view, filter->to) && any_recipient_is_at(view, filter->domain) && holds(listing->reason.s, filter->reason);
+	return age_us(listing) >= filter->age_us && address_holds(view->envelope.from, filter->from, listing->from_ascii) &&
+	       any_recipient_holds(view, filter->to, listing->to_ascii) && any_recipient_is_at(view, filter->domain) && holds(listing->reason.s, filter->reason);
 }
 
 /* The last trouble, NUL-ended. */
@@ -204,9 +214,17 @@ static bool take(void *context, const char *bytes, size_t length, const struct r
 	return !ferror(stdout);
 }
 
+static void take_ascii(const char *part, char *out)
+{
+	if (!part || !address_to_ascii(part, out))
+		*out = 0;
+}
+
 static enum result look_through(struct listing *listing, struct why *why)
 {
 	const struct readers_job job = { look, take, listing };
+	take_ascii(listing->filter->to, listing->to_ascii);
+	take_ascii(listing->filter->from, listing->from_ascii);
 	enum result result = readers_walk(listing->queue, &job, why);
 	view_free(&listing->view);
 	stralloc_free(&listing->reason);

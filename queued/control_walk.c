@@ -2,7 +2,9 @@
  * for which states are read, some a turn, so that mail goes on meanwhile. */
 #include "queued/scheduler.h"
 
+#include "common/address.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -103,7 +105,7 @@ struct control_walk {
 	struct scheduler *scheduler;
 	struct timer timer;
 	uint64_t client, told_ms;
-	char domain[WIRE_ADDRESS_MAX + 1];
+	char domain[WIRE_ADDRESS_MAX + 1], name[WIRE_ADDRESS_MAX + 1];	/* as given, and to compare with */
 	char *ids;			/* of all that wait; those that match are gathered at the front */
 	size_t count, at, matches, hurried;
 	struct waiting_set set;		/* that become due in this turn */
@@ -122,7 +124,7 @@ static bool names_domain(const char *text, size_t length, const char *domain)
 	while (line.event != STATE_SITES);
 	at = line.words;
 	while (text_next_word(&at, line.words + line.words_length, &word, &word_length))
-		if ((word_length == 1 && *word == '*') || text_equal_folded(word, word_length, domain, strlen(domain)))
+		if ((word_length == 1 && *word == '*') || domain_is(word, word_length, domain))
 			return true;
 	return false;
 }
@@ -139,7 +141,7 @@ static bool matches(struct control_walk *walk, const char *id)
 		return errno != ENOENT;
 	got = pread(fd, head, sizeof head, 0);
 	close(fd);
-	return got >= 0 && names_domain(head, (size_t)got, walk->domain);
+	return got >= 0 && names_domain(head, (size_t)got, walk->name);
 }
 
 static void tell_busy(struct control_walk *walk)
@@ -171,7 +173,7 @@ static void hurry_some(struct control_walk *walk)
 	waiting_set_clear(&walk->set);
 	while (walk->hurried < walk->matches && waiting_set_add(&walk->set, walk->ids + walk->hurried * QUEUE_ID_LENGTH))
 		walk->hurried++;
-	remote_probe_now(walk->scheduler, walk->domain);	/* it may have failed again since the beginning */
+	remote_probe_now(walk->scheduler, walk->name);	/* it may have failed again since the beginning */
 	waiting_hurry_these(&walk->scheduler->retry, &walk->set);
 }
 
@@ -221,8 +223,10 @@ void control_retry_domain(struct scheduler *s, uint64_t client, const char *doma
 	walk->told_ms = loop_now_ms(s->loop);
 	walk->count = s->retry.count;
 	memcpy(walk->domain, domain, strlen(domain) + 1);
+	if (domain_to_ascii(domain, strlen(domain), walk->name, NULL) != RESULT_OK)
+		snprintf(walk->name, sizeof walk->name, "%s", domain);	/* an address literal */
 	s->walk = walk;
-	remote_probe_now(s, domain);
+	remote_probe_now(s, walk->name);
 	loop_set_timer(s->loop, &walk->timer, 0, walk_fired);
 }
 

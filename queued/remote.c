@@ -149,18 +149,15 @@ struct site *remote_site(struct scheduler *s, struct message *m, uint32_t index)
 	return site;
 }
 
-void remote_probe_now(struct scheduler *s, const char *domain)
+void remote_probe_now(struct scheduler *s, const char *name)
 {
-	char name[WIRE_ADDRESS_MAX + 1];
 	const struct destination *d;
 	struct site *site;
 
-	if (!domain) {
+	if (!name) {
 		health_probe_now(s, NULL);
 		return;
 	}
-	if (domain_to_ascii(domain, strlen(domain), name, NULL) != RESULT_OK)
-		snprintf(name, sizeof name, "%s", domain);	/* an address literal */
 	for (d = *slot_of(s->destinations, name); d && strcmp(d->name, name); d = d->next)
 		;
 	site = d && d->site ? site_get(&s->sites, d->site, SITE_FIRST_LIMIT) : NULL;

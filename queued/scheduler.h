@@ -225,8 +225,8 @@ bool remote_take_site(struct scheduler *s, struct frame *f);
 void remote_lost(struct scheduler *s);
 enum result remote_send_frames(struct message *m, struct transport *t, uint64_t number, const uint32_t *indexes,
                                uint32_t count, int fd);
-/* The admin's wish: what is set aside for DOMAIN (NULL: all) is tried as soon as mail for it is due. */
-void remote_probe_now(struct scheduler *s, const char *domain);
+/* The admin's wish: what is set aside for NAME, a domain in A-labels (NULL: all), is tried as soon as mail for it is due. */
+void remote_probe_now(struct scheduler *s, const char *name);
 /* Forgets which sites next hops belonged to, where the answer no longer holds. */
 void remote_sweep(struct scheduler *s);
 

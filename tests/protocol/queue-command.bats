@@ -8,7 +8,7 @@ code() { /usr/bin/python3 -c "import json, sys; d = json.load(sys.stdin); print(
 
 # message PLACE ID FROM TO: a whole message file as smtpd writes it; in cur with a deferral.
 message() {
-	local envelope content=$'Subject: hi\r\n\r\nhello\r\n' arrived
+	local LC_ALL=C envelope content=$'Subject: hi\r\n\r\nhello\r\n' arrived
 	arrived=$(($(date +%s) * 1000000))
 	envelope=$(printf 'id %s\narrived %s\nfrom %s\nprotocol ESMTP\nclient 192.0.2.1\nrecipient alice@local.example\nrecipient %s\n_' "$2" "$arrived" "$3" "$4")
 	envelope=${envelope%_}
@@ -41,6 +41,24 @@ first=1k0t626yc4a07p3dz7bt second=1k0t63ej11vh0yk7hbjt absent=1k0t63ej11vh0yk7hb
 	[[ $output == *"0 of 2"* ]]
 	run -64 queue list --age soon
 	run -64 queue show --to x $first
+}
+
+@test "a choice and a domain find U-labels by A-labels, and the other way round" {
+	message cur $second zoe@straße.example dan@bücher.example
+	message cur $first zoe@xn--strae-oqa.example dan@xn--bcher-kva.example
+	for choice in --to={,dan@}{bücher,xn--bcher-kva,Bücher}.example --from={,@}{straße,xn--strae-oqa}.example --from=xn--strae; do
+		run -0 queue list "$choice"
+		[[ $output == *"$first"*"$second"* ]]
+	done
+	run -0 queue list --to=bücher.example --from=zoe@bücher.example
+	[[ $output == *"0 of 2"* ]]
+	for name in bücher.example xn--bcher-kva.example; do
+		run -0 queue retry $name
+		[[ $output == "2 messages are due"* ]]
+	done
+	run -65 queue retry straße.example
+	run -0 queue hold --to=xn--bcher-kva.example --yes
+	[[ -e $SUITE/queue/hold/$first && -e $SUITE/queue/hold/$second ]]
 }
 
 @test "acts take the same choice in place of IDs, and count first" {

@@ -25,6 +25,19 @@ none_is_loaded() { $DAWK status | grep -q '^waiting=.* new=0 loaded=0 '; }	# eac
 	wait_until attempts "$two" 3
 }
 
+@test "retry of a domain finds mail in U-labels by A-labels, and the other way round" {
+	one=$(deferred zoe@bücher.example)
+	two=$(deferred zoe@xn--bcher-kva.example)
+	attempts() { [[ $(cat "$QUEUE/state/$one" "$QUEUE/state/$two" | grep -c '^0 deferred') -eq $1 ]]; }
+	for name in bücher.example xn--bcher-kva.example BÜCHER.example Xn--Bcher-kva.example; do
+		wait_until none_is_loaded
+		run -0 $DAWK queue retry $name
+		[[ $output == "2 messages are due at once" ]]
+	done
+	wait_until attempts 10
+	run -65 $DAWK queue retry bucher.example
+}
+
 @test "a held message is in hold/ when the command returns, and waits for its release" {
 	id=$(deferred full@local.example)
 	$DAWK queue hold "$id"

@@ -160,6 +160,29 @@ static void international_domains_become_ascii(void)
 	}
 }
 
+static void a_domain_is_the_same_in_either_form(void)
+{
+	static const struct { const char *text, *name; bool is_same; } rows[] = {
+		{ "b\xc3\xbc" "cher.example", "xn--bcher-kva.example", true }, { "B\xc3\x9c" "CHER.Example", "xn--bcher-kva.example", true },
+		{ "XN--bcher-KVA.example", "xn--bcher-kva.example", true }, { "b\xc3\xbc" "cher.example", "bucher.example", false },
+		{ "Plain.example", "plain.example", true }, { "plain.example", "plain.examples", false },
+		{ "[192.0.2.1]", "[192.0.2.1]", true }, { "b\xc3.example", "b.example", false },
+	};
+	char out[ADDRESS_MAX + 1], local[ADDRESS_LOCAL_MAX + 40];
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		CHECK(domain_is(rows[i].text, strlen(rows[i].text), rows[i].name) == rows[i].is_same);
+	CHECK(address_to_ascii("j\xc3\xbcrgen@b\xc3\xbc" "cher.example", out));
+	CHECK_STRING(out, "j\xc3\xbcrgen@xn--bcher-kva.example");
+	CHECK(address_to_ascii("@b\xc3\xbc" "cher", out));
+	CHECK_STRING(out, "@xn--bcher-kva");
+	CHECK(!address_to_ascii("j\xc3\xbcrgen@plain.example", out) && !address_to_ascii("alice", out) && !address_to_ascii("x@b\xc3", out));
+	for (int length = ADDRESS_LOCAL_MAX; length <= ADDRESS_LOCAL_MAX + 1; length++) {
+		snprintf(local, sizeof local, "%0*d@b\xc3\xbc" "cher.example", length, 0);
+		CHECK(address_to_ascii(local, out) == (length == ADDRESS_LOCAL_MAX));
+	}
+}
+
 static void xtext_is_decoded(void)	/* RFC 3461 4 */
 {
 	static const struct { const char *in, *out; } rows[] = {
@@ -187,6 +210,7 @@ int main(void)
 	UNIT_RUN(addresses_of_tables_are_whole);
 	UNIT_RUN(folding_gives_one_key);
 	UNIT_RUN(international_domains_become_ascii);
+	UNIT_RUN(a_domain_is_the_same_in_either_form);
 	UNIT_RUN(xtext_is_decoded);
 	return unit_end();
 }
