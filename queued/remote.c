@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NO_PLACE "?"			/* the site of those who wait for a place among destinations */
 enum {
-	DESTINATIONS_MAX = 50000,
+	DESTINATIONS_MAX = 50000,	/* of which those go first that no question is under way about */
 	DESTINATION_SLOTS = 8192, ASKED_SLOTS = 1024,
 	TTL_LEAST_SECONDS = 60,
 };
@@ -28,7 +29,8 @@ struct destination {
 struct destination_table {
 	struct destination *slots[DESTINATION_SLOTS];
 	struct destination *asked[ASKED_SLOTS];	/* with a question under way, by its serial */
-	size_t count;
+	size_t count, asked_count;	/* all, those with a question under way */
+	bool is_awaited;		/* recipients wait at NO_PLACE */
 	uint64_t last_serial;
 };
 
@@ -41,16 +43,16 @@ static struct destination **slot_of(struct destination_table *table, const char 
 	return &table->slots[(h ^ h >> 32) % DESTINATION_SLOTS];
 }
 
-void remote_sweep(struct scheduler *s)
+/* What holds at NOW_MS stays. */
+static void sweep(struct destination_table *table, uint64_t now_ms)
 {
-	struct destination_table *table = s->destinations;
 	size_t i;
 
 	for (i = 0; i < DESTINATION_SLOTS; i++) {
 		struct destination **at = &table->slots[i];
 		while (*at) {
 			struct destination *d = *at;
-			if (d->serial || d->until_ms > loop_now_ms(s->loop)) {
+			if (d->serial || d->until_ms > now_ms) {
 				at = &d->next;
 				continue;
 			}
@@ -62,18 +64,43 @@ void remote_sweep(struct scheduler *s)
 	}
 }
 
+void remote_sweep(struct scheduler *s)
+{
+	sweep(s->destinations, loop_now_ms(s->loop));
+}
+
+static bool is_full(const struct destination_table *table)
+{
+	return table->asked_count >= DESTINATIONS_MAX;
+}
+
+/* When none is out of date all answers go: they can be had again. */
+static void make_room(struct destination_table *table, uint64_t now_ms)
+{
+	if (table->count >= DESTINATIONS_MAX)
+		sweep(table, now_ms);
+	if (table->count >= DESTINATIONS_MAX)
+		sweep(table, UINT64_MAX);
+}
+
+static struct destination *find_destination(const struct scheduler *s, const char *name)
+{
+	struct destination *d = *slot_of(s->destinations, name);
+
+	while (d && strcmp(d->name, name) != 0)
+		d = d->next;
+	return d;
+}
+
+/* NULL: no memory, or is_full. */
 static struct destination *get_destination(struct scheduler *s, const char *name)
 {
 	struct destination_table *table = s->destinations;
-	struct destination **slot = slot_of(table, name), *d;
+	struct destination **slot = slot_of(table, name), *d = find_destination(s, name);
 
-	for (d = *slot; d; d = d->next)
-		if (!strcmp(d->name, name))
-			return d;
-	if (table->count >= DESTINATIONS_MAX)
-		remote_sweep(s);
-	if (table->count >= DESTINATIONS_MAX)
-		return NULL;
+	if (d || is_full(table))
+		return d;
+	make_room(table, loop_now_ms(s->loop));
 	d = calloc(1, sizeof *d + strlen(name) + 1);
 	if (!d)
 		return NULL;
@@ -109,6 +136,7 @@ static bool ask(struct scheduler *s, struct destination *d)
 	if (channel_send(&s->transports[TRANSPORT_REMOTE].channel, FRAME_SITE_ASK, values, -1, NULL) != RESULT_OK)
 		return false;
 	d->serial = ++s->destinations->last_serial;
+	s->destinations->asked_count++;
 	d->next_asked = s->destinations->asked[d->serial % ASKED_SLOTS];
 	s->destinations->asked[d->serial % ASKED_SLOTS] = d;
 	return true;
@@ -141,25 +169,26 @@ struct site *remote_site(struct scheduler *s, struct message *m, uint32_t index)
 	} else if (d && ask(s, d)) {
 		snprintf(asking, sizeof asking, "?%s", d->name);
 		site = site_get(&s->sites, asking, 0);
+	} else if (!d && is_full(s->destinations)) {
+		site = site_get(&s->sites, NO_PLACE, 0);
+		s->destinations->is_awaited = true;
 	}
 	if (!site) {
 		m->is_soon = true;
-		dispatch_result(s, m, index, STATE_DEFERRED, "4.3.2", "too many destinations at once");
+		dispatch_defer(s, m, index, "4.3.0", "no memory to ask for the destination");
 	}
 	return site;
 }
 
 void remote_probe_now(struct scheduler *s, const char *name)
 {
-	const struct destination *d;
+	const struct destination *d = name ? find_destination(s, name) : NULL;
 	struct site *site;
 
 	if (!name) {
 		health_probe_now(s, NULL);
 		return;
 	}
-	for (d = *slot_of(s->destinations, name); d && strcmp(d->name, name); d = d->next)
-		;
 	site = d && d->site ? site_get(&s->sites, d->site, SITE_FIRST_LIMIT) : NULL;
 	if (!site)
 		return;
@@ -168,6 +197,22 @@ void remote_probe_now(struct scheduler *s, const char *name)
 }
 
 /* ---- answers ---- */
+
+/* When half of the questions are through there is room for others. */
+static void leave_asked(struct scheduler *s)
+{
+	struct destination_table *table = s->destinations;
+	struct site *site;
+
+	table->asked_count--;
+	if (!table->is_awaited || table->asked_count > DESTINATIONS_MAX / 2)
+		return;
+	site = site_get(&s->sites, NO_PLACE, 0);
+	if (!site)
+		return;		/* without memory: they wait for the next answer */
+	table->is_awaited = false;
+	dispatch_empty_site(s, site);
+}
 
 /* Takes the destination that question SERIAL was about; NULL: none. */
 static struct destination *take_asked(struct scheduler *s, uint64_t serial)
@@ -180,6 +225,7 @@ static struct destination *take_asked(struct scheduler *s, uint64_t serial)
 	if (d) {
 		*at = d->next_asked;
 		d->serial = 0;
+		leave_asked(s);
 	}
 	return d;
 }
@@ -203,6 +249,8 @@ static void refuse_all(struct scheduler *s, struct site *site, enum state_event 
 
 		r->site = NULL;
 		dispatch_take_result(s, m, index, event, words);
+		if (!strcmp(words->status, "4.3.2"))	/* remoted is full: nobody was asked, it lets nothing expire */
+			m->recipients[index].was_tried = false;
 		advance(s, m);
 	}
 	dispatch_empty_site(s, site);
@@ -270,7 +318,7 @@ uint32_t remote_gather(struct scheduler *s, struct message *m, uint32_t *indexes
 		if (m->recipients[i].phase != PHASE_READY || m->recipients[i].site || dispatch_is_local(s, all[i].address) ||
 		    !same_text(all[i].owner, first->owner))
 			continue;
-		d = get_destination(s, next_hop_of(s, all[i].address, folded));
+		d = find_destination(s, next_hop_of(s, all[i].address, folded));
 		if (!d || !d->site || d->until_ms <= loop_now_ms(s->loop) || strcmp(d->site, site->name))
 			continue;
 		message_set_phase(m, i, PHASE_FLYING);

@@ -1,5 +1,5 @@
 /* Sites: where recipients live, as far as limits go. For local mail a site is a mailbox's address, for
- * remote mail a set of mail exchangers, as remoted names it ("?DOMAIN" while it is being asked). A site takes so many recipients at a time; others
+ * remote mail a set of mail exchangers, as remoted names it ("?DOMAIN" while it is being asked, "?" before). A site takes so many recipients at a time; others
  * wait there, in a lane for each sender: the lanes take turns, each is in order. Of what floods one site only so many stay loaded, the rest lies here
  * by ID alone. */
 #ifndef QUEUED_SITE_H
