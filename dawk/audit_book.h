@@ -1,5 +1,6 @@
 /* The ledger of `dawk audit`: what the log lines and the queue say about each message, some 100 bytes a message and
- * one a recipient beyond eight. Lines may come in any order but those about one recipient. Used by audit.c and audit_log.c. */
+ * one a recipient beyond eight. Lines may come in any order but those about one recipient, or
+ * about removals of one message. Used by audit.c and audit_log.c. */
 #ifndef DAWK_AUDIT_BOOK_H
 #define DAWK_AUDIT_BOOK_H
 

@@ -192,6 +192,14 @@ static void take_removed(struct book *book, struct entry *entry, const struct fi
 	entry->flags |= BOOK_REMOVED | BOOK_TOLD;
 }
 
+/* A removal that failed. */
+static void take_kept(struct book *book, struct entry *entry, const struct fields *fields)
+{
+	(void)book;
+	(void)fields;
+	entry->flags &= (uint8_t)~BOOK_REMOVED;
+}
+
 static void take_fate(struct book *book, struct entry *entry, const struct fields *fields, enum fate fate)
 {
 	uint64_t index, group = AUDIT_RECIPIENTS_MAX;
@@ -245,6 +253,7 @@ static const struct {
 	{ LOG_QUEUED, "failed", take_failed },
 	{ LOG_QUEUED, "message-made", take_made },
 	{ LOG_QUEUED, "message-removed", take_removed },
+	{ LOG_QUEUED, "message-kept", take_kept },
 };
 
 static void take_event(struct audit_log *log, enum log_service service, struct span event, struct span rest)

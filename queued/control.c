@@ -203,6 +203,16 @@ static void retry(struct control_client *client, const char *id, struct message 
 	}
 }
 
+/* It was told before it was done (story.c), so that it is told too when it was not done. */
+static void removed(struct errand *errand)
+{
+	const struct record *r = &errand->record;
+
+	if (r->result != RESULT_OK && load_place_of(errand->scheduler, r->id) != QUEUE_PLACES)
+		scheduler_log("message-kept", r->id, &r->why);
+	taken_out(errand);
+}
+
 static void discard(struct control_client *client, const char *id, struct message *m, enum queue_place place)
 {
 	struct errand *errand;
@@ -211,7 +221,7 @@ static void discard(struct control_client *client, const char *id, struct messag
 		m->wants_removal = true;
 		wish(client, m, "removed");
 	} else if ((errand = prepare(client, id, place, place, "is removed"))) {
-		errand->then = taken_out;
+		errand->then = removed;
 		errand->record.unlinks = true;
 		scheduler_log("message-removed", id, NULL);
 		errand_submit(errand);

@@ -1,6 +1,7 @@
 # dawk audit: what was accepted is delivered, relayed, reported, waiting or removed by hand, at any moment, and each
 # message that is not is named.
 load ../lib/suite
+load ../lib/odd-disk
 
 setup() {
 	suite_make
@@ -114,6 +115,34 @@ all_is_quiet() {
 	wait_until logged queued "message-removed id=$id"
 	run -0 audit
 	[[ $(number recipients removed) == 1 && ! -s $SUITE/queue/removed ]]
+}
+
+@test "what the disk does not let be removed waits, and is named when it goes without a word" {
+	for i in 0 1; do
+		send bob@client.example later@local.example
+		ids[i]=$(last_id)
+		wait_until test -e "$SUITE/queue/cur/${ids[i]}"
+	done
+	suite_end queued
+	export ODD_DISK=$SUITE/trouble
+	mkdir "$ODD_DISK"
+	odd_run
+	trouble stuck
+	run -75 $DAWK queue remove "${ids[@]}"
+	[[ $output == *"unable to unlink cur/${ids[0]}"* ]]
+	for id in "${ids[@]}"; do
+		wait_until logged queued "message-kept id=$id"
+	done
+	run -0 audit
+	[[ $(number recipients waiting) == 2 && $(number recipients removed) == 0 ]]
+	no_trouble stuck
+	$DAWK queue remove "${ids[0]}"
+	run -0 audit
+	[[ $(number recipients waiting) == 1 && $(number recipients removed) == 1 ]]
+	rm "$SUITE/queue/cur/${ids[1]}"
+	run -1 audit
+	[[ $output == *"${ids[1]} left the queue without a word, with 1 recipient"* ]]
+	[[ $(broken) == "False ${ids[1]}" ]]
 }
 
 load_runs() {	# mail of all kinds until the file goes

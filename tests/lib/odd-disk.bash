@@ -1,4 +1,4 @@
-# queued on a disk that is slow or fails while commands come; loaded after queued.bash.
+# queued on a disk that is slow or fails while commands come; loaded after queued.bash; odd_run, with ODD_DISK set, does with suite.bash.
 #
 #   odd_start [dawk-init-args..]	an instance whose disk has troubles from time to time
 #   trouble NAME, no_trouble NAME	from now on, see tests/tool/odd_disk.c
