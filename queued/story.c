@@ -81,7 +81,7 @@ void story_done(const struct message *m)
 	log_end(&line);
 }
 
-/* Told again when a crash comes before the cut, which does no harm. */
+/* Told again when a crash comes before the cut, which does no harm. One that is still there could not be removed. */
 void story_tell_removed(struct scheduler *s)
 {
 	char lines[1024 * (QUEUE_ID_LENGTH + 1)], id[QUEUE_ID_LENGTH + 1] = { 0 };
@@ -93,7 +93,7 @@ void story_tell_removed(struct scheduler *s)
 	while ((got = read(fd, lines, sizeof lines)) > 0)
 		for (ssize_t at = 0; at + QUEUE_ID_LENGTH < got; at += QUEUE_ID_LENGTH + 1) {
 			memcpy(id, lines + at, QUEUE_ID_LENGTH);
-			if (queue_id_is_valid(id, QUEUE_ID_LENGTH))
+			if (queue_id_is_valid(id, QUEUE_ID_LENGTH) && load_place_of(s, id) == QUEUE_PLACES)
 				scheduler_log("message-removed", id, NULL);
 		}
 	log_flush();

@@ -117,6 +117,26 @@ all_is_quiet() {
 	[[ $(number recipients removed) == 1 && ! -s $SUITE/queue/removed ]]
 }
 
+@test "what the disk does not let be removed while no scheduler runs is not told as removed by the next one" {
+	for i in 0 1; do
+		send bob@client.example later@local.example
+		ids[i]=$(last_id)
+		wait_until test -e "$SUITE/queue/cur/${ids[i]}"
+	done
+	wait_until all_is_quiet
+	suite_end queued
+	export ODD_DISK=$SUITE/trouble
+	mkdir "$ODD_DISK"
+	trouble stuck
+	LD_PRELOAD=$ODD_DISK_LIBRARY ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 run -75 $DAWK queue remove "${ids[0]}"
+	$DAWK queue remove "${ids[1]}"
+	suite_run
+	wait_until logged queued "message-removed id=${ids[1]}"
+	run ! logged queued "message-removed id=${ids[0]}"
+	run -0 audit
+	[[ $(number recipients waiting) == 1 && $(number recipients removed) == 1 ]]
+}
+
 @test "what the disk does not let be removed waits, and is named when it goes without a word" {
 	for i in 0 1; do
 		send bob@client.example later@local.example
