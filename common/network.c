@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,7 @@ enum result listener_open(const struct sockaddr_storage *address, socklen_t size
 	if (s < 0)
 		return listener_failure(address, "open a socket for", why);
 	setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (address->ss_family == AF_INET6)
 		setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
 	if (bind(s, (const struct sockaddr *)address, size) == 0 && listen(s, LISTEN_BACKLOG) == 0) {

@@ -39,7 +39,8 @@ bool network_list_contains(const struct network_list *list, const struct address
 bool listener_parse(const char *text, size_t length, struct sockaddr_storage *address, socklen_t *size);
 /* A listening TCP socket, non-blocking, close-on-exec, SO_REUSEADDR, backlog 4096; "[::]" is dual
  * stack, and falls back to 0.0.0.0 where there is no IPv6. RESULT_NEVER: WHY names address and port
- * and, for EADDRINUSE, says how to find who has it. */
+ * and, for EADDRINUSE, says how to find who has it. Its connections inherit TCP_NODELAY: replies
+ * go out whole, and the end of a long one waits for no acknowledgement. */
 enum result listener_open(const struct sockaddr_storage *address, socklen_t size, int *fd, struct why *why);
 /* A listening Unix stream socket at PATH with MODE, made beside and renamed into place; its folder
  * is made where it is missing (0755). RESULT_NEVER also where another process listens already. */

@@ -7,8 +7,6 @@
 #include "common/tls_opener.h"
 #include "usage.h"
 #include "worker.h"
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -45,16 +43,14 @@ static enum result opening_add(int fd, enum listener_kind kind, struct why *why)
 	return RESULT_OK;
 }
 
-/* Connections inherit TCP_NODELAY: replies go out whole, so nothing is gained by waiting. */
 static enum result open_listeners(const struct listener_list *list, enum listener_kind kind, struct why *why)
 {
-	int fd, on = 1;
+	int fd;
 
 	for (size_t i = 0; i < list->count; i++) {
 		enum result result = listener_open(&list->items[i].address, list->items[i].size, &fd, why);
 		if (result != RESULT_OK)
 			return result;
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 		result = opening_add(fd, kind, why);
 		if (result != RESULT_OK)
 			return result;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -150,6 +151,22 @@ static void a_port_in_use_is_told(void)
 	close(first);
 }
 
+static void a_reply_waits_for_no_acknowledgement(void)
+{
+	socklen_t size, option_size = sizeof(int);
+	struct sockaddr_storage address = free_port(&size);
+	int listener, client = socket(AF_INET, SOCK_STREAM, 0), connection, is_on = 0;
+	struct why why;
+
+	CHECK(listener_open(&address, size, &listener, &why) == RESULT_OK);
+	CHECK(connect(client, (struct sockaddr *)&address, size) == 0);
+	connection = accept(listener, NULL, NULL);
+	CHECK(getsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &is_on, &option_size) == 0 && is_on);
+	close(connection);
+	close(client);
+	close(listener);
+}
+
 static void a_local_socket_replaces_one_that_nobody_serves(void)
 {
 	char folder[] = "/tmp/unit-network-XXXXXX", path[64];
@@ -185,6 +202,7 @@ int main(void)
 	UNIT_RUN(loopback_is_known);
 	UNIT_RUN(listeners_are_parsed);
 	UNIT_RUN(a_port_in_use_is_told);
+	UNIT_RUN(a_reply_waits_for_no_acknowledgement);
 	UNIT_RUN(a_local_socket_replaces_one_that_nobody_serves);
 	return unit_end();
 }
