@@ -32,7 +32,7 @@ release() {
 	local worker lines
 	worker=$(sed -n 's/.*started part=worker index=0 pid=//p' "$SUITE/stderr/smtpd")
 	trace=$BATS_TEST_TMPDIR/trace
-	strace -f -y -s 100 -e trace=fsync,write,writev -o "$trace" -p "$worker" 2>"$trace.attached" 3>&- &
+	strace -f -y -s 4096 -e trace=fsync,write,writev -o "$trace" -p "$worker" 2>"$trace.attached" 3>&- &
 	tracer=$!
 	wait_until is_attached 1
 	trip to
