@@ -107,7 +107,7 @@ enum result tls_file_certificate(const char *path, char **bytes, size_t *length,
 	struct why inner = { 0 };
 	enum result result = tls_file_read(path, bytes, length, why);
 
-	if (result != RESULT_OK)
+	if (!*bytes)
 		return result;
 	if (memmem(*bytes, *length, "PRIVATE KEY-----", 16)) {
 		explicit_bzero(*bytes, *length);
