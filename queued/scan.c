@@ -16,7 +16,9 @@ enum {
 	SWEEP_SECONDS = 3600,
 	TMP_SECONDS = 36 * 3600,
 	FOREIGN_MAX = 4096,		/* bytes of foreign names remembered */
-	TRIGGER_READ = 3120 * QUEUE_TRIGGER_LENGTH,
+	TRIGGER_READ = 3120 * QUEUE_TRIGGER_LENGTH,	/* what a pipe takes at most, */
+	TRIGGER_FULL = TRIGGER_READ / 2,	/* and at least before it is full: whole records alone go into each of its pages */
+	LACKING_MS = 1000,
 };
 
 /* One pass over a directory, some names a turn. */
@@ -184,12 +186,14 @@ void scan_new_mail(struct scheduler *s)
 static void scan_timer_fired(struct timer *timer)
 {
 	struct scheduler *s = container_of(timer, struct scheduler, scan_timer);
+	bool has_room = s->fresh.count + load_overflowed(s) < BACKLOG_MAX;
 
-	if (s->fresh.count + load_overflowed(s) < BACKLOG_MAX || s->skipped_scans++ == 9) {
+	if (!s->scan_new && (has_room || s->skipped_scans++ == 9)) {
 		s->skipped_scans = 0;
+		s->is_lacking = false;
 		scan_new_mail(s);
 	}
-	loop_set_timer(s->loop, timer, SCAN_SECONDS * 1000, scan_timer_fired);
+	loop_set_timer(s->loop, timer, s->is_lacking ? LACKING_MS : SCAN_SECONDS * 1000, scan_timer_fired);
 }
 
 static void sweep_fired(struct timer *timer)
@@ -215,6 +219,14 @@ static void trigger_byte(struct scheduler *s, char byte)
 	s->trigger_length = 0;
 }
 
+/* A writer may have found the FIFO full, and gone on without a word: that mail need not wait for the next scan. */
+static void note_lacking(struct scheduler *s)
+{
+	if (!s->is_lacking)
+		loop_set_timer(s->loop, &s->scan_timer, LACKING_MS, scan_timer_fired);
+	s->is_lacking = true;
+}
+
 static void trigger_ready(struct watch *watch, uint32_t events)
 {
 	struct scheduler *s = container_of(watch, struct scheduler, trigger);
@@ -224,6 +236,8 @@ static void trigger_ready(struct watch *watch, uint32_t events)
 	(void)events;
 	for (i = 0; i < got; i++)
 		trigger_byte(s, bytes[i]);
+	if (got >= TRIGGER_FULL)
+		note_lacking(s);
 }
 
 enum result scan_start(struct scheduler *s, struct why *why)

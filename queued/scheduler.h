@@ -109,6 +109,7 @@ struct scheduler {
 	struct watch trigger;
 	char trigger_rest[QUEUE_TRIGGER_LENGTH];
 	size_t trigger_length;
+	bool is_lacking;		/* mail may stand in new/ that the trigger did not tell of */
 	struct scan *scan_state, *scan_cur, *scan_new, *scan_tmp;	/* under way, or NULL */
 	unsigned skipped_scans, end_ticks;
 	bool is_ending, is_over;	/* nothing new is begun; the loop has ended */
