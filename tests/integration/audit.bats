@@ -117,12 +117,16 @@ all_is_quiet() {
 	[[ $(number recipients removed) == 1 && ! -s $SUITE/queue/removed ]]
 }
 
-@test "what the disk does not let be removed while no scheduler runs is not told as removed by the next one" {
+put_off_two() {	# into ids
 	for i in 0 1; do
 		send bob@client.example later@local.example
 		ids[i]=$(last_id)
 		wait_until test -e "$SUITE/queue/cur/${ids[i]}"
 	done
+}
+
+@test "what the disk does not let be removed while no scheduler runs is not told as removed by the next one" {
+	put_off_two
 	wait_until all_is_quiet
 	suite_end queued
 	export ODD_DISK=$SUITE/trouble
@@ -138,11 +142,7 @@ all_is_quiet() {
 }
 
 @test "what the disk does not let be removed waits, and is named when it goes without a word" {
-	for i in 0 1; do
-		send bob@client.example later@local.example
-		ids[i]=$(last_id)
-		wait_until test -e "$SUITE/queue/cur/${ids[i]}"
-	done
+	put_off_two
 	suite_end queued
 	export ODD_DISK=$SUITE/trouble
 	mkdir "$ODD_DISK"
