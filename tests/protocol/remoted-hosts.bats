@@ -17,12 +17,10 @@ setup() {
 	printf 'Subject: hi\r\n\r\nhello\r\n' >"$SUITE/message"
 }
 teardown() {
-	suite_end smtpd
-	suite_end queued
 	hosts_stop
 	names_stop
 	"$TOOLS/free-ports.py" --release "$PORT"
-	rm -rf "$SUITE"
+	suite_stop
 }
 
 host() {	# 1|2 HABIT..: mx1 or mx2, with its folder of that name
@@ -175,10 +173,10 @@ more_attempts() { (($(attempts "$1") > $2)); }
 }
 
 @test "an orderly end waits for the answer to content that is out: the message is not sent twice" {
-	local offer
+	local offer SUITE_SERVICES='smtpd queued'
 	for offer in size=99999 chunking; do
 		host 1 $offer wait=dot
-		SUITE_SERVICES="smtpd queued" suite_run
+		suite_run
 		send_message bob@local.example alice@odd.example <"$SUITE/message" >/dev/null
 		wait_until test -e "$SUITE/mx1/message.1"
 		suite_begin_end queued TERM
