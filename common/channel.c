@@ -188,9 +188,9 @@ static ssize_t send_piece(struct channel *channel, size_t length, size_t descrip
 
 	if (descriptor_count) {
 		int *fds = (int *)(void *)CMSG_DATA(&control.header);
-		memset(&control.header, 0, sizeof control.header);
 		message.msg_control = &control;
 		message.msg_controllen = CMSG_SPACE(sizeof(int) * descriptor_count);
+		memset(&control, 0, message.msg_controllen);
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
 		control.header.cmsg_len = CMSG_LEN(sizeof(int) * descriptor_count);

@@ -17,8 +17,8 @@ struct helper_duty {
 /* The helper's main: answers on FD until it is closed. Returns the exit code. */
 int helper_run(int fd, const struct helper_duty *duty);
 
-/* Looks at PATH, and opens it (O_PATH) where no link is on its way. -1: errno; ELOOP: one is, which has been told to who asked the
- * question SERIAL, so that what hangs behind it counts against no mount. */
+/* Looks at PATH, and opens it (O_PATH) where no link is on its way. -1: errno; ELOOP: one is, or may be (Linux before 5.6), which has
+ * been told to who asked the question SERIAL, so that what hangs behind it counts against no mount. */
 int helper_open(struct channel *channel, uint64_t serial, const char *path);
 
 /* Kills this process, SECONDS from now, by a timer of the kernel's; 0: not any more. Not inherited over a fork. Also for
