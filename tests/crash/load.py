@@ -185,7 +185,12 @@ async def change_tables(folder, command, book):
         with open(os.path.join(folder, "aliases"), "a") as aliases:
             aliases.write("%s: u1@local.example\n" % name)
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
-        if await process.wait() == 0:
+        try:
+            status = await process.wait()
+        except asyncio.CancelledError:  # it ends before this does: its disk is taken away then
+            await process.wait()
+            raise
+        if status == 0:
             book.write("updated", name, book.sequence.now())
         number += 1
         await asyncio.sleep(0.5)
@@ -209,6 +214,7 @@ async def main(arguments):
     await asyncio.sleep(arguments.linger)
     for task in others:
         task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 if __name__ == "__main__":

@@ -60,12 +60,22 @@ power_remember() {	# KIND
 }
 power_sequence() { od -An -t u8 "$WORK/$1/sequence" | tr -d ' '; }
 
+# A process may be about to end, and the loop device lets go of its file some time after it was told to.
 power_forget() {	# KIND
-	umount "$WORK/$1/disk" || umount -l "$WORK/$1/disk"
+	local trouble=0
+	power_let_go "$WORK/$1/disk" || trouble=1
 	losetup -d "$loop"
-	umount "$WORK/$1/fuse"
-	wait "$remember"
+	power_let_go "$WORK/$1/fuse" || trouble=1
+	[[ $trouble == 0 ]] || kill -KILL "$remember"
+	wait "$remember" || trouble=1
 	remember=
+	return $trouble
+}
+power_let_go() {	# FOLDER
+	wait_until umount "$1" 2>/dev/null && return 0
+	echo "still in use: $1, by $(find /proc/[0-9]*/{cwd,root,fd} -lname "$1*" 2>/dev/null | paste -sd ' ')"
+	umount -l "$1"
+	return 1
 }
 
 power_record() {	# KIND

@@ -1,7 +1,7 @@
 # Power cuts, in short: `make crash` has a thousand of each, see dawk-crash(7). Needs root, /dev/fuse and loop devices.
 bats_require_minimum_version 1.5.0
 setup_file() { export CUTS=40 CRASH_MESSAGES=150 CRASH_GO_ON=20; }
-kit() { "$BATS_TEST_DIRNAME/kit" "$@" 3>&- 4>&- 5>&- 6>&-; }
+kit() { timeout -k 10 400 "$BATS_TEST_DIRNAME/kit" "$@" 3>&- 4>&- 5>&- 6>&-; }
 
 # power_holds KIND: 40 cuts, nothing lost, and two of them run to the end
 power_holds() {
@@ -25,6 +25,18 @@ power_holds() {
 	CUTS=5 LD_PRELOAD=$BATS_TEST_TMPDIR/forgets.so ASAN_OPTIONS=verify_asan_link_order=0 run -1 kit power ext4
 	[[ $output =~ lost:\ [1-9] ]]
 	rm -rf "$(sed -n 's/^the images are kept: //p' <<<"$output")"
+}
+@test "a disk that is still in use when the load is over is waited for" {
+	load ../lib/suite
+	source "$BATS_TEST_DIRNAME/power.bash"
+	WORK=$BATS_TEST_TMPDIR
+	mkdir -p "$WORK/ext4/disk" "$WORK/ext4/fuse"
+	truncate -s 16M "$WORK/ext4/image"
+	mkfs.ext4 -q "$WORK/ext4/image"
+	power_remember ext4
+	(cd "$WORK/ext4/disk" && exec sleep 1 3>&-) &
+	power_forget ext4
+	run ! grep -q "$WORK" /proc/mounts
 }
 @test "an ext4 whose superblock was torn does not mount, is mended, and then does" {
 	load ../lib/suite

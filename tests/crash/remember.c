@@ -3,7 +3,9 @@
  * gather between them. In the foreground, until FOLDER is unmounted.
  *
  * One thread serves one request after the other, and the loop device sends a flush as an fsync of its file: what LOG has
- * before a flush was done before it, and nothing else is taken for durable. */
+ * before a flush was done before it, and nothing else is taken for durable.
+ *
+ * Memory that it needs must not be won by writing to that very disk: see PR_SET_IO_FLUSHER in prctl(2). */
 #define FUSE_USE_VERSION 31
 #include "disk_log.h"
 
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sysexits.h>
@@ -155,6 +158,8 @@ int main(int argc, char **argv)
 		return EX_USAGE;
 	}
 	disk.flush_us = (useconds_t)strtoul(argv[5], NULL, 10);
+	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
+		die("be a part of a disk");
 	open_all(argv[1], argv[2], argv[3]);
 	arguments[3] = argv[4];
 	return fuse_main(4, arguments, &operations, NULL) ? EX_OSERR : EX_OK;
