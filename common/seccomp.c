@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -72,7 +73,8 @@ static const struct denied denied[] = {
 #undef DENIED
 };
 
-enum { PROGRAM_MAX = 2 * sizeof denied / sizeof *denied + 24 };
+enum { DENIED_MAX = sizeof denied / sizeof *denied, SEARCH_RUN = 6, PROGRAM_MAX = 3 * DENIED_MAX + 24 };
+_Static_assert(DENIED_MAX <= 200, "a jump over half of the search is a byte");
 
 struct program {
 	unsigned short length;
@@ -111,21 +113,58 @@ static void add_network(struct program *p)
 }
 
 /* clone3's flags lie in memory that a filter can't see: ENOSYS makes the C library use clone, whose
- * flags are an argument. Last in the program, since it loads over the call's number. */
+ * flags are an argument. */
 static void add_fork(struct program *p)
 {
 	add_refuse(p, SYS_clone3, ENOSYS);
-	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3));
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4));
 	add_load(p, offsetof(struct seccomp_data, args[0]));
 	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
 	add_return(p, SECCOMP_RET_ERRNO | EPERM);
+	add_load(p, offsetof(struct seccomp_data, nr));
 }
 
-enum result seccomp_enter(unsigned classes, struct why *why)
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static size_t collect(unsigned classes, int numbers[DENIED_MAX])
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < DENIED_MAX; i++)
+		if (classes & denied[i].class)
+			numbers[count++] = denied[i].number;
+	qsort(numbers, count, sizeof *numbers, by_number);
+	return count;
+}
+
+/* Allows what is not among NUMBERS, which ascend. Halves them until few are left: when a filter is entered the kernel
+ * tries all numbers of calls, which took half of a session's start while each was compared with all of these. */
+static void add_search(struct program *p, const int *numbers, size_t count)
+{
+	size_t i, half = count / 2;
+	unsigned short at;
+
+	if (count <= SEARCH_RUN) {
+		for (i = 0; i < count; i++)	/* to the second of the returns */
+			add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)numbers[i], (unsigned char)(count - i), 0));
+		add_return(p, SECCOMP_RET_ALLOW);
+		add_return(p, SECCOMP_RET_ERRNO | EPERM);
+		return;
+	}
+	at = p->length;
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (unsigned)numbers[half], 0, 0));
+	add_search(p, numbers, half);
+	p->code[at].jt = (unsigned char)(p->length - at - 1);
+	add_search(p, numbers + half, count - half);
+}
+
+struct sock_fprog seccomp_program(unsigned classes)
 {
 	static struct program p;
-	struct sock_fprog filter;
-	size_t i;
+	int numbers[DENIED_MAX];
 
 	p.length = 0;
 	add_load(&p, offsetof(struct seccomp_data, arch));
@@ -137,15 +176,18 @@ enum result seccomp_enter(unsigned classes, struct why *why)
 	add(&p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1));
 	add_return(&p, SECCOMP_RET_ERRNO | ENOSYS);
 #endif
-	for (i = 0; i < sizeof denied / sizeof *denied; i++)
-		if (classes & denied[i].class)
-			add_refuse(&p, denied[i].number, EPERM);
 	if (classes & DENY_NETWORK)
 		add_network(&p);
 	if (classes & DENY_FORK)
 		add_fork(&p);
-	add_return(&p, SECCOMP_RET_ALLOW);
-	filter = (struct sock_fprog){ p.length, p.code };
+	add_search(&p, numbers, collect(classes, numbers));
+	return (struct sock_fprog){ p.length, p.code };
+}
+
+enum result seccomp_enter(unsigned classes, struct why *why)
+{
+	struct sock_fprog filter = seccomp_program(classes);
+
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
 		return why_errno(why, RESULT_STOP, "unable to enter the seccomp filter");
 	return RESULT_OK;

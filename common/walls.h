@@ -5,6 +5,8 @@
 
 #include "sandbox.h"
 
+#include <linux/filter.h>
+
 /* Classes of system calls that a role has no use for; denied ones fail with EPERM. */
 enum {
 	DENY_ADMIN = 1,		/* ptrace, mounts, modules, bpf, keys, io_uring, namespaces, clock, devices */
@@ -24,6 +26,9 @@ enum {
  * MAY_CONNECT: TCP stays allowed. Paths that do not exist are skipped. */
 enum result landlock_enter(const struct sandbox_path *paths, size_t path_count, bool may_connect,
                            bool *is_on, struct why *why);
+
+/* What seccomp_enter enters, until the next call: see seccomp(2). */
+struct sock_fprog seccomp_program(unsigned classes);
 
 /* CLASSES: DENY_ bits. no_new_privs must be set. */
 enum result seccomp_enter(unsigned classes, struct why *why);
