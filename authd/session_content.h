@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OUTPUT_BYTES = 128 * 1024, CONTENT_BLOCK_BYTES = 64 * 1024 };
+enum { OUTPUT_BYTES = 32 * 1024, CONTENT_BLOCK_BYTES = 64 * 1024 };
 
 struct output {
 	int fd;			/* a blocking stream socket with a send time-out */

@@ -127,12 +127,16 @@ static void set_limits(void)
 	prctl(PR_SET_DUMPABLE, 0);
 }
 
-/* Reads what the C library would open later: the zone of localtime. */
+/* Reads what the C library would open later: the zone of localtime. Once: who was forked has it. */
 static void open_early(void)
 {
+	static bool is_done;
 	time_t now = time(NULL);
 	struct tm local;
 
+	if (is_done)
+		return;
+	is_done = true;
 	tzset();
 	localtime_r(&now, &local);
 }
