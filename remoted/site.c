@@ -209,11 +209,11 @@ void site_note_family(struct site *site, uint8_t family)
 }
 
 /* The turns of the exchanges among equals, a new order each time: RFC 5321 5.1 wants their load spread. */
-static void shuffle_turns(uint8_t turns[HOSTS_MAX])
+static void shuffle_turns(uint8_t turns[HOSTS_MAX], size_t count)
 {
 	size_t i;
 
-	for (i = 0; i < HOSTS_MAX; i++) {
+	for (i = 0; i < count; i++) {
 		size_t other = random_below(i + 1);
 		turns[i] = turns[other];
 		turns[other] = (uint8_t)i;
@@ -239,7 +239,7 @@ size_t site_order_addresses(const struct site *site, struct host_address *out, s
 	size_t i, j;
 
 	_Static_assert(HOSTS_MAX <= 32 && ADDRESSES_MAX <= 64, "a turn and a number that fit the weight");
-	shuffle_turns(turns);
+	shuffle_turns(turns, hosts->exchange_count);
 	for (i = 0; i < hosts->address_count; i++) {
 		const struct host_address *address = &hosts->addresses[i];
 		uint32_t weight = weight_of(site, address, seen[address->exchange][address->ip.family == 4]++, turns[address->exchange], now);
