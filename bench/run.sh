@@ -78,7 +78,7 @@ queue)	n=${N:-100000}; fresh ${FILL:-deliver}       # FILL=accept: queue without
 	echo 3 >/proc/sys/vm/drop_caches
 	"$drv" stop; s=$(date +%s.%N); c=0; "$drv" start deliver
 	lab_net $t "$ML" sink -p 2525 -n 1 -t 120 -q >$MB/sink.$t & w=$!; sleep 0.1
-	load -n 1 -c 1 -D one.test >/dev/null; wait $w; e=$(date +%s.%N)
+	load -n 1 -c 1 -D one.test >/dev/null; wait $w; e=$(field end "$(cat $MB/sink.$t)")	# the sink itself ends later
 	out "restart_to_first_relay_s=$(awk "BEGIN{printf \"%.2f\",$e-$s}") pss/procs=$(lab_pss $t)" ;;
 admin)	n=${N:-100000}; fresh accept; "$drv" fill $n || exit 1      # ours alone has that verb
 	secs() { local s=$EPOCHREALTIME; "$drv" dawk "$@" >"$MB/admin.out"; since $s; }
