@@ -12,7 +12,7 @@ teardown() {
 	[[ -z ${remember:-} ]] || kill -CONT "$remember"
 	suite_stop
 	[[ -z ${device:-} ]] || losetup -d "$device" 2>/dev/null || :
-	[[ -z ${remember:-} ]] || umount "$BATS_TEST_TMPDIR/fuse"
+	[[ -z ${remember:-} ]] || wait_until umount "$BATS_TEST_TMPDIR/fuse"
 }
 
 # An ext4 of its own in place of FOLDER, with what is in there.
@@ -135,7 +135,7 @@ remount() { mount -o "remount,$1" "$SUITE/mail"; }
 	pause_flood
 	is_calm 3 60
 	for name in smtpd queued; do suite_kill "$name"; done
-	umount "$SUITE/queue"
+	wait_until umount "$SUITE/queue"
 	mount "$BATS_TEST_TMPDIR/queue" "$SUITE/queue"
 	suite_run
 	resume_flood

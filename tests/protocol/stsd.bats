@@ -293,7 +293,7 @@ refused() {
 	rm "$PAIR/full/rest"
 	local said=$output
 	on_full <<<'ask early.example'
-	umount "$PAIR/full"
+	wait_until umount "$PAIR/full"
 	[[ $said == *"late.example enforce "* && $said == *"early.example enforce "* && $said == *cache-failed*space* && $said == *facts-failed*space* ]]
 	[[ $output == *"early.example enforce "* && $(sts_requests mta-sts.early.example) == 1 ]]
 }
