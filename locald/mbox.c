@@ -230,6 +230,28 @@ static enum result open_mbox(const char *path, int *fd, bool *is_new, struct why
 	return why_set(why, RESULT_RETRY, "write to %s: it is no regular file", path);
 }
 
+/* Another program may have removed the file, or moved it away, while it held the lock: what is written then is read by nobody. */
+static bool is_in_place(int fd, const char *path)
+{
+	struct stat opened, named;
+
+	return fstat(fd, &opened) == 0 && lstat(path, &named) == 0 && opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+static enum result open_locked(const char *path, uint64_t deadline_ms, int *fd, bool *is_new, struct why *why)
+{
+	enum result result = open_mbox(path, fd, is_new, why);
+
+	if (result != RESULT_OK)
+		return result;
+	result = lock_file(*fd, path, deadline_ms, why);
+	if (result == RESULT_OK && !is_in_place(*fd, path))
+		result = why_set(why, RESULT_RETRY, "lock %s: another program has replaced it meanwhile", path);
+	if (result != RESULT_OK)
+		close(*fd);
+	return result;
+}
+
 static enum result sync_parent(const char *path, struct why *why)
 {
 	char parent[PATH_ROOM];
@@ -289,11 +311,9 @@ enum result mbox_deliver(const char *path, const char *reverse_path, const char 
 	result = dotlock(lock, deadline_ms, &is_held, why);
 	if (result != RESULT_OK)
 		return result;
-	result = open_mbox(path, &fd, &is_new, why);
+	result = open_locked(path, deadline_ms, &fd, &is_new, why);
 	if (result == RESULT_OK) {
-		result = lock_file(fd, path, deadline_ms, why);
-		if (result == RESULT_OK)
-			result = append(fd, reverse_path, prefix, prefix_length, &content, why);
+		result = append(fd, reverse_path, prefix, prefix_length, &content, why);
 		if (result == RESULT_OK && is_new)
 			result = sync_parent(path, why);
 		close(fd);

@@ -63,6 +63,39 @@ mbox() { echo "$SUITE/mail/mb.mbox"; }
 	[[ $(grep -c '^From ' "$(mbox)") == 2 ]]
 }
 
+@test "an mbox that another program moves away or removes while it holds the lock swallows no mail" {
+	local act
+	for act in rename unlink; do
+		run -0 deliver mb@local.example
+		rm -f "$SUITE/locked" "$SUITE/old"
+		mkfifo "$SUITE/go"
+		python3 - "$(mbox)" "$SUITE" $act <<-'EOF' &
+			import fcntl, os, sys
+			path, suite, act = sys.argv[1:]
+			f = open(path, "r+"); fcntl.lockf(f, fcntl.LOCK_EX); open(suite + "/locked", "w").close()
+			open(suite + "/go").read()
+			os.rename(path, suite + "/old") if act == "rename" else os.unlink(path)
+		EOF
+		wait_until test -e "$SUITE/locked"
+		deliver_in_background results mb@local.example
+		wait_until deliverer_has_it_open
+		echo >"$SUITE/go"
+		wait "$driver"
+		rm "$SUITE/go"
+		[[ $(cat "$SUITE/results") == "0 deferred 4.2.0 "*"another program has replaced it meanwhile"* ]]
+		[[ ! -e $SUITE/old || $(grep -c '^From ' "$SUITE/old") == 1 ]]
+		run -0 deliver mb@local.example
+		[[ $output == "0 delivered "* ]]
+		[[ $(grep -c '^From ' "$(mbox)") == 1 ]]
+		rm "$(mbox)"
+	done
+}
+deliverer_has_it_open() {
+	local pid
+	for pid in $(locald_processes | tail -n +2); do readlink "/proc/$pid/fd/"* 2>/dev/null | grep -qxF "$(mbox)" && return 0; done
+	return 1
+}
+
 @test "a fresh lock file makes it wait, a stale one is broken" {
 	mkdir "$SUITE/boxes" && chown "$VIRTUAL" "$SUITE/boxes"
 	users_add "own@local.example::::$SUITE/boxes/own.mbox:"
