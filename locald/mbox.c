@@ -13,7 +13,7 @@
 
 enum {
 	LOCK_WAIT_MS = 30 * 1000, LOCK_PAUSE_MS = 250, LOCK_STALE_SECONDS = 15 * 60,
-	PATH_ROOM = 4096 + 16, PIECE = 32 << 10,
+	PATH_ROOM = 4096 + 16, PIECE = 32 << 10, LOCKED_MAX = 64,
 };
 
 static const char from_word[] = "From ";
@@ -81,6 +81,38 @@ static enum result lock_file(int fd, const char *path, uint64_t deadline_ms, str
 		pause_for_lock();
 	}
 	return RESULT_OK;
+}
+
+/* Mboxes for which somebody waited in vain, and until when nobody waits again: each message in hand for one would hold up all
+ * that is behind it as long. A new one takes the place of another. */
+static struct { uint64_t path, until_ms; } locked[LOCKED_MAX];
+
+static uint64_t hash_of(const char *path)
+{
+	uint64_t hash = 14695981039346656037u;
+
+	for (; *path != '\0'; path++)
+		hash = (hash ^ (unsigned char)*path) * 1099511628211u;
+	return hash;
+}
+
+static uint64_t lock_deadline_ms(uint64_t hash)
+{
+	uint64_t now = time_monotonic_ms();
+	bool is_locked = locked[hash % LOCKED_MAX].path == hash && now < locked[hash % LOCKED_MAX].until_ms;
+
+	return is_locked ? 0 : now + LOCK_WAIT_MS;
+}
+
+/* A try without a wait begins no new time. */
+static void note_failure(uint64_t hash, uint64_t deadline_ms)
+{
+	uint64_t now = time_monotonic_ms();
+
+	if (deadline_ms == 0 || now < deadline_ms)
+		return;
+	locked[hash % LOCKED_MAX].path = hash;
+	locked[hash % LOCKED_MAX].until_ms = now + LOCK_WAIT_MS;
 }
 
 /* ---- writing ---- */
@@ -298,7 +330,7 @@ static enum result append(int fd, const char *reverse_path, const char *prefix, 
 enum result mbox_deliver(const char *path, const char *reverse_path, const char *prefix, size_t prefix_length,
                          int message, uint64_t offset, uint64_t length, struct why *why)
 {
-	uint64_t deadline_ms = time_monotonic_ms() + LOCK_WAIT_MS;
+	uint64_t hash = hash_of(path), deadline_ms = lock_deadline_ms(hash);
 	char lock[PATH_ROOM];
 	struct content content;
 	bool is_held, is_new;
@@ -309,10 +341,11 @@ enum result mbox_deliver(const char *path, const char *reverse_path, const char 
 		return why_set(why, RESULT_RETRY, "open an mbox: its path is too long");
 	content_start(&content, message, offset, length);
 	result = dotlock(lock, deadline_ms, &is_held, why);
-	if (result != RESULT_OK)
-		return result;
-	result = open_locked(path, deadline_ms, &fd, &is_new, why);
-	if (result == RESULT_OK) {
+	if (result == RESULT_OK)
+		result = open_locked(path, deadline_ms, &fd, &is_new, why);
+	if (result != RESULT_OK) {
+		note_failure(hash, deadline_ms);
+	} else {
 		result = append(fd, reverse_path, prefix, prefix_length, &content, why);
 		if (result == RESULT_OK && is_new)
 			result = sync_parent(path, why);
