@@ -14,7 +14,8 @@ enum {
 
 bool batch_is_full(const struct batch *batch)
 {
-	return batch->delivery_count == BATCH_DELIVERIES_MAX || batch->item_count + ITEMS_A_DELIVERY > BATCH_ITEMS_MAX;
+	return batch->delivery_count == BATCH_DELIVERIES_MAX || batch->item_count + ITEMS_A_DELIVERY > BATCH_ITEMS_MAX ||
+	       batch->bytes >= BATCH_BYTES_MAX;
 }
 
 struct delivery *batch_add(struct batch *batch, uint64_t index)
@@ -82,6 +83,7 @@ static void commit_items(struct batch *batch)
 	for (size_t i = 0; i < batch->item_count; i++)
 		finish_item(batch, &batch->items[i], &batch->owners[i]);
 	batch->item_count = 0;
+	batch->bytes = 0;
 }
 
 /* The bytes of the batch that are on their way into the mailbox PATH: they count already. */
@@ -153,6 +155,7 @@ static void deliver_maildir(struct batch *batch, struct delivery *delivery, cons
 		take_trouble(delivery, &why);
 		return;
 	}
+	batch->bytes += batch->items[batch->item_count].bytes;
 	batch->owners[batch->item_count++] = (struct batch_item){
 		.delivery = delivery,
 		.key = target->key,

@@ -13,6 +13,7 @@
 enum {
 	BATCH_DELIVERIES_MAX = 128,
 	BATCH_ITEMS_MAX = 128 + 32,	/* a ~/.forward may name several maildirs */
+	BATCH_BYTES_MAX = 32 << 20,	/* written before it is committed: a slow disk takes them well within DELIVERER_STUCK_MS */
 };
 
 /* The message whose recipients are coming in. */
@@ -59,6 +60,7 @@ struct batch {
 	} owners[BATCH_ITEMS_MAX];	/* of the item in the same place */
 	struct maildir_item items[BATCH_ITEMS_MAX];
 	size_t item_count;
+	uint64_t bytes;			/* of the items */
 };
 
 /* Has it room for what one more delivery may bring? */

@@ -71,6 +71,16 @@ teardown() { suite_stop; }
 	tail -n +3 "$(message_of alice)" | cmp - "$SUITE/original"
 }
 
+@test "large messages are not all written before the first of them is committed" {
+	local first last
+	{ echo; head -c 12000000 /dev/zero | tr '\0' x | fold -w 76; } | locald_message -
+	run -0 deliver alice@local.example alice+{1..4}@local.example
+	delivered_to alice 5
+	first=$(messages_of alice | xargs stat -c %.9Z | sort -n | head -n 1)	# named
+	last=$(messages_of alice | xargs stat -c %.9Y | sort -n | tail -n 1)	# written
+	[[ $(printf '%s\n' "$first" "$last" | sort -n | head -n 1) == "$first" && $first != "$last" ]]
+}
+
 @test "user+extension goes to the mailbox, and to the folder of that name where the user has one (RFC 5233)" {
 	run -0 deliver alice+lists@local.example
 	[[ $(sed -n 2p "$(message_of alice)") == "Delivered-To: alice+lists@local.example" ]]
