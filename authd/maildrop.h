@@ -75,9 +75,11 @@ void maildrop_size_message(struct maildrop *drop, struct message *message);
 /* The same for all, and remembers in the cache what had to be read. */
 void maildrop_size_all(struct maildrop *drop);
 
-/* Removes every message with is_deleted, then syncs the folders (RFC 1939 6). *REMOVED and *BYTES:
- * what went, for the quota. RESULT_OK; RESULT_RETRY: some are left, WHY says why. */
-enum result maildrop_update(struct maildrop *drop, uint64_t *removed, uint64_t *bytes, struct why *why);
+/* What went: how many messages, and how many bytes and messages of that the quota counts. */
+struct maildrop_removed { uint64_t messages, quota_bytes, quota_messages; };
+/* Removes every message with is_deleted, then syncs the folders (RFC 1939 6). RESULT_OK; RESULT_RETRY: some are
+ * left, WHY says why. */
+enum result maildrop_update(struct maildrop *drop, struct maildrop_removed *removed, struct why *why);
 
 /* session_sizes.c: the cache, lines "OCTETS NAME\n". */
 void sizes_load(struct maildrop *drop);

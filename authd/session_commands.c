@@ -297,28 +297,29 @@ static void lang(struct session *s, const struct argument *arguments)	/* RFC 685
 		say(s, "-ERR this language is not spoken here\r\n");
 }
 
-static void tell_quota(struct session *s, uint64_t bytes)
+static void tell_quota(const struct session *s, const struct maildrop_removed *removed)
 {
 	struct quota quota;
 
-	if (s->removed && s->start->quota[0] && quota_parse(s->start->quota, &quota))
-		quota_add(s->start->maildir, &quota, -(int64_t)bytes, -(int64_t)s->removed);
+	if (removed->quota_messages && s->start->quota[0] && quota_parse(s->start->quota, &quota))
+		quota_add(s->start->maildir, &quota, -(int64_t)removed->quota_bytes, -(int64_t)removed->quota_messages);
 }
 
 /* RFC 1939 6: the UPDATE state, once what was answered before is on its way: nothing is removed for
  * a client that is gone. The lock goes first, so that a client may come back at once. */
 static void quit(struct session *s, const struct argument *arguments)
 {
+	struct maildrop_removed removed;
 	enum result result;
-	uint64_t bytes;
 
 	(void)arguments;
 	s->is_over = true;
 	output_flush(&s->output);
 	if (s->output.is_broken)
 		return;
-	result = maildrop_update(&s->drop, &s->removed, &bytes, &s->why);
-	tell_quota(s, bytes);
+	result = maildrop_update(&s->drop, &removed, &s->why);
+	s->removed = removed.messages;
+	tell_quota(s, &removed);
 	if (s->drop.lock >= 0)
 		close(s->drop.lock);
 	s->drop.lock = -1;

@@ -1,6 +1,7 @@
 #include "authd/maildrop.h"
 #include "authd/session_content.h"
 #include "common/helper.h"
+#include "common/maildir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -429,13 +430,22 @@ static enum result remove_message(struct maildrop *drop, struct message *message
 	return RESULT_END;
 }
 
-enum result maildrop_update(struct maildrop *drop, uint64_t *removed, uint64_t *bytes, struct why *why)
+static void note_removed(const struct maildrop *drop, const struct message *message, uint64_t bytes, struct maildrop_removed *removed)
+{
+	removed->messages++;
+	if (!quota_counts(maildrop_name(drop, message)))
+		return;
+	removed->quota_messages++;
+	removed->quota_bytes += bytes;
+}
+
+enum result maildrop_update(struct maildrop *drop, struct maildrop_removed *removed, struct why *why)
 {
 	bool is_touched[2] = { false, false };
 	enum result result = RESULT_OK;
 	uint64_t one;
 
-	*removed = *bytes = 0;
+	*removed = (struct maildrop_removed){ 0 };
 	for (size_t i = 0; i < drop->count; i++) {
 		struct message *message = &drop->messages[i];
 		if (!message->is_deleted)
@@ -444,8 +454,7 @@ enum result maildrop_update(struct maildrop *drop, uint64_t *removed, uint64_t *
 		switch (remove_message(drop, message, &one, why)) {
 		case RESULT_OK:
 			is_touched[message->is_new] = true;
-			*bytes += one;
-			++*removed;
+			note_removed(drop, message, one, removed);
 			break;
 		case RESULT_END:	/* somebody else removed it: what was wanted */
 			break;

@@ -52,6 +52,8 @@ bool quota_parse(const char *text, struct quota *quota);
  * rules ask for it (missing, another quota, over 5120 bytes, over quota and older than 15 minutes).
  * RESULT_OK; RESULT_NEVER: over quota; RESULT_RETRY. */
 enum result quota_check(const char *path, const struct quota *quota, uint64_t add, struct why *why);
+/* Does the message of this file name count? Not one that is marked as trashed (T). */
+bool quota_counts(const char *name);
 /* Appends "BYTES COUNT" (they may be negative) to maildirsize, which is made when missing. Best effort. Call
  * after the change: a message is in new/ and durable, or gone. */
 void quota_add(const char *path, const struct quota *quota, int64_t bytes, int64_t messages);

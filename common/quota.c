@@ -101,12 +101,11 @@ static int64_t message_bytes(int directory, const char *name)
 	return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
 }
 
-/* A message marked as trashed (T) does not count. */
-static bool is_trashed(const char *name)
+bool quota_counts(const char *name)
 {
 	const char *flags = strstr(name, ":2,");
 
-	return flags != NULL && strchr(flags, 'T') != NULL;
+	return flags == NULL || strchr(flags, 'T') == NULL;
 }
 
 /* Adds what lies in FOLDER/PART ("new", "cur"). */
@@ -122,7 +121,7 @@ static enum result count_part(int folder, const char *part, struct usage *usage,
 		return errno == ENOENT ? RESULT_OK : why_errno(why, RESULT_RETRY, "count the messages in %s", part);
 	}
 	while ((entry = readdir(directory)) != NULL) {
-		if (entry->d_name[0] == '.' || is_trashed(entry->d_name))
+		if (entry->d_name[0] == '.' || !quota_counts(entry->d_name))
 			continue;
 		usage->bytes += message_bytes(fd, entry->d_name);
 		usage->messages++;

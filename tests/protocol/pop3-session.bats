@@ -386,6 +386,18 @@ three_messages() {
 	grep -Eq -- '^ *-20 +-1$' "$box/maildirsize" || { cat "$box/maildirsize"; false; }
 }
 
+@test "what was marked as trashed, and so did not count, is not taken from the quota (Maildir++)" {
+	sed -i '/^alice/d' "$SUITE/etc/users"
+	suite_add_mailbox alice ":::100"
+	$DAWK update
+	three_messages
+	printf 'Subject: trash\n\n' | put "cur/1795399999.M1P1.host,S=16,W=18:2,ST"
+	printf '100S\n44 3\n' >"$box/maildirsize"
+	begin
+	session <<<$'C: DELE 4\nS: +OK\nC: QUIT\nS: +OK\nE:'
+	[[ $(tail -n +2 "$box/maildirsize") == "44 3" ]] || { cat "$box/maildirsize"; false; }
+}
+
 @test "a mailbox on a full disk can be read and made room in" {
 	[[ $(id -u) == 0 ]] || return 0	# mounts
 	three_messages

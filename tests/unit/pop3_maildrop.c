@@ -81,7 +81,7 @@ static void make_folder(const char *name)
 static void maildrops(void)
 {
 	struct maildrop drop, second;
-	uint64_t removed, bytes;
+	struct maildrop_removed removed;
 	struct why why;
 
 	CHECK(mkdtemp(folder) != NULL);
@@ -95,17 +95,18 @@ static void maildrops(void)
 	touch("cur/20.M1P1.h,S=2,W=3:2,S", "a\n");	/* seen in both while it moves */
 	touch("new/.hidden", "x");
 	touch("new/20.M0P1.h", "c\n");
+	touch("cur/40.M1P1.h,S=2,W=3:2,ST", "d\n");	/* trashed: a quota does not count it */
 	CHECK(maildrop_open(folder, &drop, &why) == RESULT_OK);
-	CHECK(drop.count == 3);
+	CHECK(drop.count == 4);
 	CHECK_STRING(maildrop_name(&drop, &drop.messages[0]), "3.M1P1.h:2,S");
 	CHECK_STRING(maildrop_name(&drop, &drop.messages[1]), "20.M0P1.h");
 	CHECK_STRING(maildrop_name(&drop, &drop.messages[2]), "20.M1P1.h,S=2,W=3:2,S");
 	CHECK(maildrop_open(folder, &second, &why) == RESULT_PEER);
 	maildrop_size_all(&drop);
 	CHECK(drop.messages[0].octets == 6 && drop.messages[1].octets == 3 && drop.messages[2].octets == 3);
-	drop.messages[0].is_deleted = drop.messages[2].is_deleted = true;
-	CHECK(maildrop_update(&drop, &removed, &bytes, &why) == RESULT_OK);
-	CHECK(removed == 2 && bytes == 5);
+	drop.messages[0].is_deleted = drop.messages[2].is_deleted = drop.messages[3].is_deleted = true;
+	CHECK(maildrop_update(&drop, &removed, &why) == RESULT_OK);
+	CHECK(removed.messages == 3 && removed.quota_messages == 2 && removed.quota_bytes == 5);
 	maildrop_close(&drop);
 	maildrop_close(&drop);
 }
