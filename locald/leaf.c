@@ -11,10 +11,13 @@
 enum { DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 
 /* What is made stands under a name of its own until its owner and mode are right: a mailbox that root kept because this
- * process was killed in between would get no mail ever after. Only root may write to PARENT. */
-static void making_name(char out[32])
+ * process was killed in between would get no mail ever after. Only root may write to PARENT. What another left under that
+ * name when it was killed is never used: it may be given away by then, and hold what its owner has put into it or has open. */
+static void making_name(int parent, char out[32])
 {
 	snprintf(out, 32, ".making.%ld", (long)getpid());
+	if (unlinkat(parent, out, 0) != 0 && errno != ENOENT)
+		unlinkat(parent, out, AT_REMOVEDIR);
 }
 
 /* Another helper may be making the same. Where the file system can't do it in one step, as NFS, the two steps leave a gap
@@ -52,8 +55,8 @@ static enum result make_directory(int parent, const char *name, mode_t mode, con
 	enum result result;
 	int fd;
 
-	making_name(making);
-	if (mkdirat(parent, making, 0700) != 0 && errno != EEXIST)
+	making_name(parent, making);
+	if (mkdirat(parent, making, 0700) != 0)
 		return why_errno(why, RESULT_RETRY, "make the directory %s", name);
 	fd = openat(parent, making, DIRECTORY | O_NOFOLLOW);
 	if (fd < 0)
@@ -70,8 +73,8 @@ static enum result make_mbox(int parent, const char *name, const struct account 
 	enum result result;
 	int fd;
 
-	making_name(making);
-	fd = openat(parent, making, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);	/* these walls let nothing be written to */
+	making_name(parent, making);
+	fd = openat(parent, making, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);	/* these walls let nothing be written to */
 	if (fd < 0)
 		return why_errno(why, RESULT_RETRY, "make the mbox %s", name);
 	result = finish_making(parent, fd, making, name, 0600, account, why);

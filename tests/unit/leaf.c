@@ -4,6 +4,7 @@
 #include "locald/leaf.h"
 #include "unit.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,12 +30,17 @@ static bool is_directory_of(const char *path, uid_t uid)
 	return lstat(below(path), &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid;
 }
 
-static enum result prepare(const char *path)
+static enum result prepare_kind(const char *path, bool is_mbox)
 {
 	struct account account = { user, getegid(), NULL };
 	struct why why = { 0 };
 
-	return leaf_prepare(&conf, below(path), false, &account, &why);
+	return leaf_prepare(&conf, below(path), is_mbox, &account, &why);
+}
+
+static enum result prepare(const char *path)
+{
+	return prepare_kind(path, false);
 }
 
 static void a_virtual_mailbox_is_made_and_given_away(void)
@@ -72,6 +78,24 @@ static void what_a_kill_left_behind_is_used(void)
 	CHECK(prepare("disk/carol") == RESULT_OK);
 }
 
+/* By a process of the same number, after it had been given to somebody: what he has in it does not get into another's mailbox. */
+static void what_was_given_away_and_not_named_is_not_used(void)
+{
+	char making[64], inside[80];
+	struct stat left, made;
+
+	snprintf(making, sizeof making, "disk/.making.%ld", (long)getpid());
+	snprintf(inside, sizeof inside, "%s/new", making);
+	CHECK(!mkdir(below(making), 0700) && !mkdir(below(inside), 0777));
+	CHECK(prepare("disk/dora") == RESULT_RETRY && access(below("disk/dora"), F_OK) != 0);
+	CHECK(!rmdir(below(inside)));
+	CHECK(prepare("disk/dora") == RESULT_OK && is_directory_of("disk/dora", user));
+	int fd = open(below(making), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && prepare_kind("disk/dora.mbox", true) == RESULT_OK);
+	CHECK(!fstat(fd, &left) && !stat(below("disk/dora.mbox"), &made) && left.st_ino != made.st_ino);
+	close(fd);
+}
+
 static void dots_are_not_walked(void)
 {
 	CHECK(prepare("disk/../etc/alice") == RESULT_RETRY);
@@ -92,6 +116,7 @@ int main(void)
 	UNIT_RUN(a_link_of_root_s_own_is_passed);
 	UNIT_RUN(nothing_is_made_where_others_may_write);
 	UNIT_RUN(what_a_kill_left_behind_is_used);
+	UNIT_RUN(what_was_given_away_and_not_named_is_not_used);
 	UNIT_RUN(dots_are_not_walked);
 	free(conf.mailboxes);
 	snprintf(command, sizeof command, "rm -rf '%s'", base);
