@@ -183,16 +183,13 @@ static void deliver_mbox(struct batch *batch, struct delivery *delivery, const s
 
 void batch_deliver(struct batch *batch, struct delivery *delivery, const struct target *target)
 {
-	struct outcome outcome = { 0 };
-
 	if (target->kind == DELIVER_MBOX) {
 		deliver_mbox(batch, delivery, target);
-	} else if (batch->item_count == BATCH_ITEMS_MAX) {
-		outcome_set(&outcome, DELIVERY_DEFERRED, "4.3.5", "more than %d maildirs for one recipient", ITEMS_A_DELIVERY);
-		outcome_merge(&delivery->outcome, &outcome);
-	} else {
-		deliver_maildir(batch, delivery, target);
+		return;
 	}
+	if (batch->item_count == BATCH_ITEMS_MAX)	/* of a ~/.forward with many */
+		commit_items(batch);
+	deliver_maildir(batch, delivery, target);
 }
 
 /* A send that fails is a channel that fails: the next wait tells. */

@@ -107,6 +107,13 @@ tickets_are() { [[ $(wc -l <"$SUITE/out/tickets") == "$1" ]]; }
 	run ! logged locald deliverer-bad-frame
 }
 
+@test "a ~/.forward may name any number of maildirs" {
+	for ((i = 0; i < 200; i++)); do echo "./box$i/"; done | forward_of fred
+	run -0 deliver fred@local.example
+	[[ $output == "0 delivered "* ]]
+	[[ $(find "$HOME_OF" -path '*/new/*' -type f | wc -l) == 200 ]]
+}
+
 @test "all kinds together give one result, the worst" {
 	printf '|exit 0\n~/box, ./Mail/\n\\fred\ncarol@example.net\n' | forward_of fred
 	run -0 deliver fred@local.example
