@@ -206,6 +206,7 @@ static void answer(struct batch *batch, struct delivery *delivery)
 	};
 	struct why why;
 
+	batch->has_deferred |= outcome->verdict == DELIVERY_DEFERRED;
 	(void)channel_send(batch->channel, FRAME_RESULT, values, -1, &why);
 	outcome_free(outcome);
 }

@@ -61,6 +61,7 @@ struct batch {
 	struct maildir_item items[BATCH_ITEMS_MAX];
 	size_t item_count;
 	uint64_t bytes;			/* of the items */
+	bool has_deferred;		/* since whoever asks has set it to false */
 };
 
 /* Has it room for what one more delivery may bring? */

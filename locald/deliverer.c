@@ -118,7 +118,22 @@ static bool is_time_to_commit(void)
 	return batch_is_full(&batch) || (batch.delivery_count > 0 && time_monotonic_ms() - batch_started_ms > ANSWER_WITHIN_MS);
 }
 
-int deliverer_run(const struct configuration *conf, int fd)
+/* Its walls stand around what had the name BASE when it began: a folder that was moved away since, a file system that was
+ * mounted anew. */
+static bool is_shut_out(const char *base, const struct stat *walls, struct why *why)
+{
+	struct stat st;
+
+	if (!batch.has_deferred)
+		return false;
+	batch.has_deferred = false;
+	if (stat(base, &st) == 0 && st.st_dev == walls->st_dev && st.st_ino == walls->st_ino)
+		return false;
+	why_set(why, RESULT_STOP, "%s was replaced: another process may reach what is there now", base);
+	return true;
+}
+
+int deliverer_run(const struct configuration *conf, const char *base, const struct stat *walls, int fd)
 {
 	struct why why = { 0 };
 	struct frame f;
@@ -135,6 +150,8 @@ int deliverer_run(const struct configuration *conf, int fd)
 		if (result == RESULT_RETRY || is_time_to_commit()) {
 			batch_commit(&batch);
 			result = result == RESULT_RETRY ? RESULT_OK : result;
+			if (result == RESULT_OK && is_shut_out(base, walls, &why))
+				result = RESULT_STOP;
 		}
 	}
 	batch_commit(&batch);
@@ -144,5 +161,5 @@ int deliverer_run(const struct configuration *conf, int fd)
 		return EX_OK;
 	log_failure("deliverer-ends", &why);
 	log_flush();
-	return EX_PROTOCOL;
+	return result == RESULT_STOP ? EX_OK : EX_PROTOCOL;
 }

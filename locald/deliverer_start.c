@@ -46,13 +46,11 @@ enum result child_begin(const int *keep, size_t count, struct why *why)
 	return RESULT_OK;
 }
 
-/* A Landlock rule needs a directory that is there: BASE, or the nearest one above it. */
-static void existing_base(const char *base, char *out, size_t size)
+/* A Landlock rule needs a directory that is there: BASE, or the nearest one above it, which *ST tells. */
+static void existing_base(const char *base, char *out, size_t size, struct stat *st)
 {
-	struct stat st;
-
 	snprintf(out, size, "%s", base);
-	while (strlen(out) > 1 && (stat(out, &st) != 0 || !S_ISDIR(st.st_mode))) {
+	while ((stat(out, st) != 0 || !S_ISDIR(st->st_mode)) && strlen(out) > 1) {
 		char *slash = strrchr(out, '/');
 
 		slash[slash == out ? 1 : 0] = '\0';
@@ -67,17 +65,18 @@ static int child(const struct configuration *conf, const struct account *account
 		.path = existing,
 		.allow = ALLOW_READ | ALLOW_LIST | ALLOW_WRITE | ALLOW_MAKE | ALLOW_REMOVE | ALLOW_REFER,
 	};
+	struct stat walls = { 0 };
 	struct why why = { 0 };
 	enum result result = child_begin(&fd, 1, &why);
 
-	existing_base(base, existing, sizeof(existing));
+	existing_base(base, existing, sizeof(existing), &walls);
 	umask(077);
 	helper_limit(LOOKUP_SECONDS);	/* its groups are looked up */
 	if (result == RESULT_OK)
 		result = sandbox_enter(ROLE_DELIVERER, &identity, &path, 1, &why);
 	helper_limit(0);
 	if (result == RESULT_OK)
-		return deliverer_run(conf, FIRST_KEPT);
+		return deliverer_run(conf, existing, &walls, FIRST_KEPT);
 	log_failure("deliverer-unable-to-start", &why);
 	return EX_OSERR;
 }

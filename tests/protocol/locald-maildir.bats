@@ -162,6 +162,26 @@ teardown() { suite_stop; }
 	[[ $(grep -c delivered <<<"$(head -n 3 "$SUITE/results")") -ge 2 ]]
 	[[ $(find "$SUITE/old/new" "$(maildir_of alice)/new" -type f 2>/dev/null | wc -l) == $(grep -c '^0 delivered' "$SUITE/results") ]]
 }
+
+@test "mail arrives again under a running locald whose folder of mailboxes was replaced, as by another mount" {
+	mkfifo "$SUITE/go"
+	exec {go}<>"$SUITE/go"
+	deliver -w -n 4 alice@local.example <"$SUITE/go" >"$SUITE/results" &
+	driver=$!
+	echo >&$go
+	wait_until grep -qs '^0 delivered' "$SUITE/results"
+	mv "$SUITE/mail" "$SUITE/mail.old"
+	cp -a "$SUITE/mail.old" "$SUITE/mail"
+	rm -rf "$SUITE/mail.old"	# whatever is open there takes no more mail
+	for sent in 2 3 4; do		# the third may still come to the process that is just ending
+		echo >&$go
+		wait_until has_lines $sent
+	done
+	wait "$driver"
+	exec {go}>&-
+	[[ $(grep '^0 ' "$SUITE/results" | tail -n 1) == "0 delivered "* ]]
+	logged locald 'locald deliverer-ends why=".*/mail was replaced'
+}
 has_lines() { [[ $(grep -c '^0 ' "$SUITE/results") -ge $1 ]]; }
 
 @test "no space defers, leaves nothing behind, and the mail arrives later (RFC 3463 X.3.1)" {
