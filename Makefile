@@ -87,7 +87,7 @@ $(B)/tool/%: tests/tool/%.c $(B)/libcommon.a
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(TLS_LIBS) $(LIBS)
 
 CRASH_TOOLS = $(B)/crash/remember $(B)/crash/rebuild $(B)/crash/points
-units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/sts_ask $(B)/tool/failing_calls.so $(B)/tool/odd_names.so $(B)/tool/odd_clock.so $(B)/tool/odd_disk.so $(B)/tool/says_twice.so $(B)/tool/tls_server $(B)/tool/key_ask $(B)/tool/captive $(CRASH_TOOLS)
+units: $(UNITS:%=$(B)/unit/%) $(B)/tool/locald_driver $(B)/tool/remote_driver $(B)/tool/dns_ask $(B)/tool/sts_ask $(B)/tool/failing_calls.so $(B)/tool/odd_names.so $(B)/tool/odd_clock.so $(B)/tool/odd_disk.so $(B)/tool/says_twice.so $(B)/tool/says_more.so $(B)/tool/tls_server $(B)/tool/key_ask $(B)/tool/captive $(CRASH_TOOLS)
 unit: units
 	@tests/tool/units $(UNITS:%=$(B)/unit/%)
 

@@ -156,7 +156,8 @@ static bool take_forward(struct part *part, const struct frame *f)
 	return part->recipient->forwards++ < FORWARD_ENTRIES_MAX && recipient_forward(part->recipient, address->bytes, address->length);
 }
 
-/* JOB and INDEX are the first fields of all four. A deliverer may speak of its own parts alone. */
+/* JOB and INDEX are the first fields of all four. A deliverer may speak of its own parts alone; what only a ~/.forward can say,
+ * it may say where one was to be looked for. */
 static void take_frame(struct channel *channel, struct frame *f)
 {
 	struct deliverer *d = container_of(channel, struct deliverer, channel);
@@ -176,7 +177,7 @@ static void take_frame(struct channel *channel, struct frame *f)
 	} else if (f->type == FRAME_DONE) {
 		done_add(&part->recipient->done, f->value[DONE_KEY].number);
 	} else {
-		is_good = f->type == FRAME_RUN ? take_run(part, f) : take_forward(part, f);
+		is_good = part->home[0] != '\0' && (f->type == FRAME_RUN ? take_run(part, f) : take_forward(part, f));
 	}
 	if (!is_good)
 		set_aside(d, "deliverer-bad-frame", "the delivery process said what it must not say");

@@ -194,3 +194,15 @@ process_is_gone() { [[ ! -e /proc/$1 ]] || grep -q '^State:.*Z' "/proc/$1/status
 	[[ $(grep -c '^1 failed 5.3.0' <<<"$output") == 5 ]]
 	[[ $(grep -c '^2 delivered' <<<"$output") == 5 ]]
 }
+
+@test "a deliverer that was taken over runs no program and sends nothing on for a mailbox without ~/.forward" {
+	local says
+	for says in "run touch $SUITE/out/ran" "forward spy@client.example"; do
+		run -0 env SAYS_MORE="$says" LD_PRELOAD="$BIN/../tool/says_more.so" ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0" timeout 60 \
+			"$BIN/../tool/locald_driver" "$BIN/locald" "$SUITE/etc/dawk.conf" "$SUITE/message" alice@local.example
+		grep -q '^locald deliverer-bad-frame ' <<<"$output"
+		grep -q '^0 deferred 4.2.0 the delivery process said what it must not say$' <<<"$output"
+		run ! grep '^forward ' <<<"$output"
+		[[ ! -e $SUITE/out/ran ]]
+	done
+}
