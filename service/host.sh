@@ -208,7 +208,8 @@ is_up() {	# service pid-before
 	[ "$pid" != 0 ] && [ "$pid" != "$2" ] && [ "$(readlink "/proc/$pid/exe")" = "$LIB/$1" ] || return 1
 	for name in $(listener_names "$1"); do
 		for listener in $(listeners_of "$name"); do
-			holders_of "$listener" | grep -q " $LIB/" || return 1
+			# of whatever address: nobody else answers there for ours
+			holders_of "[::]:${listener##*:}" | grep -q " $LIB/" || return 1
 		done
 	done
 	[ "$1" != queued ] || has_fresh_socket

@@ -126,6 +126,23 @@ s = socket.socket(); s.bind((\"127.0.0.1\", 25)); s.listen(); time.sleep(1000)" 
 	'
 }
 
+@test "make setup beside another mail server takes an address of the host alone, as INSTALL says" {
+	fresh '
+		python3 -c "
+import socket, time
+s = socket.socket(); s.bind((\"0.0.0.0\", 25)); s.listen(); time.sleep(1000)" &
+		wait_until grep -q ":0019 .* 0A " /proc/net/tcp
+		if install >/tmp/said; then exit 1; fi
+		echo "listen-smtp = 127.0.0.1:2525" >>/etc/dawk/dawk.conf
+		echo "listen-pop3 = 127.0.0.1:2110 [::1]:2110" >>/etc/dawk/dawk.conf
+		install
+		sv status /etc/dawk/service/smtpd | grep ^run
+		echo secret | dawk user add alice@local.example
+		send first
+		wait_until mails_are 1
+	'
+}
+
 @test "make setup leaves another package's sendmail alone, and takes the name after dpkg-divert" {
 	fresh '
 		mkdir -p /tmp/other/DEBIAN /tmp/other/usr/sbin
