@@ -215,10 +215,8 @@ static enum result change_hash(const struct user_wish *wish, const char *hash, b
 	*is_there = result == RESULT_OK && userfile_find(&file, &wish->address, &line);
 	if (*is_there) {
 		size_t start = (size_t)(line.field[USER_HASH] - file.text.s);
-		/* a line of the address alone has no place for a hash yet */
-		if (line.field[USER_ADDRESS] + line.field_length[USER_ADDRESS] == line.field[USER_HASH])
-			result = why_set(why, RESULT_NEVER, "%s: the line of %s has no field for a password", file.path, wish->text);
-		if (result == RESULT_OK && !text_append(&text, file.text.s + line.start, start - line.start))
+		bool is_alone = line.field[USER_ADDRESS] + line.field_length[USER_ADDRESS] == line.field[USER_HASH];	/* without a ':' yet */
+		if (!text_append(&text, file.text.s + line.start, start - line.start) || (is_alone && !text_append(&text, ":", 1)))
 			result = why_set(why, RESULT_RETRY, "out of memory");
 		size_t behind = start + line.field_length[USER_HASH];
 		if (result == RESULT_OK && (!text_append_string(&text, hash) ||

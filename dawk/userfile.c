@@ -69,13 +69,23 @@ void userfile_close(struct userfile *file)
 	stralloc_free(&file->text);
 }
 
+/* Takes blanks, and the CR of a foreign editor, off both ends, as `dawk update` does. */
+static const char *trim(const char *at, const char **end)
+{
+	while (at < *end && (*at == ' ' || *at == '\t'))
+		at++;
+	while (at < *end && strchr(" \t\r", (*end)[-1]))
+		--*end;
+	return at;
+}
+
 static void split(const char *at, const char *end, struct user_line *line)
 {
 	for (int i = 0; i < USER_FIELDS; i++) {
 		const char *colon = i < USER_FIELDS - 1 ? memchr(at, ':', (size_t)(end - at)) : NULL;
 		const char *stop = colon ? colon : end;
-		line->field[i] = at;
-		line->field_length[i] = (size_t)(stop - at);
+		line->field[i] = trim(at, &stop);
+		line->field_length[i] = (size_t)(stop - line->field[i]);
 		at = colon ? colon + 1 : end;
 	}
 }
@@ -85,13 +95,12 @@ bool userfile_next(const struct userfile *file, size_t *at, struct user_line *li
 	while (*at < file->text.len) {
 		const char *start = file->text.s + *at;
 		size_t rest = file->text.len - *at;
-		const char *newline = memchr(start, '\n', rest);
-		size_t length = newline ? (size_t)(newline - start) : rest;
+		const char *newline = memchr(start, '\n', rest), *end = newline ? newline : start + rest, *text = trim(start, &end);
 		line->start = *at;
-		line->length = newline ? length + 1 : length;
+		line->length = newline ? (size_t)(newline - start) + 1 : rest;
 		*at += line->length;
-		if (length && *start != '#' && memchr(start, ':', length)) {
-			split(start, start + length, line);
+		if (text < end && *text != '#') {
+			split(text, end, line);
 			return true;
 		}
 	}

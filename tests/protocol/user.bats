@@ -59,6 +59,25 @@ add() { user add "$@" <<<secret; }
 	run -67 user passwd nobody@local.example <<<another
 }
 
+@test "lines as an editor leaves them, an address alone or blanks around fields, are mailboxes for all of user" {
+	printf '%s\n' 'dave@local.example' 'Erna@local.example : : : :erna : 50M ' $'fred@local.example\r' ' # gone@local.example:!' >>"$SUITE/etc/users"
+	run -0 $DAWK update
+	[ -z "$stderr" ]
+	run -0 user list
+	[[ $output == *dave@local.example*no-password* && $output == *"50M      $SUITE/mail/erna"* && $output != *gone* ]]
+	for name in dave erna fred; do
+		run -65 add "$name@local.example"
+		[[ $output == *already* ]]
+		run -0 user passwd "$name@local.example" <<<another
+		run -0 user list "$name@local.example"
+		[[ $output != *no-password* ]]
+	done
+	run -0 user del dave@local.example
+	run ! grep dave "$SUITE/etc/users"
+	grep -q '^Erna@local.example : \$y\$[^:]*: : :erna : 50M $' "$SUITE/etc/users"
+	grep -q '^ # gone@local.example:!$' "$SUITE/etc/users"
+}
+
 @test "an empty password, or none, changes nothing" {
 	before=$(cksum "$SUITE/etc/users")
 	run -65 user passwd alice@local.example </dev/null
