@@ -14,31 +14,61 @@ enum { STATE_LISTEN = 0x0a };
 
 enum { FIELD_LOCAL = 1, FIELD_STATE = 3, FIELD_INODE = 9, FIELDS };	/* of a line of net/tcp, proc(5) */
 
-/* "sl local:port remote:port state ...": is it a listener on PORT? */
-static bool read_listener(const char *line, unsigned port, unsigned long *inode)
+/* "0100007F", or four such words for IPv6, each in this machine's order of bytes. */
+static bool read_address(const char *hex, size_t length, struct address_ip *ip)
+{
+	char digits[9];
+
+	if (length != 8 && length != 32)
+		return false;
+	*ip = (struct address_ip){ .family = length == 8 ? 4 : 6 };
+	for (size_t i = 0; i < length / 8; i++) {
+		snprintf(digits, sizeof digits, "%.8s", hex + 8 * i);
+		uint32_t word = (uint32_t)strtoul(digits, NULL, 16);
+		memcpy(ip->bytes + 4 * i, &word, sizeof word);
+	}
+	ip_unmap(ip);
+	return true;
+}
+
+/* Every address that B could be: "[::]" has those of IPv4, too. */
+static bool has_all_of(const struct address_ip *a, const struct address_ip *b)
+{
+	static const struct address_ip none;
+
+	return memcmp(a->bytes, none.bytes, sizeof a->bytes) == 0 && (a->family == 6 || b->family == 4);
+}
+
+/* Where a listener wants to be. */
+struct place_wanted { struct address_ip ip; uint16_t port; };
+
+/* "sl local:port remote:port state ...": is it a listener in the way of one at WANTED? */
+static bool read_listener(const char *line, const struct place_wanted *wanted, unsigned long *inode)
 {
 	const char *at = line, *end = line + strlen(line), *field[FIELDS], *colon;
+	struct address_ip ip;
 	size_t length;
 
 	for (int i = 0; i < FIELDS; i++)
 		if (!text_next_word(&at, end, &field[i], &length))
 			return false;
 	colon = memchr(field[FIELD_LOCAL], ':', (size_t)(field[FIELD_LOCAL + 1] - field[FIELD_LOCAL]));
-	if (!colon || strtoul(colon + 1, NULL, 16) != port || strtoul(field[FIELD_STATE], NULL, 16) != STATE_LISTEN)
+	if (!colon || strtoul(colon + 1, NULL, 16) != wanted->port || strtoul(field[FIELD_STATE], NULL, 16) != STATE_LISTEN)
 		return false;
 	*inode = strtoul(field[FIELD_INODE], NULL, 10);
-	return true;
+	return read_address(field[FIELD_LOCAL], (size_t)(colon - field[FIELD_LOCAL]), &ip) &&
+	       (ip_equal(&ip, &wanted->ip) || has_all_of(&ip, &wanted->ip) || has_all_of(&wanted->ip, &ip));
 }
 
-/* The inode of the socket that listens on PORT, out of FILE. */
-static bool find_inode_in(const char *file, unsigned port, unsigned long *inode)
+/* The inode of the socket that is in the way at WANTED, out of FILE. */
+static bool find_inode_in(const char *file, const struct place_wanted *wanted, unsigned long *inode)
 {
 	FILE *table = fopen(file, "re");
 	char line[512];
 	bool found = false;
 
 	while (table && !found && fgets(line, sizeof line, table))
-		found = read_listener(line, port, inode);
+		found = read_listener(line, wanted, inode);
 	if (table)
 		fclose(table);
 	return found;
@@ -102,9 +132,8 @@ static bool is_ours(const char *program, const char *name)
 
 static void check_listener(struct check *check, const char *name, const char *daemon, const struct listener *listener)
 {
-	struct address_ip ip;
+	struct place_wanted wanted;
 	struct why why;
-	uint16_t port;
 	unsigned long inode;
 	char program[PATH_MAX], pid[32], mend[512];
 	int fd;
@@ -114,8 +143,8 @@ static void check_listener(struct check *check, const char *name, const char *da
 		return;
 	}
 	snprintf(mend, sizeof mend, "stop what holds it, or choose another one with %s", name);
-	ip_from_sockaddr((const struct sockaddr *)&listener->address, &ip, &port);
-	if (!find_inode_in("/proc/net/tcp", port, &inode) && !find_inode_in("/proc/net/tcp6", port, &inode)) {
+	ip_from_sockaddr((const struct sockaddr *)&listener->address, &wanted.ip, &wanted.port);
+	if (!find_inode_in("/proc/net/tcp", &wanted, &inode) && !find_inode_in("/proc/net/tcp6", &wanted, &inode)) {
 		check_finding(check, mend, "%s: unable to %s", name, why.text);
 		return;
 	}

@@ -360,6 +360,21 @@ s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.s
 	[[ $status == 78 && $output == *"listen-smtp 127.0.0.1:$SMTP_PORT is in use by "*python* ]]
 }
 
+@test "check does not mistake a server at another address for one that holds a port" {
+	python3 -c 'import socket, sys, time
+port = int(sys.argv[1])
+held = [socket.create_server((f"127.0.0.{last}", port)) for last in (2, 3, 4, 5)]
+print("ready", flush=True)
+time.sleep(100)' "$SMTP_PORT" >"$SUITE/others" 3>&- 4>&- & others=$!
+	wait_until grep -q ready "$SUITE/others"
+	suite_run
+	run -0 $DAWK check
+	echo "listen-pop3 = 198.51.100.7:$SMTP_PORT" >>"$SUITE/etc/dawk.conf"	# no address of this host
+	run -78 $DAWK check
+	kill "$others"
+	[[ $output == *"listen-pop3: unable to listen on 198.51.100.7 port $SMTP_PORT: Cannot assign"* && $output != *"in use"* ]]
+}
+
 @test "senders are addresses, domains or all of them, for users who live here" {
 	source_is senders <<-'EOF'
 		alice@local.example: Sales@local.example, @Home.example,
