@@ -73,7 +73,7 @@ static bool prepare_tls(struct talk *talk, const char *priority)
 {
 	const char *at;
 
-	if (gnutls_init(&talk->tls, GNUTLS_CLIENT | GNUTLS_NONBLOCK) < 0 ||
+	if (gnutls_init(&talk->tls, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0 ||
 	    gnutls_certificate_allocate_credentials(&talk->credentials) < 0 ||
 	    gnutls_anon_allocate_client_credentials(&talk->anonymous) < 0)
 		return fail(talk, "TLS", "out of memory");

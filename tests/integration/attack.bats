@@ -62,6 +62,30 @@ all_are() {	# OUTCOME TRY..
 		'injection: a command behind STLS' 'old TLS: TLS 1.0' 'limits: errors'
 }
 
+@test "a host that hangs up in the midst of what is sent under TLS ends a try, not all of them" {
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$SUITE/short.key" -out "$SUITE/short.crt" -days 2 -subj /CN=short.example 2>/dev/null
+	python3 -c '
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+while True:
+    connection = server.accept()[0]
+    try:
+        connection = context.wrap_socket(connection, server_side=True)
+        connection.sendall(b"+OK\r\n")
+        connection.recv(100)
+        connection.shutdown(socket.SHUT_WR)	# then, with bytes unread, a reset: the next write there is a broken pipe
+    except OSError:
+        pass
+    connection.close()' "$SUITE/short.crt" "$SUITE/short.key" >"$SUITE/port" 2>/dev/null 3>&- & server=$!
+	wait_until test -s "$SUITE/port"
+	echo "listen-pop3s = 127.0.0.1:$(cat "$SUITE/port")" >>"$SUITE/etc/dawk.conf"
+	run timeout 300 $DAWK attack "127.0.0.1:$(cat "$SUITE/port")"
+	[[ $status == [01] && $output == *'limits: errors'*' open, '* ]]
+}
+
 @test "the JSON form has every try with its outcome" {
 	weak pop3
 	run -1 timeout 300 $DAWK attack --json "127.0.0.1:$PORT"
