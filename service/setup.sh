@@ -222,6 +222,9 @@ say_next() {
 	say
 	if [ -n "$not_started" ]; then
 		say "dawk is installed, but not all of it runs. Not started:$not_started"
+		[ -z "$left_down" ] || say "Left stopped, as you had it:$left_down"
+	elif [ -n "$left_down" ]; then
+		say "dawk is installed. Left stopped, as you had it:$left_down"
 	else
 		say "dawk is installed and runs. Mail for $domains arrives."
 	fi
@@ -241,7 +244,6 @@ say_next() {
 		say "No supervisor runs here, so nothing starts dawk when the machine starts. Have it run this:"
 		say "  runsvdir -P $SERVICES_DIR"
 	fi
-	[ -z "$left_down" ] || say "Left stopped, as you had it:$left_down"
 	[ -z "$not_started" ] || exit $EX_TEMPFAIL
 }
 

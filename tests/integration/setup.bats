@@ -69,6 +69,7 @@ fetch() { curl -s -S --max-time 60 -u alice@local.example:secret "pop3://127.0.0
 		old=$(sv status /etc/dawk/service/smtpd)
 		install | tee /tmp/said
 		grep "Left stopped.*queued" /tmp/said
+		if grep "arrives" /tmp/said; then exit 1; fi
 		[[ $(sv status /etc/dawk/service/smtpd) != "$old" ]]
 		[[ $(dawk config message-size-limit) == 1M ]]
 		mails_are 1
