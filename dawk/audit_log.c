@@ -403,9 +403,11 @@ enum result audit_log_read(struct audit_log *log, const char *path, struct why *
 {
 	struct stat status;
 
-	if (strcmp(path, "-") && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-		return read_folder(log, path, why);
-	return read_file(log, path, why);
+	if (!strcmp(path, "-"))
+		return read_file(log, path, why);
+	if (stat(path, &status) != 0)
+		return why_errno(why, RESULT_NEVER, "unable to open %s", path);
+	return S_ISDIR(status.st_mode) ? read_folder(log, path, why) : read_file(log, path, why);
 }
 
 /* A file that was turned over keeps its inode under a new name in its folder; those behind it are new. */

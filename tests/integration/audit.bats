@@ -101,6 +101,8 @@ all_is_quiet() {
 	printf '<6>Nov 22 01:02:03 host dawk[12]: smtpd accepted id=1ezn3v0c4hk7x2m9q0ab recipients=1\n' >"$SUITE/journal"
 	run -1 $DAWK audit - <"$SUITE/journal"
 	[[ $output == *'0ab left the queue without a word'* ]]
+	run -65 $DAWK audit "$SUITE/no-such-log"
+	[[ $output == *"unable to open $SUITE/no-such-log: No such file"* ]]
 }
 
 @test "what is removed while no scheduler runs is accounted for at once, and when one runs again" {
