@@ -86,6 +86,22 @@ static bool put_key(struct prefixes *prefixes, const char *text, size_t length, 
 	return put_network(prefixes, text, length, key) || put_mail("from:", text, length, key);
 }
 
+/* "192.0.2" is a network to other mail servers; here it is a name, and no domain ends in a number (RFC 3696 2). HELO says such. */
+static void warn_of_number(struct source *source, const char *text, size_t length)
+{
+	size_t skip = strlen(kinds[KIND_CLIENT]), digits = 0;
+
+	if (length > skip && text_equal_folded(text, skip, kinds[KIND_CLIENT], skip)) {
+		text += skip;
+		length -= skip;
+	}
+	while (digits < length && ((text[digits] >= '0' && text[digits] <= '9') || text[digits] == '.'))
+		digits++;
+	if (digits == length && !network_parse(text, length, &(struct network){ .prefix = 0 }))
+		update_warning(source->update, source->path, source->line, "%.*s is no address, and a name that nobody has; "
+		               "a network is written as 192.0.2.0/24", (int)length, text);
+}
+
 static bool read_action(const char *text, size_t length, const char **action)
 {
 	static const char *const actions[] = { "allow", "relay", "reject", "defer" };
@@ -123,6 +139,7 @@ static void take_entry(struct source *source, struct prefixes *prefixes, struct 
 		             (int)(length > 100 ? 100 : length), word);
 		return;
 	}
+	warn_of_number(source, word, length);
 	if (!text_next_word(&at, end, &word, &length) || !read_action(word, length, &action)) {
 		source_error(source, "expected allow, relay, reject or defer behind the key");
 		return;

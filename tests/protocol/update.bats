@@ -235,6 +235,15 @@ explains() { $DAWK explain "$1" | grep -qF -- "$2"; }
 	done
 }
 
+@test "a network in the manner of other mail servers is told in the access table: it is a name that nobody has" {
+	source_is access <<<$'192.0.2 reject\n10 reject\nCLIENT:192.0.3 reject\n192.0.2.1 reject\nhelo:192.0.2.1 reject\nclient:1.example reject'
+	run -0 $DAWK update
+	for line in 1 2 3; do
+		[[ $output == *"access:$line: warning: "*" is no address, and a name that nobody has; a network is written as 192.0.2.0/24"* ]]
+	done
+	[[ $output != *access:[456]:* ]]
+}
+
 @test "secrets of one address come together, and lie in the folder of secrets alone" {
 	(umask 077 && cat >"$SUITE/etc/secrets" <<-'EOF')
 		alice@local.example:phone:APOP:tanstaaf
