@@ -19,6 +19,7 @@ enum {
 	REASONS_MAX = 50,	/* different ones that are counted */
 	REASONS_SHOWN = 10,
 	LOOK_MAX = 20000,	/* messages whose reasons are read */
+	NAME_WAIT_MS = 5000,	/* for a client's host name before the greeting, smtpd/session_start.c */
 };
 
 /* ---- what runs ---- */
@@ -73,7 +74,7 @@ static void print_service(struct report *report, const struct service_row *row)
 
 static void report_listeners(struct report *report, const char *service, const struct listener_list *list, char expected, bool is_tls)
 {
-	uint32_t more_ms = expected == '2' ? report->conf->greet_delay_seconds * 1000 : 0;
+	uint32_t more_ms = expected == '2' ? NAME_WAIT_MS + report->conf->greet_delay_seconds * 1000 : 0;
 	struct probe probe = { .expected = expected, .is_tls = is_tls, .more_ms = more_ms };
 	for (size_t i = 0; i < list->count; i++) {
 		struct service_row row = { .service = service, .listener = list->items[i].text };

@@ -15,6 +15,7 @@ setup_file() {
 		bad.pests.example A 127.0.0.5
 		6.0.0.127.in-addr.arpa PTR spared.pests.example
 		spared.pests.example A 127.0.0.6
+		1.0.0.127.in-addr.arpa silent
 		7.0.0.127.in-addr.arpa silent
 		8.0.0.127.in-addr.arpa PTR relay.names.example
 		relay.names.example A 127.0.0.8
@@ -122,4 +123,9 @@ received_from() {	# ADDRESS
 		S: 250
 		S: 221
 	EOF
+}
+
+@test "status waits for the greeting as long as smtpd for a client's name" {
+	run $DAWK status
+	[[ $output == *"smtpd    up   127.0.0.1:$SMTP_PORT"* && $output != *DOWN*":$SMTP_PORT"* ]]
 }
