@@ -382,6 +382,7 @@ int command_check(struct configuration *conf, int argc, char **argv)
 	check_postmaster(&check);
 	check_folders(&check);
 	check_queue(&check);
+	check_owners(&check);
 	check_certificates(&check);
 	check_authorities(conf);
 	check_checkpassword(&check);

@@ -1,5 +1,5 @@
 /* `dawk check`: findings, each with how to mend it. Used by check.c, check_certificates.c, check_ports.c,
- * check_hashes.c, check_names.c, check_postmaster.c. */
+ * check_hashes.c, check_names.c, check_owners.c, check_postmaster.c. */
 #ifndef DAWK_CHECK_H
 #define DAWK_CHECK_H
 
@@ -19,6 +19,8 @@ void check_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Each of `domains` has a postmaster. */
 void check_postmaster(struct check *check);
+/* Mailboxes and what lies in the queue belong to the accounts that have to read them. */
+void check_owners(struct check *check);
 /* Hashes of users and app passwords are of methods that authd takes. */
 void check_hashes(struct check *check);
 /* Listeners: free, or held by this suite's own programs. */

@@ -369,6 +369,23 @@ s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.s
 	[[ $status == 78 && $output == *"listen-smtp 127.0.0.1:$SMTP_PORT is in use by "*python* ]]
 }
 
+@test "check finds mailboxes and messages of accounts with other numbers, as a restoration leaves them; its advice mends" {
+	[[ $(id -u) == 0 ]] || return 0		# nobody else can give files away
+	run -0 $DAWK check
+	mkdir -p "$SUITE"/mail/local.example/{alice,bob}/new "$SUITE/state/sts"
+	touch "$SUITE/queue/cur/1k1fjs9yqc0s12jy59wd" "$SUITE/queue/state/1k1fjs9yqc0s12jy59wd" "$SUITE/state/sts/facts"
+	chown -R 54321:54321 "$SUITE"/mail/local.example/* "$SUITE"/queue/{cur,state}/* "$SUITE/state/sts"
+	run -78 $DAWK check
+	[[ $output == *"wrong: 2 mailboxes have another uid than users gives"*"local.example/"*"of uid 54321, expected $(id -u dawkm)"* ]]
+	[[ $output == *"queue/cur/1k1fjs9yqc0s12jy59wd belongs to uid 54321, expected dawkq"*"queue/state/1k1fjs9yqc0s12jy59wd belongs to"* ]]
+	[[ $output == *"state/sts/facts belongs to uid 54321, expected dawkt"* ]]
+	for round in 1 2; do	# a mailbox a round
+		while read -r command; do $command; done < <($DAWK check | sed -n 's/^ mend: \(chown -R [^,]*\).*/\1/p')
+	done
+	run -0 $DAWK check
+	[[ $(stat -c %U:%G "$SUITE/mail/local.example/bob/new" "$SUITE/queue/cur" "$SUITE/queue/new" | paste -sd' ') == "dawkm:dawkm dawkq:dawks dawkq:dawks" ]]
+}
+
 @test "check does not mistake a server at another address for one that holds a port" {
 	python3 -c 'import socket, sys, time
 port = int(sys.argv[1])
