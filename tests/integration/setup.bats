@@ -161,6 +161,44 @@ s = socket.socket(); s.bind((\"0.0.0.0\", 25)); s.listen(); time.sleep(1000)" &
 	'
 }
 
+@test "a host moves to another machine, where accounts have other numbers, as INSTALL says" {
+	fresh '
+		install
+		echo secret | dawk user add alice@local.example
+		printf "resolver = 127.0.0.1@9\ndnssec = no\n" >>/etc/dawk/dawk.conf
+		echo "* smtp:[127.0.0.1]:9" >>/etc/dawk/routes
+		dawk update
+		sv -w 60 restart /etc/dawk/service/*
+		wait_until dawk status
+		send first
+		wait_until mails_are 1
+		printf "Subject: far\n\nhello\n" | /usr/sbin/sendmail carol@far.example
+		wait_until eval "dawk queue list --reason 4.4.1 | grep carol"
+		sv -w 60 down /etc/dawk/service/*
+		tar -C / --exclude=etc/dawk/service -cpf /root/dawk.tar etc/dawk var/spool/dawk var/mail/dawk var/lib/dawk
+		make -s uninstall
+		rm -rf /etc/dawk /var/spool/dawk /var/mail/dawk /var/lib/dawk /var/log/dawk
+		old=$(id -u dawkq)
+		for account in dawkq dawks dawkr dawkp dawkk dawkd dawkt dawkm dawkx; do userdel $account; done
+		useradd --system somebody
+
+		make -s setup B="$BUILD"
+		[[ $(id -u dawkq) != "$old" ]]
+		sv -w 60 down /etc/dawk/service/*
+		tar -C / -xpf /root/dawk.tar
+		dawk update
+		sv up /etc/dawk/service/*
+		wait_until dawk status
+		dawk check
+		send second
+		wait_until mails_are 2
+		fetch 1 | grep "^Subject: first"
+		before=$(grep -c "deferred.*to=carol" /var/log/dawk/queued/current || :)
+		dawk queue retry far.example
+		wait_until eval "[[ \$(grep -c deferred.*to=carol /var/log/dawk/queued/current || :) -gt ${before:-0} ]]"
+	'
+}
+
 @test "make uninstall ends the services and removes programs, and keeps settings and mail" {
 	fresh '
 		install

@@ -93,6 +93,19 @@ init() { "$BIN/dawk" init "$SUITE/host" --domain local.example --domain two.exam
 	[[ -p $SUITE/elsewhere/trigger && $(mode_of "$SUITE/elsewhere/new") == 1730 ]]
 }
 
+@test "an instance that was moved works in its new place, as INSTALL says" {
+	mkdir "$SUITE/moved"
+	$BIN/dawk init "$SUITE/moved/old" --domain local.example --hostname mail.local.example
+	echo secret | $BIN/dawk -c "$SUITE/moved/old/etc/dawk.conf" user add alice@local.example
+	mv "$SUITE/moved/old" "$SUITE/moved/new"
+	sed -i "s|$SUITE/moved/old|$SUITE/moved/new|g" "$SUITE"/moved/new/etc/dawk.conf "$SUITE"/moved/new/service/*/run "$SUITE"/moved/new/service/*/log/run
+	$BIN/dawk -c "$SUITE/moved/new/etc/dawk.conf" update
+	run -0 $BIN/dawk -c "$SUITE/moved/new/etc/dawk.conf" check
+	run -0 $BIN/dawk -c "$SUITE/moved/new/etc/dawk.conf" explain alice@local.example
+	[[ $output == *"$SUITE/moved/new/mail/local.example/alice"* ]]
+	run -1 grep -rlaF "$SUITE/moved/old" "$SUITE/moved/new"
+}
+
 @test "another account's instance is neither checked nor mended: the advice would ruin it (sysexits 77)" {
 	local own="setpriv --reuid=12345 --regid=12345 --clear-groups --inh-caps=-all"
 	run -0 init
