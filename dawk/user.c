@@ -50,12 +50,15 @@ static int check_address(struct user_wish *wish)
 {
 	struct why why = { 0 };
 	struct address *address = &wish->address;
+	char folded[ADDRESS_MAX + 1];	/* domains are known by A-labels */
 	if (address_parse(wish->text, strlen(wish->text), address, &why) != RESULT_OK)
 		return command_fail("user", EX_DATAERR, "'%s': %s", wish->text, why.text);
 	if (!*address->domain)
 		return command_fail("user", EX_DATAERR, "'%s' has no domain; a mailbox here is %s@%s, say", wish->text,
 		                    wish->text, wish->conf->domains.items[0]);
-	if (!configuration_is_local_domain(wish->conf, address->domain, strlen(address->domain)))
+	address_fold(address, folded);
+	const char *domain = strrchr(folded, '@') + 1;
+	if (!configuration_is_local_domain(wish->conf, domain, strlen(domain)))
 		return command_fail("user", EX_DATAERR, "mailboxes of %s do not live here; `dawk config domains` says which do, "
 		                    "and `domains` in %s is where to add one", address->domain, wish->conf->file);
 	return EX_OK;
@@ -149,8 +152,9 @@ static int look(const struct user_wish *wish)
 
 static enum result make_domain_folder(const struct user_wish *wish, struct why *why)
 {
-	char path[PATH_MAX];
-	if (snprintf(path, sizeof path, "%s/%s", wish->conf->mailboxes, wish->address.domain) >= (int)sizeof path)
+	char path[PATH_MAX], folded[ADDRESS_MAX + 1];
+	address_fold(&wish->address, folded);
+	if (snprintf(path, sizeof path, "%s/%s", wish->conf->mailboxes, strrchr(folded, '@') + 1) >= (int)sizeof path)
 		return why_set(why, RESULT_NEVER, "the path is too long: %s", wish->conf->mailboxes);
 	return layout_make_directory(path, 0755, why);
 }

@@ -30,6 +30,19 @@ add() { user add "$@" <<<secret; }
 	done
 }
 
+@test "a mailbox of an international domain is made, changed and found by U-labels as by A-labels (RFC 6531 3.2)" {
+	sed -i 's/^domains = .*/& bücher.example/' "$SUITE/etc/dawk.conf"
+	run -0 add carol@bücher.example
+	[[ $output == *"$SUITE/mail/xn--bcher-kva.example/carol"* ]]
+	[[ -d $SUITE/mail/xn--bcher-kva.example && ! -e $SUITE/mail/bücher.example ]]
+	run -65 add carol@xn--bcher-kva.example
+	run -0 user passwd carol@bücher.example <<<another
+	run -0 user app-password add carol@bücher.example phone
+	run -0 user list carol@xn--bcher-kva.example
+	run -0 user del carol@Bücher.example
+	run -1 grep carol "$SUITE/etc/users" "$SUITE/etc/secrets"
+}
+
 @test "options of add come into the table" {
 	run -0 add carol@local.example --maildir post/carol/ --uid 4711 --gid 4712 --quota 50M
 	grep -q '^carol@local\.example:[^:]*:4711:4712:post/carol/:50M$' "$SUITE/etc/users"
