@@ -24,6 +24,7 @@ SERVICES='smtpd queued pop3d'
 
 EX_TEMPFAIL=75
 step_number=0
+umask 022	# whatever the admin's: programs and manual pages are for everybody
 
 say()  { printf '%s\n' "$*"; }
 note() { printf '      %s\n' "$*"; }
@@ -93,7 +94,8 @@ link() {
 }
 
 install_programs() {
-	mkdir -p "$DESTDIR$LIB" "$DESTDIR$PREFIX/sbin"
+	mkdir -p "$DESTDIR$PREFIX/sbin"
+	install -d -m 0755 "$DESTDIR$LIB"
 	for program in "$B"/bin/*; do
 		place 0755 "$program" "$DESTDIR$LIB/${program##*/}"
 	done

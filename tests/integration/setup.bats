@@ -57,6 +57,19 @@ fetch() { curl -s -S --max-time 60 -u alice@local.example:secret "pop3://127.0.0
 	'
 }
 
+@test "under a strict umask of the admin, everybody can send and read the manual all the same" {
+	fresh '
+		umask 077
+		install
+		echo secret | dawk user add alice@local.example
+		setpriv --reuid nobody --regid nogroup --clear-groups sh -euc "
+			printf \"Subject: first\n\nhello\n\" | /usr/sbin/sendmail alice@local.example
+			/usr/local/sbin/dawk -V
+			cat /usr/local/share/man/man8/dawk.8 /usr/local/share/doc/dawk/INSTALL >/dev/null"
+		wait_until mails_are 1
+	'
+}
+
 @test "make setup again upgrades: settings, mail and what the admin stopped stay as they are" {
 	fresh '
 		install
