@@ -21,6 +21,16 @@ struct resolver {
 	void *context;
 };
 
+/* Without it no address is known, and all mail would be refused for good. */
+static enum result open_needed(struct table_directory *tables, const char *name, struct table **table, struct why *why)
+{
+	enum result result = table_open(tables, name, table, why);
+
+	if (result == RESULT_OK)
+		table_need(*table);
+	return result;
+}
+
 enum result resolver_make(const struct configuration *conf, struct table_directory *tables, struct resolver **resolver, struct why *why)
 {
 	struct resolver *made = calloc(1, sizeof *made);
@@ -30,11 +40,11 @@ enum result resolver_make(const struct configuration *conf, struct table_directo
 	if (!made)
 		return why_set(why, RESULT_RETRY, "open the tables: no memory");
 	made->conf = conf;
-	result = table_open(tables, "users", &made->users, why);
+	result = open_needed(tables, "users", &made->users, why);
 	if (result == RESULT_OK)
-		result = table_open(tables, "aliases", &made->aliases, why);
+		result = open_needed(tables, "aliases", &made->aliases, why);
 	if (result == RESULT_OK)
-		result = table_open(tables, "relay-recipients", &made->relay_recipients, why);
+		result = open_needed(tables, "relay-recipients", &made->relay_recipients, why);
 	if (result == RESULT_OK)
 		*resolver = made;
 	else

@@ -38,7 +38,7 @@ struct table {
 	struct table_directory *directory;
 	const char *name;
 	char file[NAME_MAX + 1];
-	bool is_open;
+	bool is_open, is_needed;
 	struct cdb cdb;
 	struct stat seen;		/* of the file that is open */
 	struct stat damaged;		/* of the one that was refused last, and logged */
@@ -121,6 +121,11 @@ enum result table_open(struct table_directory *directory, const char *name, stru
 	}
 	*table = made;
 	return RESULT_OK;
+}
+
+void table_need(struct table *table)
+{
+	table->is_needed = true;
 }
 
 static bool is_whole(int fd, const struct stat *st);
@@ -232,7 +237,9 @@ static enum result table_look(struct table *table, struct why *why)
 	if (fstatat(table->directory->fd, table->file, &st, 0) != 0) {
 		if (table->is_open)
 			return RESULT_OK;
-		return errno == ENOENT ? RESULT_END : why_errno(why, RESULT_RETRY, "look at %s/%s", table->directory->path, table->file);
+		if (errno == ENOENT && !table->is_needed)
+			return RESULT_END;
+		return why_errno(why, RESULT_RETRY, "look at %s/%s (run `dawk update`)", table->directory->path, table->file);
 	}
 	if (table->is_open && same_file(&st, &table->seen))
 		return RESULT_OK;

@@ -19,6 +19,8 @@ void table_directory_close(struct table_directory *directory);
 
 /* NAME without ".cdb". The file is opened at the first look-up; NAME must outlive the table. */
 enum result table_open(struct table_directory *directory, const char *name, struct table **table, struct why *why);
+/* From now on RESULT_RETRY where there is no such table, which is empty else: for one whose "no such key" refuses mail. */
+void table_need(struct table *table);
 /* From FD, which it takes over: stays as it is for ever. For a process that has no way to the file. */
 enum result table_open_descriptor(int fd, const char *name, struct table **table, struct why *why);
 void table_close(struct table *table);

@@ -482,3 +482,33 @@ time.sleep(100)' "$SMTP_PORT" >"$SUITE/others" 3>&- 4>&- & others=$!
 	run -0 $DAWK user held
 	[[ $output == "no account is held" ]]
 }
+
+@test "without its compiled tables a service refuses nobody's mail for good" {
+	mv "$SUITE/etc/tables/users.cdb" "$SUITE/users.cdb"
+	SUITE_SERVICES=smtpd suite_run
+	talk smtpd <<-EOF
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<bob@client.example>
+		S: 250
+		C: RCPT TO:<alice@local.example>
+		S: 451
+		C: QUIT
+		S: 221
+	EOF
+	$DAWK update >/dev/null
+	talk smtpd <<-EOF
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<bob@client.example>
+		S: 250
+		C: RCPT TO:<alice@local.example>
+		S: 250
+		C: RCPT TO:<nobody@local.example>
+		S: 550 5.1.1
+		C: QUIT
+		S: 221
+	EOF
+}

@@ -125,6 +125,22 @@ static void a_table_that_is_not_there_is_empty(void)
 	table_directory_close(directory);
 }
 
+static void a_table_that_is_needed_is_not_taken_for_an_empty_one(void)
+{
+	struct table_directory *directory = open_directory();
+	struct table *table = open_table(directory, "needed");
+	char path[128];
+
+	table_need(table);
+	CHECK(look(table, "k1") == RESULT_RETRY);
+	make("needed", 2, "first");
+	CHECK(look(table, "k1") == RESULT_OK && look(table, "k3") == RESULT_END);
+	table_close(table);
+	table_directory_close(directory);
+	snprintf(path, sizeof path, "%s/needed.cdb", folder);
+	unlink(path);
+}
+
 static void an_announced_table_is_seen_at_the_next_look_up(void)
 {
 	struct table_directory *directory;
@@ -243,6 +259,7 @@ int main(void)
 	UNIT_RUN(a_key_goes_in_once);
 	UNIT_RUN(an_abandoned_table_leaves_nothing);
 	UNIT_RUN(a_table_that_is_not_there_is_empty);
+	UNIT_RUN(a_table_that_is_needed_is_not_taken_for_an_empty_one);
 	UNIT_RUN(an_announced_table_is_seen_at_the_next_look_up);
 	UNIT_RUN(a_damaged_file_leaves_the_last_good_one_in_force);
 	UNIT_RUN(damage_anywhere_is_survived);
