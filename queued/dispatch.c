@@ -122,7 +122,7 @@ static struct message *ring_take(struct ring *ring)
 	return m;
 }
 
-static void ring_remove(struct scheduler *s, struct message *m)
+void dispatch_forget(struct scheduler *s, struct message *m)
 {
 	struct ring *ring = &s->rings[m->ring];
 	struct message **at = &ring->first;
@@ -230,7 +230,6 @@ void dispatch_withdraw(struct scheduler *s, struct message *m)
 {
 	uint32_t i;
 
-	ring_remove(s, m);
 	for (i = 0; i < m->envelope.recipient_count && (m->ready || m->parked); i++) {
 		struct recipient *r = &m->recipients[i];
 		struct site *site = r->site;
@@ -245,6 +244,7 @@ void dispatch_withdraw(struct scheduler *s, struct message *m)
 		if (r->phase == PHASE_READY || r->phase == PHASE_PARKED)
 			message_set_phase(m, i, PHASE_DEFERRED);
 	}
+	dispatch_forget(s, m);	/* only now: a place that it left may have brought it into a ring, for the next of its own */
 }
 
 /* A long queue keeps out whose sender has some in it already. */
@@ -272,7 +272,6 @@ static bool put_into_overflow(struct scheduler *s, struct message *m, struct sit
 	memcpy(w.id, m->id, QUEUE_ID_LENGTH);
 	if (!waiting_push_once(&site->overflow, &w))
 		return false;
-	ring_remove(s, m);
 	load_drop(s, m);
 	return true;
 }

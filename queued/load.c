@@ -60,6 +60,7 @@ void load_drop(struct scheduler *s, struct message *m)
 {
 	struct message **at = &s->table[bucket_of(m->id)];
 
+	dispatch_forget(s, m);	/* with nothing left to hand over it may still stand there */
 	while (*at != m)
 		at = &(*at)->next_in_table;
 	*at = m->next_in_table;

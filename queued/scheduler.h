@@ -163,7 +163,7 @@ size_t load_overflowed(struct scheduler *s);
 /* Spreads IDs over buckets. */
 uint32_t load_hash(const char *id);
 struct message *load_find(const struct scheduler *s, const char *id);
-/* Drops a loaded message, which is in no list and not in flight. */
+/* Drops a loaded message, which has nothing to record and is not in flight. */
 void load_drop(struct scheduler *s, struct message *m);
 /* Calls EACH for every loaded message, which may drop it. */
 void load_each(struct scheduler *s, void (*each)(struct scheduler *s, struct message *m));
@@ -179,6 +179,8 @@ void dispatch_start(struct scheduler *s);
 void dispatch_pump(struct scheduler *s);
 /* Puts M among those with recipients to hand over. */
 void dispatch_add(struct scheduler *s, struct message *m);
+/* Takes M, which goes, out of where messages wait for their turn. */
+void dispatch_forget(struct scheduler *s, struct message *m);
 /* Takes M's parked and ready recipients out of everything (for hold and remove). */
 void dispatch_withdraw(struct scheduler *s, struct message *m);
 /* COUNT recipients of M are on their way by transport WHICH, or (-COUNT) are not any more: others of its sender's that were held

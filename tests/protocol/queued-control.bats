@@ -78,10 +78,36 @@ none_is_loaded() { $DAWK status | grep -q '^waiting=.* new=0 loaded=0 '; }	# eac
 	wait_until logged queued "deferred id=$id"
 	run -0 $DAWK queue hold "$id"
 	[[ $output == *'as soon as'* ]]
+	kill_locald
+	wait_until test -e "$QUEUE/hold/$id"
+}
+
+@test "a message whose recipients wait for each other's places can be held while the deliverer is away" {
+	local to=()
+	behave '*@local.example hang'
+	for i in {1..50}; do to+=("alice+$i@local.example"); done
+	id=$(put bob@local.example "${to[@]}")
+	parked() { $DAWK status | grep -q " parked=$1 "; }
+	wait_until parked 30
+	kill -STOP "$(suite_pid queued)"	# nobody starts another
+	kill_locald
+	wait_until parked 10
+	$DAWK queue hold "$id"
+	[[ -e $QUEUE/hold/$id ]]
+	behave
+	kill -CONT "$(suite_pid queued)"
+	put bob@local.example zoe@local.example
+	wait_until handed_to zoe@local.example 1
+	$DAWK queue release "$id"
+	wait_until queue_is_empty
+	handed_to alice+50@local.example 1
+}
+
+kill_locald() {
+	local pid
 	for pid in $(group_members "$(suite_pid queued)"); do
 		if grep -qa bin/locald "/proc/$pid/cmdline"; then kill -KILL "$pid"; fi
 	done
-	wait_until test -e "$QUEUE/hold/$id"
 }
 
 @test "what is held while a delivery is on its way, and then released, is due at once" {
