@@ -194,6 +194,8 @@ static void retry(struct control_client *client, const char *id, struct message 
 		release(client, id, m, place);	/* who asks for an attempt means it */
 	} else if (m) {
 		control_answer(s, client->number, EX_OK, "%s is being tried", id);
+		control_retry_loaded(s, m);
+		s->settling.probes = true;
 	} else if (place == QUEUE_CORRUPT) {
 		control_answer(s, client->number, EX_DATAERR, "%s is corrupt and can't be tried", id);
 	} else {
@@ -248,6 +250,7 @@ static void flush(struct control_client *client, const char *argument)
 	(void)argument;
 	waiting_hurry_all(&s->retry);
 	remote_probe_now(s, NULL);
+	load_each(s, control_retry_loaded);
 	site_each(&s->sites, hurry_site, NULL);
 	control_answer(s, client->number, EX_OK, "%zu messages are due at once", s->retry.count);
 }

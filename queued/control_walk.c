@@ -84,7 +84,7 @@ void control_settle(struct scheduler *s)
 	struct waiting_set *forgotten = &s->settling.forgotten;
 	size_t i;
 
-	if (!forgotten->count && !s->settling.due_count)
+	if (!forgotten->count && !s->settling.due_count && !s->settling.probes)
 		return;
 	waiting_remove_these(&s->retry, forgotten);
 	waiting_remove_these(&s->fresh, forgotten);
@@ -99,6 +99,20 @@ void control_settle(struct scheduler *s)
 	s->settling.probes = false;
 }
 
+/* One that is on its way to another folder can't be opened: it comes in again, due, once it is there. */
+void control_retry_loaded(struct scheduler *s, struct message *m)
+{
+	bool is_moving = m->is_recording && m->record.from != m->record.to;
+
+	if (m->wants_hold || m->wants_removal)
+		return;
+	m->due_us = 0;
+	if (is_moving)
+		return;
+	message_renew(m);
+	advance(s, m);
+}
+
 /* ---- a domain ---- */
 
 struct control_walk {
@@ -108,6 +122,7 @@ struct control_walk {
 	char domain[WIRE_ADDRESS_MAX + 1], name[WIRE_ADDRESS_MAX + 1];	/* as given, and to compare with */
 	char *ids;			/* of all that wait; those that match are gathered at the front */
 	size_t count, at, matches, hurried;
+	size_t loaded;			/* messages with deferred recipients there, which are tried again at once */
 	struct waiting_set set;		/* that become due in this turn */
 };
 
@@ -142,6 +157,31 @@ static bool matches(struct control_walk *walk, const char *id)
 	got = pread(fd, head, sizeof head, 0);
 	close(fd);
 	return got >= 0 && names_domain(head, (size_t)got, walk->name);
+}
+
+static void retry_loaded_there(struct scheduler *s, struct message *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->envelope.recipient_count && m->deferred; i++) {
+		const char *domain = address_domain(m->envelope.recipients[i].address);
+
+		if (m->recipients[i].phase != PHASE_DEFERRED || m->wants_hold || m->wants_removal || !domain_is(domain, strlen(domain), s->walk->name))
+			continue;
+		s->walk->loaded++;
+		control_retry_loaded(s, m);
+		return;
+	}
+}
+
+static void answer(const struct control_walk *walk)
+{
+	size_t count = walk->matches + walk->loaded;
+
+	if (count)
+		control_answer(walk->scheduler, walk->client, EX_OK, "%zu message%s due at once", count, count == 1 ? " is" : "s are");
+	else
+		control_answer(walk->scheduler, walk->client, EX_DATAERR, "nothing waits for %s", walk->domain);
 }
 
 static void tell_busy(struct control_walk *walk)
@@ -191,10 +231,7 @@ static void walk_fired(struct timer *timer)
 		loop_set_timer(s->loop, timer, 0, walk_fired);
 		return;
 	}
-	if (walk->matches)
-		control_answer(s, walk->client, EX_OK, "%zu message%s due at once", walk->matches, walk->matches == 1 ? " is" : "s are");
-	else
-		control_answer(s, walk->client, EX_DATAERR, "nothing waits for %s", walk->domain);
+	answer(walk);
 	control_walk_stop(s);
 }
 
@@ -227,6 +264,7 @@ void control_retry_domain(struct scheduler *s, uint64_t client, const char *doma
 		snprintf(walk->name, sizeof walk->name, "%s", domain);	/* an address literal */
 	s->walk = walk;
 	remote_probe_now(s, walk->name);
+	load_each(s, retry_loaded_there);
 	loop_set_timer(s->loop, &walk->timer, 0, walk_fired);
 }
 

@@ -299,7 +299,9 @@ void control_tell_busy(struct scheduler *s, uint64_t client);
 void control_forget(struct scheduler *s, const char *id);
 /* The same, and then it waits as due now. IS_FRESH, MAYBE_STATE: as in struct waiting. */
 void control_make_due(struct scheduler *s, const char *id, bool is_fresh, bool maybe_state);
-/* Does what these two wished for. */
+/* M, which is loaded: who of it was deferred already is tried again at once, unless it is to be held. M may be gone afterwards. */
+void control_retry_loaded(struct scheduler *s, struct message *m);
+/* Does what the two above wished for. */
 void control_settle(struct scheduler *s);
 /* Makes what waits for DOMAIN due, some messages a turn, then answers. */
 void control_retry_domain(struct scheduler *s, uint64_t client, const char *domain);

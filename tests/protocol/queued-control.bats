@@ -38,6 +38,25 @@ none_is_loaded() { $DAWK status | grep -q '^waiting=.* new=0 loaded=0 '; }	# eac
 	run -65 $DAWK queue retry bucher.example
 }
 
+@test "of a message that is on its way to others, who was deferred is tried again at once by retry, of a domain too, and flush" {
+	behave 'alice@local.example until go' 'full@local.example deferred 4.2.2 mailbox is full'
+	id=$(put bob@local.example alice@local.example full@local.example)
+	deferrals() { logged_times "queued deferred id=$id index=1 " "$1"; }
+	wait_until deferrals 1
+	$DAWK queue retry "$id"
+	wait_until deferrals 2
+	run -0 $DAWK queue retry local.example
+	[[ $output == '1 message is due at once' ]]
+	wait_until deferrals 3
+	run -65 $DAWK queue retry elsewhere.example
+	behave 'alice@local.example until go'
+	$DAWK queue flush
+	wait_until handed_to full@local.example 1
+	touch "$FAKE/go"
+	wait_until queue_is_empty
+	handed_to alice@local.example 1
+}
+
 @test "a held message is in hold/ when the command returns, and waits for its release" {
 	id=$(deferred full@local.example)
 	$DAWK queue hold "$id"
