@@ -85,8 +85,9 @@ static enum result weigh_state(struct view *view, struct why *why)
 	view->has_last = false;
 	while (at && state_next_line(&at, end, &line)) {
 		note_trouble(view, &line);
-		if (line.event != STATE_SITES && state_is_final(line.event) && line.index < count)
-			view->done.s[line.index] = 1;
+		/* the last result counts: a failure is taken back where a report to the postmaster is held */
+		if (line.event != STATE_SITES && line.event <= STATE_FAILED && line.index < count)
+			view->done.s[line.index] = state_is_final(line.event);
 	}
 	view->left = 0;
 	for (uint32_t i = 0; i < count; i++)

@@ -52,8 +52,11 @@ teardown() { suite_stop; }
 	wait_until logged queued report-undeliverable
 	wait_until only_one_is_left_held
 	id=$(ls "$QUEUE/hold")
+	$DAWK queue show "$id" | grep '^recipient .*<postmaster@local.example> waits'
+	run -0 $DAWK queue list --to postmaster
+	[[ $output == "$id held "*'<> -> <postmaster@local.example>'* ]]
 	behave
-	$DAWK queue release "$id"
+	$DAWK queue release --to postmaster --yes
 	wait_until handed_to postmaster@local.example 2
 	wait_until queue_is_empty
 }
