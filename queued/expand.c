@@ -79,6 +79,7 @@ bool expand_is_long_list(struct scheduler *s, struct message *m, uint32_t index)
 		dispatch_result(s, m, index, STATE_DEFERRED, "4.3.0", why.text);
 		return true;
 	default:
+		message_drop_making(m, index);	/* of the long list that it was: locald names its members now */
 		return false;
 	}
 	making = message_making(m, index);

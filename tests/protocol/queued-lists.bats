@@ -88,3 +88,18 @@ make_list() {	# NAME COUNT
 	wait_until logged queued "expanded id=$id .*to=big@local.example"
 	[[ ! -s $FAKE/delivered ]]
 }
+
+@test "a list that has become short since its first part was made, and everything stopped, reaches its members" {
+	queued_make
+	make_list big 50 >>"$SUITE/etc/aliases"
+	$DAWK update
+	behave "big@local.example forward $(seq -s ' ' -f 'm%.0f@local.example' 50)"
+	id=$(put --no-trigger bob@local.example big@local.example)
+	printf 'sites local.example\n0 part 1795316589107760 22892 1k0tjvrv4atck6ppc37m m1000@local.example\n0 made 1795316589328274 1k0tjvrv4atck6ppc37m\n' >"$QUEUE/state/$id"
+	chown --reference="$QUEUE/state" "$QUEUE/state/$id"
+	suite_run
+	wait_until logged queued "expanded id=$id .*to=big@local.example"
+	wait_until queue_is_empty
+	[[ $(sort -u -k2,2 "$FAKE/delivered" | wc -l) -eq 50 ]]
+	run ! logged queued 'transport-lost transport=locald'
+}
