@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "queued/schedule.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -318,6 +319,7 @@ static void finish_round(struct scheduler *s, struct message *m)
 {
 	uint64_t now = time_real_us();
 
+	assert(!m->making_count);
 	if (m->deferred && schedule_is_older(now, m->envelope.arrived_us, s->conf->queue_lifetime_seconds))
 		expire(s, m);
 	if (m->deferred) {
@@ -345,8 +347,8 @@ void advance(struct scheduler *s, struct message *m)
 		return;
 	if (m->child)
 		child_continue(s, m);
-	while (m->making_count && !m->child && !m->is_stalled && !m->wants_removal)
-		child_start_making(s, m);
+	while (m->making_count && !m->child && !m->is_stalled && !m->wants_removal && child_start_making(s, m))
+		;
 	if (m->is_recording || m->is_stalled)
 		return;
 	if (m->child || m->flying || m->ready || m->parked) {

@@ -2,7 +2,6 @@
 #include "queued/child.h"
 
 #include "queued/expand.h"
-#include <assert.h>
 #include <string.h>
 
 void child_finish_list(struct scheduler *s, struct message *m, struct making *making)
@@ -76,12 +75,13 @@ static enum result plan_part(struct scheduler *s, struct message *m, struct maki
 	return result;
 }
 
+/* What is to be held sends nothing more to its lists; the addresses of a forward stand in memory alone. */
 static struct making *next_making(const struct message *m)
 {
 	struct making *making;
 
 	for (making = m->making; making; making = making->next)
-		if (m->recipients[making->index].phase == PHASE_MAKING)
+		if (m->recipients[making->index].phase == PHASE_MAKING && !(m->wants_hold && making->event == STATE_PART))
 			break;
 	return making;
 }
@@ -96,7 +96,7 @@ static void defer_making(struct scheduler *s, struct message *m, uint32_t index,
 	dispatch_result(s, m, index, STATE_DEFERRED, "4.3.0", *why->text ? why->text : "the message to go on could not be made");
 }
 
-void child_start_making(struct scheduler *s, struct message *m)
+bool child_start_making(struct scheduler *s, struct message *m)
 {
 	struct making *making = next_making(m);
 	char owner[ADDRESS_MAX + 1] = "";
@@ -105,7 +105,8 @@ void child_start_making(struct scheduler *s, struct message *m)
 	bool is_with_programs;
 	enum result result;
 
-	assert(making);		/* the caller counted one */
+	if (!making)
+		return false;
 	inherit(&plan, m);
 	plan.envelope.recipient_count = 0;
 	plan.kind = making->event;
@@ -115,7 +116,7 @@ void child_start_making(struct scheduler *s, struct message *m)
 	                                        : plan_part(s, m, making, &plan, owner, &why);
 	if (result == RESULT_OK && plan.envelope.recipient_count) {
 		child_begin(s, m, &plan);
-		return;
+		return true;
 	}
 	is_with_programs = plan.next.is_with_programs;
 	plan_free(&plan);
@@ -131,4 +132,5 @@ void child_start_making(struct scheduler *s, struct message *m)
 	} else {
 		defer_making(s, m, making->index, &why);
 	}
+	return true;
 }

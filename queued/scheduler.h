@@ -269,8 +269,9 @@ void advance_flush_all(struct scheduler *s);
 
 /* ---- child.c ---- */
 
-/* Starts the next forward or part that M owes (m->child is set), or gives its recipient a result, or stalls M. */
-void child_start_making(struct scheduler *s, struct message *m);
+/* Starts the next forward or part that M owes (m->child is set), or gives its recipient a result, or stalls M; false: it owes
+ * none, or parts alone and is to be held. */
+bool child_start_making(struct scheduler *s, struct message *m);
 /* Goes on with m->child after a record or a stall. */
 void child_continue(struct scheduler *s, struct message *m);
 /* Starts the next report of KIND (STATE_REPORT, STATE_WARNING, STATE_SUCCESS) that M owes, or stalls M; false: it owes none. */

@@ -267,3 +267,24 @@ parked_message() {
 	run -0 $DAWK queue remove "$m"
 	[[ $output == "$m is removed" && ! -e $QUEUE/new/$m ]]
 }
+
+@test "a message is held between two parts of a list, also while the disk is too full for the next one" {
+	odd_make
+	{
+		printf 'big@local.example: '
+		seq -s ', ' -f 'm%.0f@local.example' 2500
+	} >>"$SUITE/etc/aliases"
+	$DAWK update
+	odd_run
+	trouble full
+	m=$(put carol@local.example big@local.example)
+	wait_until logged queued unable-to-make-a-message
+	run -0 $DAWK queue hold "$m"
+	[[ $output == "$m is held" && -e $QUEUE/hold/$m ]]
+	no_trouble full
+	run -0 $DAWK queue list
+	[[ $output == "$m held "*'-> <big@local.example>'*'1 message' && ! -s $FAKE/delivered ]]
+	$DAWK queue release "$m"
+	wait_until queue_is_empty
+	[[ $(sort -u -k2,2 "$FAKE/delivered" | wc -l) -eq 2500 ]]
+}
