@@ -427,18 +427,22 @@ static void serve(struct scheduler *s, int which)
 		most = t->limit - t->in_flight;
 	if (most > sender_room(m->sender->in_flight[which], t->limit - t->in_flight, FLYING_SHARE))
 		most = sender_room(m->sender->in_flight[which], t->limit - t->in_flight, FLYING_SHARE);
-	for (; m->cursor < m->envelope.recipient_count && m->ready && count < most && steps < JOB_RECIPIENTS; m->cursor++) {
-		if (m->recipients[m->cursor].phase != PHASE_READY)
+	while (m->cursor < m->envelope.recipient_count && m->ready && count < most && steps < JOB_RECIPIENTS) {
+		uint32_t index = m->cursor++;	/* first: the place that a step gives up may make one before this ready */
+
+		if (m->recipients[index].phase != PHASE_READY)
 			continue;
-		if (transport_of(s, m->envelope.recipients[m->cursor].address) != which)
+		if (transport_of(s, m->envelope.recipients[index].address) != which) {
+			m->cursor = index;
 			break;
+		}
 		steps++;
-		taken = step(s, m, m->cursor);
+		taken = step(s, m, index);
 		if (taken == STEP_GONE)
 			break;
 		if (taken != STEP_TAKEN)
 			continue;
-		indexes[count++] = m->cursor;
+		indexes[count++] = index;
 		if (which != TRANSPORT_REMOTE)
 			continue;
 		count = remote_gather(s, m, indexes, count, most);

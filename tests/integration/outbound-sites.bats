@@ -41,13 +41,21 @@ setup_file() {
 	in_net_background grey "$TOOLS/odd-server.py" "$PAIR/grey" 'grey=2:450 4.2.0 greylisted, come back in five minutes'
 	wait_until test -s "$PAIR/grey/port"
 	echo "grey.example smtp:[127.0.0.1]:$(cat "$PAIR/grey/port")" >>"$PAIR/a/etc/routes"
+	mkdir "$PAIR/slow"
+	in_net_background slow "$TOOLS/odd-server.py" "$PAIR/slow" 'rcpt=first:450 4.2.1 not now' wait=data
+	wait_until test -s "$PAIR/slow/port"
+	echo "slow.example smtp:[127.0.0.1]:$(cat "$PAIR/slow/port")" >>"$PAIR/a/etc/routes"
+	echo 'slow.example concurrency=1' >>"$PAIR/a/etc/site"
 	echo 'proven.example smtp:[127.0.0.3]:25 tls=verify' >>"$PAIR/a/etc/routes"
 	dawk_on a update
 	on a suite_run
 }
 setup() { on a empty_mailboxes; on b empty_mailboxes; }
 teardown() { [[ -n ${BATS_TEST_COMPLETED:-} ]] || tail -n 20 "$PAIR"/[ab]/stderr/*; }
-teardown_file() { pair_stop; }
+teardown_file() {
+	kill -CONT "$(on a suite_pid queued)"	# a test that stopped it may have failed
+	pair_stop
+}
 
 letters() { printf 'Subject: letter\n\nhello\n' | "$TOOLS/queue-put" "$PAIR/a/queue" "$@"; }
 a_says() { on a logged queued "$1"; }
@@ -166,4 +174,24 @@ all_deferred() { [[ $(grep -c ' deferred .*to=alice@b.example ' "$PAIR/a/stderr/
 	letters bob@a.example alice@b.example >/dev/null
 	wait_until on b delivered_to alice 1
 	run ! a_says 'deferred .*dead.example .*timed out'
+}
+
+@test "recipients that are ready again behind others of their message are put off with them when remoted is gone" {
+	local rest=()
+	for i in {1..250}; do rest+=("r$i@slow.example"); done
+	id=$(letters alice@a.example 'first@slow.example|owner alice@a.example' "${rest[@]}")
+	parked() { dawk_on a status | grep -q " parked=$1 "; }
+	wait_until a_says "deferred id=$id index=0 .*not now"
+	wait_until parked 150
+	dawk_on a queue retry "$id"
+	wait_until parked 151
+	kill -STOP "$(on a suite_pid queued)"	# nobody starts another
+	kill -KILL "$(remoted_pid)"
+	wait_until a_says "deferred id=$id index=250 .*no transport"
+	wait_until a_says "deferred id=$id index=0 .*no transport"
+	kill -CONT "$(on a suite_pid queued)"
+	touch "$PAIR/slow/go"
+	relayed() { [[ $(grep -cE "(relayed|forwarded) id=$id " "$PAIR/a/stderr/queued") -ge 250 ]]; }
+	wait_until relayed
+	dawk_on a queue remove "$id"
 }
