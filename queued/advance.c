@@ -251,7 +251,7 @@ static void recorded_put_off(struct message *m)
 
 static void put_off(struct scheduler *s, struct message *m)
 {
-	uint64_t now = time_real_us(), age_us = now > m->envelope.arrived_us ? now - m->envelope.arrived_us : 0;
+	uint64_t now = time_real_us(), since = message_since_us(m, now), age_us = now > since ? now - since : 0;
 	uint32_t attempt = schedule_attempt(&s->conf->retry, m->attempts, age_us);
 	uint64_t wait_ms = schedule_wait_ms(&s->conf->retry, attempt, (uint32_t)random_below(SCHEDULE_CHANCE));
 
@@ -317,13 +317,13 @@ static bool hold_hopeless(struct scheduler *s, struct message *m)
 
 static void finish_round(struct scheduler *s, struct message *m)
 {
-	uint64_t now = time_real_us();
+	uint64_t now = time_real_us(), since = message_since_us(m, now);
 
 	assert(!m->making_count);
-	if (m->deferred && schedule_is_older(now, m->envelope.arrived_us, s->conf->queue_lifetime_seconds))
+	if (m->deferred && schedule_is_older(now, since, s->conf->queue_lifetime_seconds))
 		expire(s, m);
 	if (m->deferred) {
-		if (schedule_is_older(now, m->envelope.arrived_us, s->conf->delay_warning_seconds) && was_tried(m) &&
+		if (schedule_is_older(now, since, s->conf->delay_warning_seconds) && was_tried(m) &&
 		    child_start_report(s, m, STATE_WARNING))
 			return;
 		put_off(s, m);

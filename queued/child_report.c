@@ -182,7 +182,7 @@ bool child_start_report(struct scheduler *s, struct message *m, enum state_event
 	report.to = *target ? target : postmaster;
 	report.envelope = &m->envelope;
 	report.now_us = time_real_us();
-	report.give_up_us = m->envelope.arrived_us + (uint64_t)s->conf->queue_lifetime_seconds * 1000000;
+	report.give_up_us = message_since_us(m, report.now_us) + (uint64_t)s->conf->queue_lifetime_seconds * 1000000;
 	if (all && plan_report(s, m, &report, &plan, &why) == RESULT_OK) {
 		child_begin(s, m, &plan);
 	} else {

@@ -74,6 +74,8 @@ static void apply_result(struct message *message, const struct state_line *line)
 		r->attempts++;
 	if (r->attempts > message->attempts)
 		message->attempts = r->attempts;
+	if (!message->first_us || line->time_us < message->first_us)
+		message->first_us = line->time_us;
 	if (has_to_be_kept(message, line->index, line->event))
 		set_outcome(message, line->index, line->time_us, &words);
 	if (state_is_final(line->event))
@@ -130,6 +132,11 @@ void message_renew(struct message *message)
 			message->recipients[i].was_tried = false;
 			message_set_phase(message, i, PHASE_READY);
 		}
+}
+
+uint64_t message_since_us(const struct message *message, uint64_t now_us)
+{
+	return message->envelope.arrived_us > now_us && message->first_us ? message->first_us : message->envelope.arrived_us;
 }
 
 /* ---- reports ---- */

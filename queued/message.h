@@ -71,6 +71,7 @@ struct message {
 	uint32_t ready, parked, flying, making_count, deferred, final;	/* recipients in each phase */
 	uint32_t attempts;		/* most of any recipient */
 	uint64_t due_us;		/* the next attempt, once put off */
+	uint64_t first_us;		/* the earliest time of a result; 0: none yet */
 	bool has_sites;			/* the state has its "sites" line */
 	bool is_end_logged;		/* its last line is written */
 	bool has_state;
@@ -130,6 +131,10 @@ void message_reopen(struct message *message, uint32_t index, uint64_t time_us, c
 void message_renew(struct message *message);
 /* Adds a line about a message made from this one; index, event, id (offset, words of a part). */
 bool message_add_line(struct message *message, const struct state_line *line);
+
+/* Since when the message is here: its arrival, or, where that lies ahead of NOW_US because the clock was wrong then, its first
+ * result. */
+uint64_t message_since_us(const struct message *message, uint64_t now_us);
 
 /* RFC 3461 4.1: does the recipient want to hear of EVENT (STATE_FAILED, STATE_DEFERRED: a delay, a success)? */
 bool message_wants_report(const struct message *message, uint32_t index, enum state_event event);

@@ -99,6 +99,22 @@ only_one_is_left_held() { [[ $(cd "$QUEUE" && find new cur hold -type f) =~ ^hol
 	content_of bob@local.example | grep -qx 'Diagnostic-Code: X-dawk; mailbox is full'
 }
 
+@test "a message that came while the clock was a year ahead expires its lifetime after its first attempt" {
+	queued_make --set 'queue-lifetime = 1d'
+	behave 'full@local.example deferred 4.2.2 mailbox is full'
+	new=$(put --no-trigger --age -31536000 zoe@local.example full@local.example)
+	old=$(put --no-trigger --age -31536000 bob@local.example full@local.example)
+	printf '0 deferred %d000000 4.2.2 - mailbox is full\n' "$(($(date +%s) - 200000))" >"$QUEUE/state/$old"
+	chown --reference="$QUEUE/state" "$QUEUE/state/$old"
+	suite_run
+	wait_until handed_to bob@local.example 1
+	content_of bob@local.example | grep -qx 'Status: 4.4.7'
+	wait_until test -e "$QUEUE/cur/$new"
+	gone() { [[ ! -e $QUEUE/new/$old && ! -e $QUEUE/cur/$old ]]; }
+	wait_until gone
+	handed_to zoe@local.example 0
+}
+
 @test "a delay is told once, to who wants to hear it (RFC 3461 4.1)" {
 	queued_start --set 'delay-warning = 1h' --set 'retry = 1s'
 	behave 'full@local.example deferred 4.2.2 mailbox is full' 'silent@local.example deferred 4.2.2 mailbox is full'
