@@ -28,12 +28,12 @@ enum result limits_make(unsigned workers, struct limits **limits, struct why *wh
 	return RESULT_OK;
 }
 
-/* Multiply and fold: enough against one who does not know the secret and never sees a hash. */
+/* Multiply and fold: enough against one who does not know the secret and never sees a hash. Each bit of A and B counts. */
 static uint64_t limits_mix(uint64_t a, uint64_t b)
 {
-	unsigned __int128 product = (unsigned __int128)(a | 1) * (b | 1);
+	unsigned __int128 product = (unsigned __int128)a * b;
 
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
+	return a ^ b ^ (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 static uint64_t limits_hash(const struct limits *limits, uint64_t high, uint64_t low)
