@@ -166,7 +166,9 @@ bool loop_set_timer(struct loop *loop, struct timer *timer, uint64_t after_ms, v
 
 	timer->due_ms = loop->now_ms + after_ms;
 	timer->fire = fire;
-	timer->turn = loop->turn;
+	/* one that was due is not put off by being set anew: who does so in each turn would wait for ever */
+	if (!timer->place || was > loop->now_ms)
+		timer->turn = loop->turn;
 	if (timer->place) {
 		if (timer->due_ms < was)
 			heap_up(loop, timer, timer->place);

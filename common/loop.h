@@ -27,7 +27,7 @@ struct watch {
 struct timer {
 	uint64_t due_ms;		/* time_monotonic_ms */
 	size_t place;			/* the loop's own: 0 = not set */
-	uint32_t turn;			/* the loop's own: it was set in that turn, and fires in a later one */
+	uint32_t turn;			/* the loop's own: it was set in that turn, before it was due, and fires in a later one */
 	void (*fire)(struct timer *timer);	/* the timer is unset before the call */
 };
 

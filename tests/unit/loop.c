@@ -118,6 +118,40 @@ static void a_watch_removed_in_the_same_batch_is_not_called(void)
 	close(a[0]), close(a[1]), close(b[0]), close(b[1]);
 }
 
+static struct watch busy;
+static struct timer put_off;
+static int busy_turns, put_off_fired;
+
+static void fire_put_off(struct timer *timer)
+{
+	(void)timer;
+	put_off_fired++;
+	loop_stop(loop);
+}
+
+static void put_it_off(struct watch *watch, uint32_t events)
+{
+	(void)watch;
+	(void)events;
+	if (++busy_turns == 1000)
+		loop_stop(loop);
+	loop_set_timer(loop, &put_off, 0, fire_put_off);
+}
+
+static void a_timer_that_is_set_anew_in_each_turn_fires_once_it_is_due(void)
+{
+	int ends[2];
+
+	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	CHECK(write(ends[1], "x", 1) == 1);	/* nobody reads it */
+	CHECK(loop_watch(loop, &busy, ends[0], EPOLLIN, put_it_off, &why) == RESULT_OK);
+	CHECK(loop_run(loop, &why) == RESULT_OK);
+	CHECK(put_off_fired == 1 && busy_turns == 2);	/* set in the first turn, due in the next */
+	loop_unset_timer(loop, &put_off);
+	loop_unwatch(loop, &busy);
+	close(ends[0]), close(ends[1]);
+}
+
 /* ---- signals and turn ends ---- */
 
 static int caught_signal, turns;
@@ -153,6 +187,7 @@ int main(void)
 	UNIT_RUN(timers_fire_in_order_and_only_when_set);
 	UNIT_RUN(work_in_pieces_lets_others_have_their_turn);
 	UNIT_RUN(a_watch_removed_in_the_same_batch_is_not_called);
+	UNIT_RUN(a_timer_that_is_set_anew_in_each_turn_fires_once_it_is_due);
 	UNIT_RUN(a_signal_comes_through_the_loop);
 	loop_free(loop);
 	return unit_end();
