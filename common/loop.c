@@ -90,16 +90,6 @@ void loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events)
 		watch->events = events;
 }
 
-void loop_watch_last(struct loop *loop, struct watch *watch)
-{
-	struct epoll_event event = { .events = watch->events, .data.ptr = watch };
-
-	if (watch->fd < 0)
-		return;
-	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
-	epoll_ctl(loop->epoll, EPOLL_CTL_ADD, watch->fd, &event);
-}
-
 /* pending is the watch's place in the batch, so that its event can be struck out in constant time. */
 void loop_unwatch(struct loop *loop, struct watch *watch)
 {
@@ -110,6 +100,16 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
 		loop->batch[watch->pending].data.ptr = NULL;
 	watch->pending = -1;
 	watch->fd = -1;
+}
+
+enum result loop_watch_last(struct loop *loop, struct watch *watch, struct why *why)
+{
+	int fd = watch->fd;
+
+	if (fd < 0)
+		return RESULT_OK;
+	loop_unwatch(loop, watch);
+	return loop_watch(loop, watch, fd, watch->events, watch->ready, why);
 }
 
 /* ---- timers: a binary heap; place 0 means not set ---- */

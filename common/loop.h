@@ -43,8 +43,9 @@ enum result loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t 
 /* Changes the events; no system call when they are the same already. */
 void loop_rewatch(struct loop *loop, struct watch *watch, uint32_t events);
 /* Of the processes that wait for the same descriptor (EPOLLEXCLUSIVE) the kernel wakes the one that has waited for it longest,
- * which by itself would be the same one for ever: this one is the last from now on. */
-void loop_watch_last(struct loop *loop, struct watch *watch);
+ * which by itself would be the same one for ever: this one is the last from now on. RESULT_RETRY: no memory in the kernel, it is
+ * watched no more. */
+enum result loop_watch_last(struct loop *loop, struct watch *watch, struct why *why);
 /* Call before closing the descriptor. Sets fd to -1; harmless when it is -1. */
 void loop_unwatch(struct loop *loop, struct watch *watch);
 

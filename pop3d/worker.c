@@ -34,6 +34,13 @@ static void stop_listening(bool is_for_good)
 		loop_set_timer(worker.loop, &listen_again, NO_DESCRIPTORS_MS, listen_now);
 }
 
+/* The kernel has no memory to watch one of them. */
+static void not_listening(const struct why *why)
+{
+	log_failure("not-listening", why);
+	stop_listening(false);
+}
+
 /* A client and its session are a descriptor each. A session that came when none is left would cost the
  * pipe to authd, so clients beyond that wait in the backlog. */
 static void count_descriptors(void)
@@ -82,17 +89,20 @@ static void listener_ready(struct watch *watch, uint32_t events)
 			break;
 		}
 	}
-	loop_watch_last(worker.loop, watch);
+	if (loop_watch_last(worker.loop, watch, &why) != RESULT_OK)
+		not_listening(&why);
 }
 
 static void listen_now(struct timer *timer)
 {
+	enum result result = RESULT_OK;
 	struct why why = { 0 };
 
 	(void)timer;
-	for (size_t i = 0; i < opening.listener_count; i++)
-		if (loop_watch(worker.loop, &listeners[i], opening.listeners[i].fd, EPOLLIN | EPOLLEXCLUSIVE, listener_ready, &why) != RESULT_OK)
-			log_failure("not-listening", &why);
+	for (size_t i = 0; i < opening.listener_count && result == RESULT_OK; i++)
+		result = loop_watch(worker.loop, &listeners[i], opening.listeners[i].fd, EPOLLIN | EPOLLEXCLUSIVE, listener_ready, &why);
+	if (result != RESULT_OK)
+		not_listening(&why);
 }
 
 /* Certificates are there, or do not come. */

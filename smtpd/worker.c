@@ -48,18 +48,7 @@ bool worker_wants_names(const struct configuration *conf, const struct address_i
 /* ---- listening ---- */
 
 static void listener_ready(struct watch *watch, uint32_t events);
-
-static void listeners_watch(void)
-{
-	struct why why;
-
-	for (size_t i = 0; i < opening.listener_count; i++) {
-		watched[i].kind = opening.listeners[i].kind;
-		if (loop_watch(worker.loop, &watched[i].watch, opening.listeners[i].fd, EPOLLIN | EPOLLEXCLUSIVE,
-		               listener_ready, &why) != RESULT_OK)
-			log_failure("unable-to-listen", &why);
-	}
-}
+static void listeners_resume(struct timer *timer);
 
 static void listeners_unwatch(void)
 {
@@ -67,26 +56,37 @@ static void listeners_unwatch(void)
 		loop_unwatch(worker.loop, &watched[i].watch);
 }
 
+/* Out of descriptors or memory: a moment's rest, or the loop would spin. */
+static void listeners_rest(const struct why *why)
+{
+	struct log_line line;
+
+	log_start(&line, "unable-to-accept");
+	log_number(&line, "sessions", worker.session_count);
+	log_why(&line, why);
+	log_end(&line);
+	listeners_unwatch();
+	loop_set_timer(worker.loop, &accept_timer, ACCEPT_PAUSE_MS, listeners_resume);
+}
+
+static void listeners_watch(void)
+{
+	enum result result = RESULT_OK;
+	struct why why;
+
+	for (size_t i = 0; i < opening.listener_count && result == RESULT_OK; i++) {
+		watched[i].kind = opening.listeners[i].kind;
+		result = loop_watch(worker.loop, &watched[i].watch, opening.listeners[i].fd, EPOLLIN | EPOLLEXCLUSIVE, listener_ready, &why);
+	}
+	if (result != RESULT_OK)
+		listeners_rest(&why);
+}
+
 static void listeners_resume(struct timer *timer)
 {
 	(void)timer;
 	if (!worker.is_ending)
 		listeners_watch();
-}
-
-/* Out of descriptors or memory: a moment's rest, or the loop would spin. */
-static void listeners_rest(void)
-{
-	struct log_line line;
-	struct why why;
-
-	why_errno(&why, RESULT_RETRY, "accept");
-	log_start(&line, "unable-to-accept");
-	log_number(&line, "sessions", worker.session_count);
-	log_why(&line, &why);
-	log_end(&line);
-	listeners_unwatch();
-	loop_set_timer(worker.loop, &accept_timer, ACCEPT_PAUSE_MS, listeners_resume);
 }
 
 /* Certificates are there, or do not come. */
@@ -103,12 +103,14 @@ static bool listener_accept(const struct watched *w)
 	socklen_t size = sizeof address;
 	struct address_ip ip = { .family = 0 };
 	struct ucred peer = { .uid = (uid_t)-1 };
+	struct why why;
 	int fd = accept4(w->watch.fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-			listeners_rest();
-		return errno == ECONNABORTED || errno == EINTR;
+		why_errno(&why, RESULT_RETRY, "accept");
+		if (why.errno_value == EMFILE || why.errno_value == ENFILE || why.errno_value == ENOMEM || why.errno_value == ENOBUFS)
+			listeners_rest(&why);
+		return why.errno_value == ECONNABORTED || why.errno_value == EINTR;
 	}
 	size = sizeof peer;
 	if (w->kind != LISTENER_LOCAL)
@@ -121,11 +123,14 @@ static bool listener_accept(const struct watched *w)
 
 static void listener_ready(struct watch *watch, uint32_t events)
 {
+	struct why why;
+
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKE && watch->fd >= 0; i++)
 		if (!listener_accept(container_of(watch, struct watched, watch)))
 			break;
-	loop_watch_last(worker.loop, watch);
+	if (loop_watch_last(worker.loop, watch, &why) != RESULT_OK)
+		listeners_rest(&why);
 }
 
 /* ---- start and end ---- */

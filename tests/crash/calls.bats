@@ -2,7 +2,7 @@
 load ../lib/suite
 
 setup() {
-	suite_make --set 'retry = 1s' --set 'smtpd-workers = 1'
+	suite_make --set 'retry = 1s' --set 'smtpd-workers = 1' --set 'pop3d-workers = 1'
 	head -c 64 /dev/zero >"$SUITE/plan"
 	chmod 666 "$SUITE/plan"
 	export FAILING_CALLS=$SUITE/plan ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"
@@ -86,4 +86,16 @@ try_all() {	# CALL LAST ERRNO..
 @test "no file that can't be removed or dated loses a message" {
 	try_all unlinkat 3 EIO
 	try_all futimens 2 EIO
+}
+@test "a listener that the kernel has no memory to watch is watched a moment later" {
+	fail_call epoll_ctl ENOMEM 1	# when it goes to the end of the row, behind the first client
+	for name in first second; do
+		run -0 talk smtpd <<<$'S: 220\nC: QUIT\nS: 221'
+	done
+	logged smtpd 'unable-to-accept .*Cannot allocate memory'
+	fail_call epoll_ctl ENOMEM 1
+	for name in first second; do
+		run -0 talk pop3d <<<$'S: +OK\nC: QUIT\nS: +OK'
+	done
+	logged pop3d 'not-listening .*Cannot allocate memory'
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -47,6 +48,14 @@ static bool is_on_disk(int fd)
 }
 
 #define REAL(call) __typeof__(&call) real = (__typeof__(&call))dlsym(RTLD_NEXT, #call)
+
+/* Of listeners alone: they are the ones that nobody else would see to. */
+int epoll_ctl(int epoll, int act, int fd, struct epoll_event *event)
+{
+	REAL(epoll_ctl);
+	bool is_listener = act == EPOLL_CTL_ADD && event->events & EPOLLEXCLUSIVE;
+	return is_listener && fails("epoll_ctl") ? -1 : real(epoll, act, fd, event);
+}
 
 int fsync(int fd)
 {
