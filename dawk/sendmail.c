@@ -249,7 +249,7 @@ static enum result say_mail(const struct job *job, struct submission *s, const s
 	char size[40] = "", ret[20] = "", envid[320] = "";
 	bool is_full = job->ret && !strcasecmp(job->ret, "full");
 	if (s->has_size && job->mode != 'v')
-		snprintf(size, sizeof size, " SIZE=%llu", (unsigned long long)(job->message.length + job->written.len));
+		snprintf(size, sizeof size, " SIZE=%llu", (unsigned long long)(job->message.length - job->header.length + job->written.len));
 	if (s->has_dsn && job->ret)
 		snprintf(ret, sizeof ret, " RET=%s", is_full ? "FULL" : "HDRS");
 	if (s->has_dsn && job->envid) {

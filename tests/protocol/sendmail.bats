@@ -84,6 +84,17 @@ is_for() { grep -qaxF -- "recipient $1" "$(queued_file)"; }
 	[[ $output == *"does not run here"*"try again later"* ]]
 }
 
+@test "SIZE counts the header once: a message at the limit is taken, one over it refused (RFC 1870 6.1)" {
+	sed -i '$a message-size-limit = 64k' "$SUITE/etc/dawk.conf"
+	suite_restart smtpd
+	{ printf 'From: bob@local.example\nX-Long: %02011d\n\n' 0; printf '%062d\n' {1..992}; } >"$SUITE/limit"	# 65,536 with CRs
+	run -0 $SENDMAIL -v alice@local.example <"$SUITE/limit"
+	[[ $output == *" SIZE=65536 "* ]]
+	has_line "$(printf %062d 992)"
+	{ cat "$SUITE/limit"; echo; } >"$SUITE/over"
+	run -65 $SENDMAIL -v alice@local.example <"$SUITE/over"
+	[[ $output == *" SIZE=65538 "*"552 5.3.4"* ]]
+}
 @test "a large message passes in bounded memory, byte by byte" {
 	seq 1 4000000 >"$SUITE/large"
 	limit=30000	# KiB of address space, less than the message; sanitizers want more than there is
