@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,14 +20,29 @@ struct intake {
 	size_t out_length;
 };
 
+/* File systems like NFS know no file without a name: there it has one for a moment. */
+static int make_unnamed(const char *folder)
+{
+	char path[PATH_MAX];
+	int fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+		return fd;
+	if (snprintf(path, sizeof path, "%s/sendmail.XXXXXX", folder) >= (int)sizeof path)
+		return -1;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
 static enum result make_file(struct message *message, struct why *why)
 {
 	const char *folder = getenv("TMPDIR");
 	if (!folder || *folder != '/')
 		folder = "/tmp";
-	message->rest = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	message->rest = make_unnamed(folder);
 	if (message->rest < 0 && strcmp(folder, "/tmp"))
-		message->rest = open("/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+		message->rest = make_unnamed("/tmp");
 	return message->rest >= 0 ? RESULT_OK : why_errno(why, RESULT_RETRY, "unable to make a temporary file in %s", folder);
 }
 

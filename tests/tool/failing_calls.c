@@ -87,6 +87,17 @@ int futimens(int fd, const struct timespec times[2])
 	return fails("futimens") ? -1 : real(fd, times);
 }
 
+/* Of files without a name alone, which not each file system knows. */
+int open(const char *path, int flags, ...)
+{
+	REAL(open);
+	va_list arguments;
+	va_start(arguments, flags);
+	mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
+	va_end(arguments);
+	return (flags & O_TMPFILE) == O_TMPFILE && fails("open") ? -1 : real(path, flags, mode);
+}
+
 int openat(int at, const char *path, int flags, ...)
 {
 	REAL(openat);
