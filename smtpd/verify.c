@@ -100,7 +100,7 @@ static bool is_ascii(const char *bytes, size_t length)
 	return true;
 }
 
-/* One line a member; programs and paths are nobody's business. */
+/* One line a member, all of them or none; programs and paths are nobody's business. */
 static enum reply show_members(struct session *s, const struct asked *asked)
 {
 	const struct meaning_of *meaning = &s->worker->meaning;
@@ -109,8 +109,10 @@ static enum reply show_members(struct session *s, const struct asked *asked)
 	size_t used = 0, length;
 
 	while (alias_next_member(&at, end, &member, &length)) {
-		if (length == 0 || *member == '|' || *member == '/' || used + length + 4 > REPLY_WORDS_MAX / 2)
+		if (length == 0 || *member == '|' || *member == '/')
 			continue;
+		if (used + length + 4 > REPLY_WORDS_MAX)
+			return SAY_NO_VRFY;
 		if (!asked->takes_utf8 && !is_ascii(member, length))
 			return SAY_EXPN_IN_UTF8;
 		used += (size_t)snprintf(words + used, REPLY_WORDS_MAX - used, "%s<%.*s>", used ? "\n" : "", (int)length, member);

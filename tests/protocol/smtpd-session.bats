@@ -4,8 +4,12 @@ load ../lib/suite
 setup_file() {
 	export SUITE_SERVICES=smtpd
 	suite_make --set 'expn-networks = 127.0.0.2/32' --set 'bare-newline = reject'
-	echo 'team@local.example: alice@local.example, bob@local.example, carol@far.example' >>"$SUITE/etc/aliases"
-	echo 'accents@local.example: alice@local.example, zoë@far.example' >>"$SUITE/etc/aliases"
+	{
+		echo 'team@local.example: alice@local.example, bob@local.example, carol@far.example'
+		echo 'accents@local.example: alice@local.example, zoë@far.example'
+		printf 'hundred@local.example: %s\n' "$(printf "member-%030d@far.example, " {1..100})"
+		printf 'wide@local.example: %s\n' "$(printf "member-%050d@far.$(printf %060d 0).example, " {1..100})"
+	} >>"$SUITE/etc/aliases"
 	$DAWK update && suite_run
 }
 teardown_file() { suite_stop; }
@@ -280,6 +284,19 @@ teardown_file() { suite_stop; }
 		S: 250-2.1.5 <alice@local.example>
 		S+ 250 2.1.5 <zoë@far.example>
 	EOF
+}
+
+@test "EXPN shows all members, or says that it does not (RFC 5321 3.5.1)" {
+	run -0 talk --source 127.0.0.2 smtpd <<-'EOF'
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: EXPN hundred
+		S: 250-2.1.5 <member-000000000000000000000000000001@far.example>
+		C: EXPN wide
+		S: 252 2.5.2
+	EOF
+	[[ $(grep -c '<member-0' <<<"$output") -eq 100 ]]
 }
 
 @test "a line of 4,096 bytes is taken, a longer one gets 500 5.5.2 and the session goes on (RFC 5321 4.5.3.1.4)" {
