@@ -316,6 +316,7 @@ void hosts_site_key(const struct hosts *hosts, char *out, size_t size)
 	char particulars[2 * NETWORK_TEXT_MAX + ROUTE_SECRET_MAX + 64];
 	const char *kind = route->is_lmtp ? "lmtp" : route->is_wrapped ? "smtps" : "smtp";
 	struct exchange order[HOSTS_MAX], swap;
+	bool has_brackets = route->is_exact && !route->path[0];
 	size_t i, j, length;
 
 	put_particulars(route, particulars, sizeof particulars);
@@ -327,7 +328,7 @@ void hosts_site_key(const struct hosts *hosts, char *out, size_t size)
 	for (i = 0; i < hosts->exchange_count && length < size; i++)
 		length += (size_t)snprintf(out + length, size - length, "%s%s%s%s",
 		                           !i ? "" : order[i - 1].preference == order[i].preference ? "," : ";",
-		                           route->is_ip ? "[" : "", order[i].name, route->is_ip ? "]" : "");
+		                           has_brackets ? "[" : "", order[i].name, has_brackets ? "]" : "");
 	if (length < size && !route->path[0])
 		length += (size_t)snprintf(out + length, size - length, ":%u", route->port);
 	if (length < size)

@@ -68,7 +68,8 @@ void hosts_find_tlsa(struct hosts *hosts, void (*done)(struct hosts *));
 void hosts_free(struct hosts *hosts);	/* ends a search without a call of done */
 
 /* The text that is the same for all next hops with the same hosts in the same order ("," between equals, ";" before worse
- * ones): mail for one must never go where another's would not. Over SIZE it is the domain's own. */
+ * ones): mail for one must never go where another's would not. A host that the admin names stands in brackets: what MX records vouch
+ * for is not asked there. Over SIZE it is the domain's own. */
 void hosts_site_key(const struct hosts *hosts, char *out, size_t size);
 
 /* ---- between hosts.c and tlsa.c ---- */

@@ -6,7 +6,7 @@
 #   host_prepare			for setup
 #   host_start [habit..], host_stop	the next host, on $HOST_PORT of 127.0.0.1
 #   send_to DOMAIN [route-option..]	by way of its MX records; $JOBS messages; $output has results and log
-#   route_to DOMAIN HOP [..]		by a route
+#   route_to DOMAIN HOP [..]		by a route; MORE_ROUTES stand beside it
 #   taken / put_off STATUS WORDS	what came of it; log_has, host_saw, times_seen
 
 tls_hosts_make() {
@@ -26,7 +26,7 @@ tls_hosts_make() {
 	certificate_make untrusted.pem stranger mx.plain.example
 	cd zones || return 1
 	zone_head plain.example >plain.example.zone
-	printf '@ MX 10 mx\nmx A 127.0.0.1\nalone A 127.0.0.1\n' >>plain.example.zone
+	printf '@ MX 10 mx\nmx A 127.0.0.1\nalone A 127.0.0.1\nlent MX 10 wrong-mx.signed.example.\n' >>plain.example.zone
 	signed_zone
 	name_server_start plain.example signed.example forged.example
 	printf 'Subject: hi\r\n\r\nhello\r\n' >"$SUITE/message"
@@ -86,7 +86,7 @@ send_to() {
 route_to() {
 	local domain=$1
 	shift
-	echo "$domain $*" >"$SUITE/etc/routes"
+	printf '%s\n' "$domain $*" "${MORE_ROUTES:-}" >"$SUITE/etc/routes"
 	$DAWK update >"$SUITE/update.out" 2>&1 || { cat "$SUITE/update.out"; return 1; }
 	run -0 timeout 100 "${BIN%/bin}/tool/remote_driver" "$BIN" "$SUITE/etc/dawk.conf" "$domain" bob@client.example "$SUITE/message" "${JOBS:-1}" "alice@$domain"
 }

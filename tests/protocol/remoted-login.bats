@@ -27,7 +27,7 @@ RIGHT='login=customer=17,a:open: sesame'
 		[[ $(grep -c ' relayed ' <<<"$output") == 3 ]]
 		host_saw "^tls AUTH ${row%% *}\$"
 		log_has ' policy=verify from=route '
-		log_has "site smtp:mx.plain.example:$HOST_PORT tls=verify login=smart"
+		log_has "site smtp:[mx.plain.example]:$HOST_PORT tls=verify login=smart"
 		host_stop
 	done
 }

@@ -97,6 +97,15 @@ REQUIRETLS=8 TLS_OPTIONAL=16
 	put_off 4.7.5 'no TLSA record fits its certificate'
 }
 
+@test "a host in brackets shares nothing with domains whose unsigned MX records name it: what counts for one does not for the other" {
+	local hop="smtp:[wrong-mx.signed.example]:$HOST_PORT"
+	host_start "cert=$SUITE/untrusted.pem"
+	MORE_ROUTES="lent.plain.example smtp:lent.plain.example:$HOST_PORT" REMOTE_BEFORE=lent.plain.example route_to x.example "$hop"
+	log_has "site smtp:wrong-mx.signed.example:$HOST_PORT"
+	log_has "site $hop"
+	put_off 4.7.5 'no TLSA record fits its certificate'
+}
+
 @test "tls=dane wants TLSA records, tls=may does without, dane = no looks at none" {
 	echo '* tls=dane' >"$SUITE/etc/site"
 	host_start "cert=$SUITE/right.pem"

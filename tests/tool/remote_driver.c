@@ -4,7 +4,8 @@
  * "result JOB INDEX VERDICT STATUS HOST WORDS". Ends by itself after two minutes. From the environment: REMOTE_FLAGS, the
  * flags of the jobs; REMOTE_LOGINS, a compiled table of logins, as the opener passes it on; REMOTE_PAUSE:
  * each job waits for the last one's results, and so many milliseconds, or ("closed") until its connection is closed; REMOTE_STS: there is a stsd, played here, that answers every
- * question with it, "enforce PATTERN..", and prints what it hears: "fact DOMAIN POLICY-TYPE MX RESULT REASON". */
+ * question with it, "enforce PATTERN..", and prints what it hears: "fact DOMAIN POLICY-TYPE MX RESULT REASON"; REMOTE_BEFORE: a next hop
+ * whose site is asked for first. */
 #include "common/channel.h"
 #include "common/queue.h"
 #include "common/service.h"
@@ -252,6 +253,7 @@ static void send_jobs(char **argv, pid_t remoted, const char *site, unsigned job
 
 int main(int argc, char **argv)
 {
+	const char *before = getenv("REMOTE_BEFORE");
 	int to_remoted[2], to_dnsd[2];
 	unsigned jobs;
 	char site[1001];
@@ -273,6 +275,8 @@ int main(int argc, char **argv)
 		give_logins(&remoted_control, getenv("REMOTE_LOGINS"));
 	flags = getenv("REMOTE_FLAGS") ? (unsigned)strtoul(getenv("REMOTE_FLAGS"), NULL, 10) : 0;
 	jobs = (unsigned)strtoul(argv[6], NULL, 10);
+	if (before)
+		ask_site(before, site, sizeof site);
 	if (ask_site(argv[3], site, sizeof site))
 		send_jobs(argv, pids[1], site, jobs, (size_t)argc - 7);
 	channel_close(&remoted_control);

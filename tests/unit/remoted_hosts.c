@@ -185,7 +185,9 @@ static void sites_are_shared_by_equals_alone(void)
 		{ "smtp:x.example", "10 b.example,20 a.example", "smtp:b.example;a.example:25" },
 		{ "smtp:x.example", "5 a.example,7 b.example", "smtp:a.example;b.example:25" },
 		{ "smtp:x.example:26 source=192.0.2.7", "5 a.example", "smtp:a.example:26 from 192.0.2.7" },
-		{ "smtp:[x.example]", "", "smtp:x.example:25" },
+		{ "smtp:[x.example]", "", "smtp:[x.example]:25" },
+		{ "smtp:x.example", "5 a.example", "smtp:a.example:25" },
+		{ "smtp:[a.example]", "", "smtp:[a.example]:25" },	/* no MX record vouches for it, none has to */
 		{ "smtp:[192.0.2.1]", "", "smtp:[192.0.2.1]:25" },
 		{ "lmtp:unix:/run/l", "", "lmtp:unix:/run/l" },
 	};
