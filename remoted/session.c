@@ -39,6 +39,17 @@ static const struct session *handled;	/* whose replies are being handled; NULL o
 
 /* ---- making and freeing ---- */
 
+/* By the job's own route: that of the site is the route of whoever came first. */
+static void find_domain(struct session *session)
+{
+	const char *next_hop = session->job->next_hop;
+	struct route route;
+	struct why why = { 0 };
+	bool is_found = route_find(remoted.routes, next_hop, &route, &why) == RESULT_OK;
+
+	route_domain(is_found ? &route : &session->site->route, next_hop, session->domain);
+}
+
 void session_start(struct site *site, struct job *job)
 {
 	struct session *session = calloc(1, sizeof *session);
@@ -64,7 +75,7 @@ void session_start(struct site *site, struct job *job)
 	snprintf(session->trouble_status, sizeof session->trouble_status, "4.4.1");
 	snprintf(session->trouble, sizeof session->trouble, "no address to connect to");
 	session->order_count = site->route.path[0] ? 1 : site_order_addresses(site, session->order, SESSION_ADDRESSES_MAX);
-	route_domain(&site->route, job->next_hop, session->domain);
+	find_domain(session);
 	security_admit(session);
 	session_next_address(session);
 }

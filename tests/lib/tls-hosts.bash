@@ -26,7 +26,7 @@ tls_hosts_make() {
 	certificate_make untrusted.pem stranger mx.plain.example
 	cd zones || return 1
 	zone_head plain.example >plain.example.zone
-	printf '@ MX 10 mx\nmx A 127.0.0.1\nalone A 127.0.0.1\nlent MX 10 wrong-mx.signed.example.\n' >>plain.example.zone
+	printf '@ MX 10 mx\nmx A 127.0.0.1\nalone A 127.0.0.1\nlent MX 10 wrong-mx.signed.example.\nother MX 10 mx\n' >>plain.example.zone
 	signed_zone
 	name_server_start plain.example signed.example forged.example
 	printf 'Subject: hi\r\n\r\nhello\r\n' >"$SUITE/message"

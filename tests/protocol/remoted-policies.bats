@@ -193,6 +193,14 @@ REQUIRETLS=8 TLS_OPTIONAL=16
 	done
 }
 
+@test "what is told is told of the domain whose mail it is, also where another one of the same hosts came first (RFC 8460 4.2)" {
+	host_start "cert=$SUITE/untrusted.pem"
+	MORE_ROUTES="plain.example smtp:plain.example:$HOST_PORT" REMOTE_BEFORE=plain.example REMOTE_STS=none send_to other.plain.example
+	taken
+	log_has 'fact other.plain.example 1 mx.plain.example 1 127.0.0.1 -'
+	log_has ' domain=other.plain.example '
+}
+
 @test "DANE goes before MTA-STS, for better and worse (RFC 8461 2)" {
 	host_start "cert=$SUITE/right.pem"
 	REMOTE_STS='enforce mx.else.example' send_to ee.signed.example
