@@ -59,7 +59,7 @@ static bool say_mail(struct session *session)
 		is_ok = is_ok && session_say(session, " BODY=8BITMIME");
 	if (job->flags & REMOTE_SMTPUTF8)
 		is_ok = is_ok && session_say(session, " SMTPUTF8");
-	if (job->flags & REMOTE_REQUIRETLS)	/* security.c has seen to it that it may be said */
+	if ((job->flags & REMOTE_REQUIRETLS) && (session->capabilities & CAN_REQUIRETLS))	/* security.c sees to it, but for a Unix socket */
 		is_ok = is_ok && session_say(session, " REQUIRETLS");
 	if ((session->capabilities & CAN_DSN) && (job->flags & (REMOTE_RETURN_FULL | REMOTE_RETURN_HEADERS)))
 		is_ok = is_ok && session_say(session, " RET=%s", job->flags & REMOTE_RETURN_FULL ? "FULL" : "HDRS");

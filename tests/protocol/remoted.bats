@@ -202,6 +202,15 @@ commands() { cat "$SUITE/odd/commands"; }
 	[[ $output == *"0 0 delivered 2.0.0"* ]]
 }
 
+@test "a Unix socket is this host itself: mail that requires TLS goes there, and no parameter is said that is not offered (RFC 5321 2.2.1)" {
+	odd_server lmtp "unix=$SUITE/odd.socket"
+	chmod 755 "$SUITE"
+	route "lmtp:unix:$SUITE/odd.socket"
+	REMOTE_FLAGS=8 send_it 1 alice@odd.example
+	[[ $output == *"0 0 delivered 2.0.0"* ]]
+	commands | grep -qx 'MAIL FROM:<bob@client.example>'
+}
+
 @test "a host that takes chunks gets the message by BDAT, with its envelope, its dots as they are (RFC 3030 2)" {
 	odd_server chunking
 	route
