@@ -388,7 +388,7 @@ void transaction_reply(struct session *session)
 		put_off(session, is_mail);
 		return;
 	}
-	if (session->state == SESSION_BODY && !session->body.is_chunked) {	/* it gives up in the middle */
+	if (session->state == SESSION_BODY && !session->chunks) {	/* it gives up in the middle, or answers what nobody asked */
 		tell_rest(session, verdict_of(session, false), "4.4.2");
 		session_fail(session, "4.4.2", session->reply.text);
 		return;

@@ -278,6 +278,15 @@ commands() { cat "$SUITE/odd/commands"; }
 	done
 }
 
+@test "answers that nobody asked for, in the midst of chunks, mean nothing to the message: it is not whole there yet" {
+	# more than sockets hold, so that the answers to the first chunk come before the last one is out; and more answers than chunks
+	{ printf 'Subject: large\r\n\r\n'; head -c 20000000 /dev/zero | tr '\0' x | fold -w 76 | sed 's/$/\r/'; } >"$SUITE/message"
+	odd_server chunking "at=bdat:250 ok$(printf '\\r\\n250 ok%.0s' {1..1000})"
+	route
+	send_it 1 alice@odd.example
+	[[ $output == *"0 0 deferred 4."* && ! -e $SUITE/odd/message.1 ]] || { echo "$output"; false; }
+}
+
 @test "a host that offers CHUNKING and knows no BDAT costs a deferral, not the message" {
 	odd_server chunking 'at=dot:500 5.5.1 what is BDAT?'
 	route
