@@ -339,27 +339,46 @@ void hosts_site_key(const struct hosts *hosts, char *out, size_t size)
 
 /* ---- addresses ---- */
 
+static uint16_t preference_of(const struct hosts *hosts, const struct host_address *address)
+{
+	return hosts->exchanges[address->exchange].preference;
+}
+
+/* When all places are taken the last one of the worst exchange gives way. NULL: none is worse than EXCHANGE. */
+static struct host_address *find_place(struct hosts *hosts, uint8_t exchange)
+{
+	struct host_address *worst = hosts->addresses;
+	size_t i;
+
+	if (hosts->address_count < ADDRESSES_MAX)
+		return &hosts->addresses[hosts->address_count++];
+	for (i = 1; i < ADDRESSES_MAX; i++)
+		if (preference_of(hosts, &hosts->addresses[i]) >= preference_of(hosts, worst))
+			worst = &hosts->addresses[i];
+	return hosts->exchanges[exchange].preference < preference_of(hosts, worst) ? worst : NULL;
+}
+
 /* An address of several exchanges is the best one's, whichever answer comes first. */
 static void add_address(struct hosts *hosts, const struct address_ip *ip, uint8_t exchange)
 {
-	size_t i;
+	struct host_address *place;
 
-	for (i = 0; i < hosts->address_count; i++) {
-		struct host_address *known = &hosts->addresses[i];
-		if (!ip_equal(&known->ip, ip))
+	for (place = hosts->addresses; place < hosts->addresses + hosts->address_count; place++) {
+		if (!ip_equal(&place->ip, ip))
 			continue;
-		if (hosts->exchanges[exchange].preference < hosts->exchanges[known->exchange].preference)
-			known->exchange = exchange;
+		if (hosts->exchanges[exchange].preference < preference_of(hosts, place))
+			place->exchange = exchange;
 		return;
 	}
-	if (hosts->address_count < ADDRESSES_MAX)
-		hosts->addresses[hosts->address_count++] = (struct host_address){ .ip = *ip, .exchange = exchange };
+	place = find_place(hosts, exchange);
+	if (place)
+		*place = (struct host_address){ .ip = *ip, .exchange = exchange };
 }
 
 /* In order of preference; within one, the second family right behind the first, RFC 8305 4. */
 static bool goes_before(const struct hosts *hosts, const struct host_address *a, const struct host_address *b, const size_t *rank)
 {
-	uint16_t x = hosts->exchanges[a->exchange].preference, y = hosts->exchanges[b->exchange].preference;
+	uint16_t x = preference_of(hosts, a), y = preference_of(hosts, b);
 
 	if (x != y)
 		return x < y;
@@ -395,11 +414,10 @@ static void exclude_own_addresses(struct hosts *hosts)
 	size_t i, kept = 0;
 
 	for (i = 0; i < hosts->address_count; i++)
-		if (is_self(&hosts->addresses[i].ip, hosts->route->port) &&
-		    hosts->exchanges[hosts->addresses[i].exchange].preference < limit)
-			limit = hosts->exchanges[hosts->addresses[i].exchange].preference;
+		if (is_self(&hosts->addresses[i].ip, hosts->route->port) && preference_of(hosts, &hosts->addresses[i]) < limit)
+			limit = preference_of(hosts, &hosts->addresses[i]);
 	for (i = 0; i < hosts->address_count; i++)
-		if (hosts->exchanges[hosts->addresses[i].exchange].preference < limit)
+		if (preference_of(hosts, &hosts->addresses[i]) < limit)
 			hosts->addresses[kept++] = hosts->addresses[i];
 	hosts->address_count = kept;
 	if (limit != UINT32_MAX && !kept)

@@ -169,6 +169,31 @@ static void an_address_of_two_hosts_is_the_better_ones(void)
 	CHECK_STRING(hosts.exchanges[hosts.addresses[1].exchange].name, "mx2.example");
 }
 
+/* Names of many addresses, whose answers come first, leave room for a better host's, and for this host's own. */
+static void of_too_many_addresses_the_best_are_kept(void)
+{
+	static const char *const mx[] = { "10 mx1.example,20 pool.example", "10 us-too.example,20 pool.example" };
+	char pool[1024] = "", one[32];
+	size_t i;
+
+	for (i = 1; i <= ADDRESSES_MAX + 5; i++) {
+		snprintf(one, sizeof one, "%s198.51.100.%zu", i > 1 ? "," : "", i);
+		strncat(pool, one, sizeof pool - strlen(pool) - 1);
+	}
+	for (i = 0; i < 2; i++) {
+		const struct row with[] = {
+			{ DNS_MX, "x.example", DNS_ANSWER, mx[i] },
+			{ DNS_A, "mx1.example", DNS_ANSWER, "192.0.2.1" }, { DNS_A, "us-too.example", DNS_ANSWER, "192.0.2.9" },
+			{ DNS_A, "pool.example", DNS_ANSWER, pool }, { 0 },
+		};
+		late_by = 3;
+		find("smtp:x.example", with);
+		CHECK(hosts.address_count == (i ? 0 : ADDRESSES_MAX));
+		CHECK(i || hosts.addresses[0].ip.bytes[0] == 192);
+		CHECK_STRING(hosts.status, i ? "5.4.6" : "2.0.0");
+	}
+}
+
 static void key_of(const char *text, const char *mx, char *key)
 {
 	struct row with[] = { { DNS_MX, "x.example", DNS_ANSWER, mx }, { DNS_MX, "y.example", DNS_ANSWER, mx }, { 0 } };
@@ -266,6 +291,7 @@ int main(void)
 	CHECK(channel_open(&resolver, loop, ends[1], asked, lost, &why) == RESULT_OK);
 	UNIT_RUN(this_host_is_no_next_hop_for_itself);
 	UNIT_RUN(an_address_of_two_hosts_is_the_better_ones);
+	UNIT_RUN(of_too_many_addresses_the_best_are_kept);
 	UNIT_RUN(sites_are_shared_by_equals_alone);
 	UNIT_RUN(of_too_many_hosts_the_best_are_kept);
 	UNIT_RUN(an_address_literal_is_the_address);
