@@ -30,12 +30,19 @@ static const struct questions_kind kind = {
 
 void sts_client_init(struct sts_client *client, struct loop *loop)
 {
+	client->was_joined = false;
 	questions_init(&client->questions, &kind, loop);
 }
 
 enum result sts_client_join(struct sts_client *client, int fd, struct why *why)
 {
+	client->was_joined = true;
 	return questions_join(&client->questions, fd, why);
+}
+
+bool sts_client_is_between(const struct sts_client *client)
+{
+	return client->was_joined && client->questions.channel.fd < 0;
 }
 
 void sts_ask(struct sts_client *client, struct sts_query *query, const char *domain,

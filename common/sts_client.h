@@ -24,12 +24,17 @@ struct sts_query {
 	void (*done)(struct sts_query *query, const struct sts_answer *answer);
 };
 
-struct sts_client { struct questions questions; };
+struct sts_client {
+	struct questions questions;
+	bool was_joined;
+};
 
 /* Zeroes CLIENT; every ask is answered STS_LATER until sts_client_join. */
 void sts_client_init(struct sts_client *client, struct loop *loop);
 /* Takes over FD, a fresh pipe to stsd, in place of one before; what waited there is answered STS_LATER. */
 enum result sts_client_join(struct sts_client *client, int fd, struct why *why);
+/* Was there a stsd, and is there none now? Then another is about to be started. */
+bool sts_client_is_between(const struct sts_client *client);
 
 /* DOMAIN: NUL-ended, an A-label in lower case, without a dot at the end. DONE is called once from the
  * loop, later, also on failure, within STS_PATIENCE_MS. */

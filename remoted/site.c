@@ -159,9 +159,24 @@ static void take_site(struct site_ask *ask, const struct sts_answer *answer)
 	ask->done(ask, site, DELIVERY_DELIVERED, "2.0.0", "");
 }
 
+static void policy_found(struct sts_query *query, const struct sts_answer *answer);
+
+static void ask_again(struct timer *timer)
+{
+	struct site_ask *ask = container_of(timer, struct site_ask, again);
+
+	sts_ask(&remoted.sts, &ask->sts, ask->domain, policy_found);
+}
+
+/* A stsd that died left on disk what is in force, and the next one is about to start: mail does not pass it by meanwhile. */
 static void policy_found(struct sts_query *query, const struct sts_answer *answer)
 {
-	take_site(container_of(query, struct site_ask, sts), answer);
+	struct site_ask *ask = container_of(query, struct site_ask, sts);
+
+	if (answer->verdict == STS_LATER && sts_client_is_between(&remoted.sts) && ask->tries++ < SITE_POLICY_TRIES &&
+	    loop_set_timer(remoted.loop, &ask->again, SITE_POLICY_AGAIN_MS, ask_again))
+		return;
+	take_site(ask, answer);
 }
 
 static void exchanges_found(struct hosts *hosts)

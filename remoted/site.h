@@ -13,6 +13,7 @@ enum {
 	SITE_IDLE_MS = 600000,		/* without work it is forgotten */
 	SITE_ADDRESS_BAD_MS = 60000,	/* an address that did not answer goes to the end for so long */
 	SITE_INSECURE_MS = 5000,	/* what all its hosts' TLS lacks is not looked at again for so long */
+	SITE_POLICY_AGAIN_MS = 500, SITE_POLICY_TRIES = 80,	/* while there is no stsd: beyond the longest wait before the next one is started */
 	SITE_FAMILY_MS = 600000,	/* the family that answered first goes first for so long, RFC 8305 4 */
 };
 
@@ -56,12 +57,14 @@ struct remoted {		/* what the whole process knows */
 extern struct remoted remoted;
 
 /* Finds the site of NEXT_HOP and calls DONE, later or from within: with VERDICT DELIVERY_DELIVERED and a SITE, or
- * with SITE NULL, STATUS and WORDS. */
+ * with SITE NULL, STATUS and WORDS. Zeroed before. */
 struct site_ask {
 	struct route route;
 	struct hosts hosts;
 	struct security security;
 	struct sts_query sts;
+	struct timer again;		/* and TRIES: for the next stsd */
+	unsigned tries;
 	char domain[DNS_NAME_MAX + 1];	/* whose policies count */
 	void (*done)(struct site_ask *ask, struct site *site, int verdict, const char *status, const char *words);
 };

@@ -201,6 +201,13 @@ REQUIRETLS=8 TLS_OPTIONAL=16
 	log_has ' domain=other.plain.example '
 }
 
+@test "a stsd that dies is waited for until there is the next one: no mail passes its policies by meanwhile (RFC 8461 5)" {
+	host_start
+	REMOTE_STS='enforce mx.plain.example' REMOTE_STS_DIES=yes send_to plain.example
+	log_has "site smtp:mx.plain.example:$HOST_PORT mta-sts=enforce"
+	put_off 4.7.4 'it does not offer STARTTLS'
+}
+
 @test "DANE goes before MTA-STS, for better and worse (RFC 8461 2)" {
 	host_start "cert=$SUITE/right.pem"
 	REMOTE_STS='enforce mx.else.example' send_to ee.signed.example

@@ -4,8 +4,8 @@
  * "result JOB INDEX VERDICT STATUS HOST WORDS". Ends by itself after two minutes. From the environment: REMOTE_FLAGS, the
  * flags of the jobs; REMOTE_LOGINS, a compiled table of logins, as the opener passes it on; REMOTE_PAUSE:
  * each job waits for the last one's results, and so many milliseconds, or ("closed") until its connection is closed; REMOTE_STS: there is a stsd, played here, that answers every
- * question with it, "enforce PATTERN..", and prints what it hears: "fact DOMAIN POLICY-TYPE MX RESULT REASON"; REMOTE_BEFORE: a next hop
- * whose site is asked for first. */
+ * question with it, "enforce PATTERN..", and prints what it hears: "fact DOMAIN POLICY-TYPE MX RESULT REASON"; with
+ * REMOTE_STS_DIES that one ends at its first question, and the next one answers; REMOTE_BEFORE: a next hop whose site is asked for first. */
 #include "common/channel.h"
 #include "common/queue.h"
 #include "common/service.h"
@@ -22,6 +22,7 @@ static const char *const verdicts[] = { "?", "delivered", "deferred", "failed", 
 static unsigned flags;
 static struct channel remoted_control, dnsd_control, pipe_to_remoted;
 static struct why why;
+static pid_t stsd;
 
 static pid_t start(const char *folder, const char *program, const char *conf, struct channel *control)
 {
@@ -59,6 +60,8 @@ static void print_value(const struct frame *f, int i)
 		printf(" -");
 }
 
+static void start_stsd_anew(void);
+
 /* false: there is none. */
 static bool ask_site(const char *next_hop, char *site, size_t size)
 {
@@ -68,6 +71,8 @@ static bool ask_site(const char *next_hop, char *site, size_t size)
 	struct frame f;
 
 	channel_send(&pipe_to_remoted, FRAME_SITE_ASK, values, -1, &why);
+	channel_flush(&pipe_to_remoted, &why);
+	start_stsd_anew();
 	if (channel_wait(&pipe_to_remoted, &f, 120000, &why) != RESULT_OK || f.type != FRAME_SITE_TELL)
 		exit(3);
 	if (f.value[SITE_TELL_VERDICT].number == DELIVERY_DELIVERED && frame_value_copy(&f, SITE_TELL_SITE, site, size)) {
@@ -153,14 +158,16 @@ static void answer_policy(struct channel *channel, uint64_t serial, const char *
 	channel_flush(channel, &why);
 }
 
-static void play_stsd(int fd, const char *policy)
+static void play_stsd(int fd, const char *policy, bool dies)
 {
 	struct channel channel;
 	struct frame f;
 
 	channel_open(&channel, NULL, fd, NULL, NULL, &why);
 	while (channel_wait(&channel, &f, 120000, &why) == RESULT_OK) {
-		if (f.type == FRAME_STS_ASK)
+		if (f.type == FRAME_STS_ASK && dies)
+			break;
+		else if (f.type == FRAME_STS_ASK)
 			answer_policy(&channel, f.value[STS_ASK_SERIAL].number, policy);
 		else if (f.type == FRAME_TLS_FACT)
 			print_fact(&f);
@@ -168,24 +175,31 @@ static void play_stsd(int fd, const char *policy)
 	_exit(0);
 }
 
-static pid_t start_stsd(struct channel *remoted, const char *policy)
+static void start_stsd(const char *policy, bool dies)
 {
 	int ends[2];
-	pid_t pid;
 
 	if (channel_pair(ends, &why) != RESULT_OK)
 		exit(2);
 	fflush(stdout);
-	pid = fork();
-	if (pid == 0) {
+	stsd = fork();
+	if (stsd == 0) {
 		close(ends[0]);
-		channel_close(remoted);
+		channel_close(&remoted_control);
 		channel_close(&dnsd_control);
-		play_stsd(ends[1], policy);
+		play_stsd(ends[1], policy, dies);
 	}
 	close(ends[1]);
-	give(remoted, "stsd", ends[0]);
-	return pid;
+	give(&remoted_control, "stsd", ends[0]);
+}
+
+/* Once the first one is dead. */
+static void start_stsd_anew(void)
+{
+	if (!stsd || !getenv("REMOTE_STS_DIES"))
+		return;
+	waitpid(stsd, NULL, 0);
+	start_stsd(getenv("REMOTE_STS"), false);
 }
 
 static void give_logins(struct channel *remoted, const char *path)
@@ -257,7 +271,7 @@ int main(int argc, char **argv)
 	int to_remoted[2], to_dnsd[2];
 	unsigned jobs;
 	char site[1001];
-	pid_t pids[3] = { 0 };
+	pid_t pids[2];
 
 	if (argc < 8)
 		return 2;
@@ -270,7 +284,7 @@ int main(int argc, char **argv)
 	give(&dnsd_control, "remoted", to_dnsd[1]);
 	channel_open(&pipe_to_remoted, NULL, to_remoted[0], NULL, NULL, &why);
 	if (getenv("REMOTE_STS"))
-		pids[2] = start_stsd(&remoted_control, getenv("REMOTE_STS"));
+		start_stsd(getenv("REMOTE_STS"), getenv("REMOTE_STS_DIES"));
 	if (getenv("REMOTE_LOGINS"))
 		give_logins(&remoted_control, getenv("REMOTE_LOGINS"));
 	flags = getenv("REMOTE_FLAGS") ? (unsigned)strtoul(getenv("REMOTE_FLAGS"), NULL, 10) : 0;
@@ -283,7 +297,7 @@ int main(int argc, char **argv)
 	channel_close(&dnsd_control);
 	waitpid(pids[0], NULL, 0);
 	waitpid(pids[1], NULL, 0);
-	if (pids[2])
-		waitpid(pids[2], NULL, 0);
+	if (stsd)
+		waitpid(stsd, NULL, 0);
 	return 0;
 }
