@@ -223,6 +223,16 @@ static void succeed(struct session *session)
 	transaction_start(session);
 }
 
+/* RFC 4954 6: 4xx says nothing of the login, but for 432, which wants a person. Another host may be better off. */
+static void put_off(struct session *session)
+{
+	char words[SESSION_WORDS_MAX + 1], status[12];
+
+	reply_status(&session->reply, "4.7.0", status);
+	snprintf(words, sizeof words, "%.250s: login %s: %.300s", session->where, session->site->route.secret, session->reply.text);
+	session_pass_on(session, status, words);
+}
+
 void login_reply(struct session *session)
 {
 	const struct reply *reply = &session->reply;
@@ -231,6 +241,10 @@ void login_reply(struct session *session)
 
 	if (reply->code == 235) {
 		succeed(session);
+		return;
+	}
+	if (reply->code / 100 == 4 && reply->code != 432) {
+		put_off(session);
 		return;
 	}
 	if (reply->code != 334) {

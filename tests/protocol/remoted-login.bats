@@ -60,6 +60,19 @@ RIGHT='login=customer=17,a:open: sesame'
 	nothing_went
 }
 
+@test "a host that can't judge logins for the moment says nothing against this one: no advice, and the next message tries again (RFC 4954 6)" {
+	local reply
+	for reply in '454 4.7.0 try later' '421 4.3.2 going down'; do
+		host_start "cert=$SUITE/right.pem" "$RIGHT" auth=PLAIN "busy=$reply"
+		JOBS=2 REMOTE_PAUSE=10 log_in secret=smart
+		log_has "deferred ${reply:4:5} mx.plain.example"
+		log_has "login smart: $reply"
+		log_has 'result 1 0 relayed 2.0.0'
+		run ! grep login-failed <<<"$output"
+		host_stop
+	done
+}
+
 @test "a host that can't show that it knows the password gets no mail (RFC 5802 3)" {
 	host_start "cert=$SUITE/right.pem" "$RIGHT" auth=SCRAM-SHA-256 liar
 	log_in secret=smart

@@ -16,6 +16,7 @@ after half an hour. Habits:
   auth=MECHANISM,..    offered under TLS; SCRAM-SHA-256, PLAIN, LOGIN
   login=USER:PASSWORD  what it wants there
   liar                 SCRAM: a wrong server signature
+  busy=REPLY           what it answers to the first AUTH
   at=ADDRESS:PORT
 """
 import base64
@@ -30,7 +31,7 @@ import time
 
 folder, habits = sys.argv[1], sys.argv[2:]
 lock = threading.Lock()
-counts = {"message": 0}
+counts = {"message": 0, "auth": 0}
 
 
 def value(name, default=""):
@@ -135,6 +136,12 @@ class Handler(socketserver.StreamRequestHandler):
         return True
 
     def auth(self, words):
+        with lock:
+            counts["auth"] += 1
+            is_first = counts["auth"] == 1
+        if is_first and value("busy"):
+            self.say(value("busy"))
+            return not value("busy").startswith("421")
         mechanism, rest = words[1].upper(), base64.b64decode(words[2]) if len(words) > 2 else None
         user, password = value("login").split(":", 1)
         if mechanism == "PLAIN":
