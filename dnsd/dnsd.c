@@ -240,7 +240,8 @@ static void open_up(struct timer *timer)
 	start_more();
 }
 
-/* Once a day again: the forwarder may have been mended, or replaced. */
+/* Again once a day: the forwarder may be another one by then. And soon where DNSSEC is off: a clock that is wrong yet, or somebody in
+ * between, looks like a forwarder that strips it. */
 static void probed(struct resolver_context *context, enum lookup_finding finding)
 {
 	static bool is_said;
@@ -251,9 +252,9 @@ static void probed(struct resolver_context *context, enum lookup_finding finding
 		why_set(&why, RESULT_OK, "the name servers take DNSSEC out of their answers: nothing is validated; name others as resolver, or set dnssec = no");
 		log_failure("dnssec-stripped", &why);
 	}
-	is_said = finding == FINDING_STRIPPED;
+	is_said = finding == FINDING_STRIPPED || (is_said && finding == FINDING_NONE);
 	open_up(&start_timer);
-	loop_set_timer(loop, &probe_timer, finding == FINDING_NONE ? PROBE_AGAIN_MS : PROBE_DAILY_MS, probe);
+	loop_set_timer(loop, &probe_timer, finding == FINDING_KEPT ? PROBE_DAILY_MS : PROBE_AGAIN_MS, probe);
 }
 
 static void probe(struct timer *timer)

@@ -126,7 +126,8 @@ static void judge_probes(struct resolver_context *context)
 {
 	bool is_validated = context->probes[0].verdict == DNS_ANSWER, is_plain = context->probes[1].verdict == DNS_ANSWER;
 
-	context->is_stripped = !is_validated && is_plain;
+	if (is_validated || is_plain)	/* else the network is away, and nothing is known anew */
+		context->is_stripped = !is_validated;
 	context->probed(context, is_validated ? FINDING_KEPT : is_plain ? FINDING_STRIPPED : FINDING_NONE);
 }
 

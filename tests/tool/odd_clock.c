@@ -51,3 +51,14 @@ time_t time(time_t *out)
 		*out = now.tv_sec;
 	return now.tv_sec;
 }
+
+/* libunbound's. */
+int gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+	struct timespec real = { 0 };
+
+	(void)zone;
+	clock_gettime(CLOCK_REALTIME, &real);
+	*now = (struct timeval){ real.tv_sec, real.tv_nsec / 1000 };
+	return 0;
+}
