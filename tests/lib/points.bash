@@ -39,13 +39,14 @@ inject() {
 is_attached() { [[ $(grep -cE 'attached|No such process' "$trace.attached") -ge $1 ]]; }
 was_hit() { grep -qE 'INJECTED|killed by SIGKILL' "$trace"; }
 
+start_flood() {
+	"$TOOLS/flood.py" "$SMTP_PORT" 4 "$BATS_TEST_TMPDIR/answered" alice@local.example later@local.example 3>&- &
+	flood=$!
+}
 # A call counts in each thread by itself: how many of them four messages make is a matter of who is there first.
 is_hit_by_flood() {
 	was_hit && return 0
-	[[ -z $flood ]] || process_runs "$flood" || flood=
-	[[ -n $flood ]] && return 1
-	"$TOOLS/flood.py" "$SMTP_PORT" 4 "$BATS_TEST_TMPDIR/answered" alice@local.example later@local.example 3>&- &
-	flood=$!
+	process_runs "$flood" || start_flood
 	return 1
 }
 
@@ -55,7 +56,7 @@ round() {	# SERVICE CALL HOW
 	rm -f "$SUITE/mail/out/first"
 	: >"$BATS_TEST_TMPDIR/answered"
 	inject "$@"
-	flood=
+	start_flood
 	wait_until is_hit_by_flood || { echo "$*: never happened"; kill "$flood"; return 1; }
 	end_tracer
 	wait_until ended_or_whole "$1"
