@@ -92,10 +92,10 @@ try_all() {	# CALL LAST ERRNO..
 	for name in first second; do
 		run -0 talk smtpd <<<$'S: 220\nC: QUIT\nS: 221'
 	done
-	logged smtpd 'unable-to-accept .*Cannot allocate memory'
+	wait_until logged smtpd 'unable-to-accept .*Cannot allocate memory'
 	fail_call epoll_ctl ENOMEM 1
 	for name in first second; do
 		run -0 talk pop3d <<<$'S: +OK\nC: QUIT\nS: +OK'
 	done
-	logged pop3d 'not-listening .*Cannot allocate memory'
+	wait_until logged pop3d 'not-listening .*Cannot allocate memory'
 }
