@@ -104,12 +104,16 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
 
 enum result loop_watch_last(struct loop *loop, struct watch *watch, struct why *why)
 {
+	struct epoll_event event = { .events = watch->events, .data.ptr = watch };
 	int fd = watch->fd;
 
-	if (fd < 0)
+	if (fd < 0 || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL))	/* else it stays where it was */
 		return RESULT_OK;
+	if (!epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event))
+		return RESULT_OK;
+	why_errno(why, RESULT_RETRY, "unable to watch descriptor %d", fd);
 	loop_unwatch(loop, watch);
-	return loop_watch(loop, watch, fd, watch->events, watch->ready, why);
+	return RESULT_RETRY;
 }
 
 /* ---- timers: a binary heap; place 0 means not set ---- */

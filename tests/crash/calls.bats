@@ -87,15 +87,18 @@ try_all() {	# CALL LAST ERRNO..
 	try_all unlinkat 3 EIO
 	try_all futimens 2 EIO
 }
-@test "a listener that the kernel has no memory to watch is watched a moment later" {
-	fail_call epoll_ctl ENOMEM 1	# when it goes to the end of the row, behind the first client
-	for name in first second; do
-		run -0 talk smtpd <<<$'S: 220\nC: QUIT\nS: 221'
+@test "a listener that the kernel has no memory to watch is watched a moment later, and one that can't be taken out stays" {
+	local call
+	for call in epoll_ctl epoll_del; do
+		fail_call $call ENOMEM 1	# when it goes to the end of the row, behind the first client
+		for name in first second third; do
+			run -0 talk smtpd <<<$'S: 220\nC: QUIT\nS: 221'
+		done
+		fail_call $call ENOMEM 1
+		for name in first second third; do
+			run -0 talk pop3d <<<$'S: +OK\nC: QUIT\nS: +OK'
+		done
 	done
 	wait_until logged smtpd 'unable-to-accept .*Cannot allocate memory'
-	fail_call epoll_ctl ENOMEM 1
-	for name in first second; do
-		run -0 talk pop3d <<<$'S: +OK\nC: QUIT\nS: +OK'
-	done
 	wait_until logged pop3d 'not-listening .*Cannot allocate memory'
 }

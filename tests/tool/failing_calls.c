@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -49,12 +50,16 @@ static bool is_on_disk(int fd)
 
 #define REAL(call) __typeof__(&call) real = (__typeof__(&call))dlsym(RTLD_NEXT, #call)
 
-/* Of listeners alone: they are the ones that nobody else would see to. */
+/* Of listeners alone: they are the ones that nobody else would see to. "epoll_del" is the call that takes one out. */
 int epoll_ctl(int epoll, int act, int fd, struct epoll_event *event)
 {
 	REAL(epoll_ctl);
-	bool is_listener = act == EPOLL_CTL_ADD && event->events & EPOLLEXCLUSIVE;
-	return is_listener && fails("epoll_ctl") ? -1 : real(epoll, act, fd, event);
+	int is_listening = 0;
+	socklen_t size = sizeof is_listening;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) || !is_listening)
+		return real(epoll, act, fd, event);
+	return fails(act == EPOLL_CTL_DEL ? "epoll_del" : "epoll_ctl") ? -1 : real(epoll, act, fd, event);
 }
 
 int fsync(int fd)
